@@ -12,6 +12,7 @@ from digest.config import Config
 from digest.history import History
 from digest.likeness import Likeness
 from digest.report import table
+from digest.subscribers import Profile, Subscriber
 from digest.text import snippet
 
 _TITLE = 70
@@ -27,18 +28,18 @@ class Day:
     staying: int
 
 
-def backtest(db: Database, config: Config, reader: int, days: Sequence[date]) -> list[Day]:
+def backtest(db: Database, config: Config, reader: Subscriber, days: Sequence[date]) -> list[Day]:
     """The mails of `days`, in their order, as `config` would have chosen them, beside those the reader was sent.
 
     What the reader was shown before counts; from the first day on, what the chosen mails would have shown counts.
     """
     history, archive = History(db), Archive(db)
     likeness = Likeness(history, archive)
-    sent = archive.mails(reader)
+    sent = archive.mails(reader.id)
     shown = frozenset(n for day, papers in sent.items() if day < days[0] for n in papers)
     found = []
     for day in days:
-        chosen = _chosen(Choice(config, history, likeness, day), config, shown)
+        chosen = _chosen(Choice(config, history, likeness, day), config, shown, reader.profile)
         shown |= frozenset(chosen)
         found.append(_compared(history, day, chosen, sent.get(day, [])))
     return found
@@ -49,10 +50,10 @@ def last(count: int, today: date) -> list[date]:
     return [today - timedelta(n) for n in range(count - 1, -1, -1)]
 
 
-def _chosen(choice: Choice, config: Config, shown: frozenset[int]) -> list[int]:
+def _chosen(choice: Choice, config: Config, shown: frozenset[int], profile: Profile) -> list[int]:
     if choice.day.weekday() not in config.digest.days:
         return []
-    return [r.trend.id for r in choice.lineup(shown)[: config.digest.max_papers]]
+    return [r.trend.id for r in choice.lineup(shown, profile)[: choice.most(profile)]]
 
 
 def _compared(history: History, day: date, chosen: Sequence[int], sent: Sequence[int]) -> Day:

@@ -28,6 +28,12 @@ def first(db: Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def standing(db: Database) -> None:
+    for statement in _STANDING.split(";"):
+        db.execute(statement)
+
+
 _FIRST = """
 CREATE TABLE papers (
     id INTEGER PRIMARY KEY,
@@ -128,6 +134,33 @@ CREATE TABLE answers (
 )
 """
 
+# How each subscriber stands, and what the mailbox that takes their letters has told so far.
+_STANDING = """
+ALTER TABLE subscribers ADD COLUMN subscribed INTEGER NOT NULL DEFAULT 0;  -- by hand or import, whatever digest.to says
+ALTER TABLE subscribers ADD COLUMN topics TEXT;            -- JSON: names of topics, NULL for all
+ALTER TABLE subscribers ADD COLUMN max_papers INTEGER;     -- NULL for digest.max_papers
+ALTER TABLE subscribers ADD COLUMN gone TEXT;              -- the day they left, until they are added by hand again
+ALTER TABLE subscribers ADD COLUMN paused TEXT;            -- no mail before this day
+ALTER TABLE subscribers ADD COLUMN suspended TEXT NOT NULL DEFAULT '';  -- why no mail goes there any more
+ALTER TABLE subscribers ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;  -- days in a row on which mail came back
+ALTER TABLE subscribers ADD COLUMN bounced TEXT;           -- the last such day
+UPDATE subscribers SET suspended = 'refused on three days, last on ' || refused WHERE refusals >= 3;
+CREATE VIEW receivers AS  -- who gets mail, from the day `since` on
+    SELECT *, coalesce(paused, '') AS since FROM subscribers
+    WHERE (configured OR subscribed) AND gone IS NULL AND suspended = '';
+CREATE TABLE mailboxes (
+    name TEXT PRIMARY KEY,         -- which mailbox, without secrets
+    cursor TEXT NOT NULL,          -- up to where it was read, as its reader counts
+    read TEXT,                     -- when it was last read to its end
+    failing TEXT,                  -- since when it cannot be read
+    problem TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE TABLE letters (
+    id TEXT PRIMARY KEY,           -- the SHA-256 of a letter that was acted on: each acts once
+    read TEXT NOT NULL             -- the day of that
+) WITHOUT ROWID
+"""
+
 # What is searched. The index holds no text of its own, and these triggers alone keep it in step with `papers`: there is
 # no second way to write it. A statement each, for those of a trigger have semicolons inside.
 _WORDS = (
@@ -175,10 +208,14 @@ def _connect(path: Path) -> Database:
     except OSError as problem:
         raise HistoryError(f"the history {path} cannot be opened: {problem.strerror}") from None
     db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))
-    db.conn.execute("PRAGMA foreign_keys = ON")
-    db.conn.execute("PRAGMA journal_mode = WAL")
-    db.conn.execute("PRAGMA synchronous = FULL")
-    _migrate(db, path)
+    try:
+        db.conn.execute("PRAGMA foreign_keys = ON")
+        db.conn.execute("PRAGMA journal_mode = WAL")
+        db.conn.execute("PRAGMA synchronous = FULL")
+        _migrate(db, path)
+    except BaseException:
+        db.close()  # or a migration that failed would keep its lock
+        raise
     return db
 
 

@@ -12,6 +12,7 @@ from digest.job import Desk
 from digest.paper import Paper
 from digest.ranking import Ranked
 from digest.report import table
+from digest.subscribers import Profile
 from digest.topics import muted
 
 _READERS = 20  # of the configuration, when nobody is named
@@ -51,37 +52,40 @@ def explain(d: Desk, archive: Archive, name: str, to: str | None, day: date) -> 
     first_seen, sights = archive.sightings(row)
     reader = d.subscribers.get(to).id if to else None
     choice = Choice(d.config, d.history, d.likeness, day)
-    alike: dict[frozenset[int], list[str]] = {}
+    alike: dict[tuple[frozenset[int], Profile], list[str]] = {}
     for address in [to] if to else list(d.config.digest.to)[:_READERS]:
-        shown = d.outbox.shown_to(d.subscribers.get(address), {row, *(c.id for c in choice.candidates)})
-        alike.setdefault(shown, []).append(address)
-    readers = [(standing(d, choice, row, paper, first_seen, shown), who) for shown, who in alike.items()]
+        subscriber = d.subscribers.get(address)
+        shown = d.outbox.shown_to(subscriber, {row, *(c.id for c in choice.candidates)})
+        alike.setdefault((shown, subscriber.profile), []).append(address)
+    readers = [(standing(d, choice, row, paper, first_seen, *key), who) for key, who in alike.items()]
     return Account(paper, day, first_seen, sights, archive.showings(row, reader), readers)
 
 
-def standing(d: Desk, choice: Choice, row: int, paper: Paper, first_seen: date, shown: frozenset[int]) -> Standing:
+def standing(
+    d: Desk, choice: Choice, row: int, paper: Paper, first_seen: date, shown: frozenset[int], profile: Profile
+) -> Standing:
     """Where the paper stands for somebody who was shown `shown`; if that holds it, it is scored as if it did not."""
     if not choice.since <= first_seen <= choice.day:
         window = d.config.digest.window_days
         return Standing(f"not a candidate: first seen on {first_seen}, and window_days = {window}")
-    if why := muted(d.config.topics, paper):
+    if why := muted(choice.topics(profile), paper):
         return Standing(f"not a candidate: {why}")
     others = shown - {row}
-    scored = choice.scored(others)
+    scored = choice.scored(others, profile)
     found = next((r for r in scored if r.trend.id == row), None)
     if found is None:
         return Standing(f"not a candidate: no source had listed it by {choice.day}")
     rank = 1 + next(n for n, r in enumerate(scored) if r.trend.id == row)
-    return Standing(_sentence(d, choice, found, row in shown, others), found, rank, len(scored))
+    return Standing(_sentence(choice, found, row in shown, others, profile), found, rank, len(scored))
 
 
-def _sentence(d: Desk, choice: Choice, found: Ranked, was_shown: bool, others: frozenset[int]) -> str:
-    most = d.config.digest.max_papers
+def _sentence(choice: Choice, found: Ranked, was_shown: bool, others: frozenset[int], profile: Profile) -> str:
+    most = choice.most(profile)
     if was_shown:
         return "was shown before, and never comes twice"
-    if why := choice.too_little(found):
+    if why := choice.too_little(found, profile):
         return f"is left out: {why}"
-    place = 1 + [r.trend.id for r in choice.lineup(others)].index(found.trend.id)
+    place = 1 + [r.trend.id for r in choice.lineup(others, profile)].index(found.trend.id)
     if place <= most:
         return f"has place {place} of at most {most} in a mail of that day"
     return f"waits at place {place}; a mail has at most {most}"

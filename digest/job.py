@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlite_utils import Database
 
-from digest import address, database, lock, message
+from digest import address, database, lock, message, secret
 from digest.answers import Answers
 from digest.archive import Archive
 from digest.choice import Choice
@@ -27,7 +27,7 @@ from digest.likeness import Likeness
 from digest.outbox import Audience, Outbox
 from digest.render import MOST_PAPERS, Renderer
 from digest.sources import Fetched
-from digest.subscribers import Subscriber, Subscribers, secret_beside
+from digest.subscribers import Profile, Subscriber, Subscribers
 
 log = logging.getLogger("digest")
 
@@ -79,10 +79,10 @@ class Desk:
 
     @classmethod
     def over(cls, config: Config, db: Database) -> "Desk":
-        secret = secret_beside(config.digest.database)
+        key = secret.beside(config.digest.database)
         history = History(db)
         likeness = Likeness(history, Archive(db))
-        return cls(config, history, Outbox(db), Subscribers(db, secret), Journal(db), Answers(db), likeness, secret)
+        return cls(config, history, Outbox(db), Subscribers(db, key), Journal(db), Answers(db), likeness, key)
 
     def memory(self, day: date) -> Memory:
         """What earlier runs left for the fetcher."""
@@ -101,7 +101,7 @@ def run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch 
     """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done."""
     deliver = way(config)
     with lock.alone(config.digest.database), desk(config) as d, _entry(d, "run", day, clock) as (number, report):
-        d.outbox.resume(number, day, clock())  # first: the papers of what expires unsent may be chosen again
+        _take_up(d, number, day, clock())  # first: the papers of what expires unsent may be chosen again
         _fetch(d, fetcher, number, report, clock())
         if report.readable and day.weekday() in config.digest.days:
             _publish(d, report, clock())
@@ -125,7 +125,7 @@ def send(config: Config, day: date, clock: Clock, watch: Watch = UNWATCHED) -> R
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
     deliver = way(config)
     with lock.alone(config.digest.database), desk(config) as d, _entry(d, "send", day, clock) as (number, report):
-        d.outbox.resume(number, day, clock())
+        _take_up(d, number, day, clock())
         _deliver(d, deliver, number, report, clock, watch)
         _check_delivered(report)
     return report
@@ -156,7 +156,7 @@ def preview(config: Config, day: date, to: str, clock: Clock, fetcher: Fetcher) 
             raise NothingReadable("no source could be read, so there is nothing to preview")
         choice = Choice(d.config, d.history, d.likeness, day)
         shown = d.outbox.shown_to(reader, (c.id for c in choice.candidates))
-        edition = _edit(d, report, choice, shown)
+        edition = _edit(d, report, choice, shown, reader.profile)
         return Preview(_filled(d, edition, reader, clock()), len(edition.entries), queued=False)
 
 
@@ -209,6 +209,12 @@ def _entry(d: Desk, command: str, day: date, clock: Clock) -> Iterator[tuple[int
     d.journal.end(number, 0, report.summary(), clock())
 
 
+def _take_up(d: Desk, number: int, day: date, now: datetime) -> None:
+    """Who receives from now on, and what earlier runs left in the queue for them."""
+    d.subscribers.configure(d.config.digest.to)
+    d.outbox.resume(number, day, now)
+
+
 def _fetch(d: Desk, fetcher: Fetcher, number: int, report: Report, now: datetime) -> None:
     for fetched, new in _record(d, fetcher, report, now):
         d.journal.fetched(number, fetched, new)
@@ -240,7 +246,6 @@ def _record(d: Desk, fetcher: Fetcher, report: Report, now: datetime) -> list[tu
 
 def _publish(d: Desk, report: Report, now: datetime) -> None:
     """Put the day's editions into the outbox, for everyone who has none yet."""
-    d.subscribers.configure(d.config.digest.to)
     for audience, edition in _editions(d, report):
         if not edition.entries and d.config.digest.when_empty == "skip":
             log.info("nothing new subscribers=%d", audience.size)
@@ -255,16 +260,15 @@ def _publish(d: Desk, report: Report, now: datetime) -> None:
 def _editions(d: Desk, report: Report) -> Iterator[tuple[Audience, Edition]]:
     choice = Choice(d.config, d.history, d.likeness, report.day)
     for audience in d.outbox.audiences(report.day, [c.id for c in choice.candidates]):
-        yield audience, _edit(d, report, choice, audience.shown)
+        yield audience, _edit(d, report, choice, audience.shown, audience.profile)
 
 
-def _edit(d: Desk, report: Report, choice: Choice, shown: frozenset[int]) -> Edition:
-    """The edition for readers that have been shown `shown`."""
-    settings = d.config.digest
-    ranked = choice.lineup(shown)[: min(settings.max_papers, MOST_PAPERS)]
+def _edit(d: Desk, report: Report, choice: Choice, shown: frozenset[int], profile: Profile) -> Edition:
+    """The edition for readers that chose `profile` and have been shown `shown`."""
+    ranked = choice.lineup(shown, profile)[: min(choice.most(profile), MOST_PAPERS)]
     papers = dict(d.history.papers(r.trend.id for r in ranked))
     notices = [sentence for fetched in report.fetched if (sentence := notice(fetched))]
-    return compose(settings.title, report.day, ranked, papers, d.history.count_new(report.day), notices)
+    return compose(d.config.digest.title, report.day, ranked, papers, d.history.count_new(report.day), notices)
 
 
 def _frame(d: Desk, edition: Edition, now: datetime) -> message.Frame:

@@ -27,7 +27,7 @@ from sqlite_utils import Database
 from digest.database import writing
 from digest.delivery import Message, Outcome, State
 from digest.message import Frame, fill, message_id
-from digest.subscribers import Subscriber
+from digest.subscribers import Profile, Subscriber, profile
 
 _BATCH = 100  # deliveries claimed by one commit
 _KEPT_DAYS = 3
@@ -37,11 +37,15 @@ REFUSALS = 3  # days with a refusal, and none with an acceptance between, after 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Subscribers without a message yet that have been shown the same papers: one edition serves them all."""
+    """Subscribers without a message yet that chose and have been shown the same: one edition serves them all.
 
-    key: str
+    `key` is what they have in common in `temp.audience`: the editions they were shown, their topics and their limit.
+    """
+
+    key: tuple[str, str | None, int | None]
     size: int
     shown: frozenset[int]
+    profile: Profile
 
 
 class Outbox:
@@ -53,26 +57,32 @@ class Outbox:
         db.register_function(message_id, deterministic=True)
 
     def audiences(self, day: date, papers: Iterable[int]) -> list[Audience]:
-        """Who still gets a message on `day`, grouped by which of `papers` they have been shown.
+        """Who still gets a message on `day`, grouped by what they chose and which of `papers` they have been shown.
 
         Cost in memory: one row a group, not a subscriber.
         """
         editions = self._editions_with(papers)
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, key TEXT NOT NULL)")
+        self._db.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, seen TEXT NOT NULL,"
+            " topics TEXT, max_papers INTEGER)"
+        )
         with writing(self._db):
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
                 "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT d.edition"
                 " FROM deliveries d WHERE d.subscriber = s.id AND NOT (d.state = 'expired' AND d.doubt = 0)"
-                " AND d.edition IN (SELECT value FROM json_each(:editions)) ORDER BY d.edition)), '')"
-                " FROM subscribers s WHERE s.configured AND s.refusals < :refusals"
+                " AND d.edition IN (SELECT value FROM json_each(:editions)) ORDER BY d.edition)), ''),"
+                " s.topics, s.max_papers FROM receivers s WHERE s.since <= :day"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
-                {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "refusals": REFUSALS},
+                {"editions": json.dumps(sorted(editions)), "day": day.isoformat()},
             )
         rows = self._db.execute(
-            "SELECT key, count(*) FROM temp.audience GROUP BY key ORDER BY min(subscriber)"
+            "SELECT seen, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
         ).fetchall()
-        return [Audience(key, size, self._papers_of(key, editions)) for key, size in rows]
+        return [
+            Audience((seen, topics, most), size, self._papers_of(seen, editions), profile(topics, most))
+            for seen, topics, most, size in rows
+        ]
 
     def shown_to(self, subscriber: Subscriber, papers: Iterable[int]) -> frozenset[int]:
         """Which of `papers` the subscriber has been shown."""
@@ -95,14 +105,15 @@ class Outbox:
         return found
 
     @staticmethod
-    def _papers_of(key: str, editions: dict[int, set[int]]) -> frozenset[int]:
-        return frozenset().union(*(editions[int(edition)] for edition in key.split(",") if edition))
+    def _papers_of(seen: str, editions: dict[int, set[int]]) -> frozenset[int]:
+        return frozenset().union(*(editions[int(edition)] for edition in seen.split(",") if edition))
 
     def publish(self, day: date, frame: Frame, papers: Sequence[int], audience: Audience, now: datetime) -> int:
         """Freeze an edition and queue it for an audience, in one commit; return how many messages that made.
 
         A subscriber that has got a message of that day meanwhile is left out by the unique key.
         """
+        seen, topics, most = audience.key
         with writing(self._db):
             edition = self._db.execute(
                 "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
@@ -115,13 +126,16 @@ class Outbox:
             return self._db.execute(
                 "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
                 " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
-                " FROM temp.audience a JOIN subscribers s ON s.id = a.subscriber WHERE a.key = :key",
+                " FROM temp.audience a JOIN subscribers s ON s.id = a.subscriber"
+                " WHERE a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
                 {
                     "day": day.isoformat(),
                     "edition": edition,
                     "sender": frame.sender,
-                    "key": audience.key,
                     "now": now.isoformat(),
+                    "seen": seen,
+                    "topics": topics,
+                    "most": most,
                 },
             ).rowcount
 
@@ -138,8 +152,33 @@ class Outbox:
         ).fetchone()
         return Frame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
 
+    def withdraw(self, today: date) -> int:
+        """Take the mail to whoever gets none any more out of the queue; return how many messages that were.
+
+        What surely never left is as if it had not been queued, so its papers may come again. What may have arrived
+        expires: it counts as shown, and no second copy leaves.
+        """
+        with writing(self._db):
+            rows = self._db.execute(
+                "SELECT id FROM queue WHERE state <> 'sending'"
+                " AND subscriber NOT IN (SELECT id FROM receivers WHERE since <= ?)",
+                [today.isoformat()],
+            )
+            unwanted = json.dumps([row[0] for row in rows.fetchall()])
+            self._db.execute(
+                "UPDATE deliveries SET state = 'expired', reply = 'withdrawn: gets no more mail'"
+                " WHERE doubt AND id IN (SELECT value FROM json_each(?))",
+                [unwanted],
+            )
+            self._db.execute(
+                "DELETE FROM deliveries WHERE NOT doubt AND id IN (SELECT value FROM json_each(?))", [unwanted]
+            )
+        return unwanted.count(",") + (unwanted != "[]")
+
     def resume(self, run: int, today: date, now: datetime) -> None:
         """Before a run chooses or delivers: what a dead run had in its hands is in doubt, what is too old expires.
+
+        Mail to whoever has left meanwhile is withdrawn.
 
         The caller holds the run lock, so whatever is still `sending` belongs to a run that is dead.
         """
@@ -154,6 +193,7 @@ class Outbox:
                 "UPDATE deliveries SET state = 'expired', changed = ? WHERE id IN (SELECT id FROM queue WHERE day < ?)",
                 [now.isoformat(), oldest],
             )
+        self.withdraw(today)
 
     def claim(self, run: int, clock: Callable[[], datetime]) -> Iterator[Message]:
         """The queue, oldest first: every message once, as they are wanted, claimed by the hundred.
@@ -207,11 +247,12 @@ class Outbox:
         )
 
     def _hold_against(self, delivery: int, now: datetime) -> None:
-        """Count a refusal, once a day."""
+        """Count a refusal, once a day; after the third no more mail goes there."""
         self._db.execute(
-            "UPDATE subscribers SET refusals = refusals + 1, refused = ?1 WHERE refused IS NOT ?1"
+            "UPDATE subscribers SET refusals = refusals + 1, refused = ?1, suspended = iif(refusals + 1 >= ?3 AND"
+            " suspended = '', 'refused on three days, last on ' || ?1, suspended) WHERE refused IS NOT ?1"
             " AND id = (SELECT subscriber FROM deliveries WHERE id = ?2)",
-            [now.date().isoformat(), delivery],
+            [now.date().isoformat(), delivery, REFUSALS],
         )
 
     def release(self, run: int, now: datetime) -> int:
@@ -259,10 +300,12 @@ class Outbox:
             )
         )
 
-    def suspended(self) -> list[dict[str, str]]:
-        """Who gets no more mail because the server refused it on three days: address and day of the last refusal."""
+    def suspended(self, most: int = 20) -> list[dict[str, str]]:
+        """Who gets no more mail because it was refused or came back: the newest addresses, and why."""
         return list(
             self._db.query(
-                "SELECT address, refused FROM subscribers WHERE refusals >= ? ORDER BY refused DESC, id", [REFUSALS]
+                "SELECT address, suspended AS why FROM subscribers WHERE suspended <> '' AND gone IS NULL"
+                " ORDER BY coalesce(bounced, refused) DESC, id LIMIT ?",
+                [most],
             )
         )

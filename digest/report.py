@@ -81,8 +81,7 @@ def _queue(queue: dict[str, Any]) -> str:
     lines = ["QUEUE  " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "empty")]
     lines += [f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}" for row in queue["troubled"]]
     lines += [
-        f"  ! {row['address']}: suspended, refused on three days, last on {row['refused']};"
-        f" `digest subscribers add {row['address']}` tries again"
+        f"  ! {row['address']}: suspended, {row['why']}; `digest subscribers add {row['address']}` tries again"
         for row in queue["suspended"]
     ]
     return "\n".join(lines)

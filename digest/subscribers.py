@@ -1,20 +1,37 @@
-"""Who receives the digest, and the token each can leave with."""
+"""Who receives the digest, what each of them chose, how each of them stands, and the token each can leave with.
+
+A subscriber is one address, compared without case. Rows are never deleted: who has left stays known as such, so that
+neither the configuration nor an import brings them back, and what they were shown is not shown again when they return.
+"""
 
 import base64
 import hashlib
 import hmac
-import os
-import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
+from typing import Any
 
 from sqlite_utils import Database
 
 from digest import address
 from digest.database import writing
-from digest.errors import HistoryError
+
+FOREVER = date.max  # paused until further notice
+_SOFT = 5  # days in a row with mail that came back for a passing reason, after which no more is sent
+_APART = 3  # days between two such reports that still are "in a row": not every day has mail
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a subscriber chose: topics by name, None for all; papers in a mail, None for as many as the digest has."""
+
+    topics: tuple[str, ...] | None = None
+    max_papers: int | None = None
+
+
+PLAIN = Profile()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,44 @@ class Subscriber:
     id: int
     address: str
     token: str
+    profile: Profile = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a subscriber stands on a day.
+
+    `state` is `active`, `paused` (until `paused`), `suspended` (`why` says so), `left` or `dropped` (no longer in
+    digest.to, and never added by hand). `configured` says whether digest.to names the address.
+    """
+
+    address: str
+    state: str
+    profile: Profile
+    configured: bool
+    paused: date | None = None
+    why: str = ""
+    bounces: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A subscriber as an import names it. What is None in `topics`, `max_papers`, `paused` was not said."""
+
+    address: str
+    topics: tuple[str, ...] | None = None
+    max_papers: int | None = None
+    paused: date | None = None
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What an import came to: who is new, who was there, and who had left and stays out."""
+
+    added: int
+    known: int
+    out: tuple[str, ...]
 
 
 class Subscribers:
@@ -36,7 +91,7 @@ class Subscribers:
     def configure(self, addresses: Iterable[str]) -> None:
         """Make the `to` of the configuration the configured subscribers: add who is missing, drop who is gone."""
         with writing(self._db):
-            self._db.execute("UPDATE subscribers SET configured = 0")
+            self._db.execute("UPDATE subscribers SET configured = 0 WHERE configured")
             for given in addresses:
                 self._db.execute(
                     "INSERT INTO subscribers (key, address, token, configured) VALUES (?, ?, ?, 1)"
@@ -45,11 +100,151 @@ class Subscribers:
                 )
 
     def get(self, given: str) -> Subscriber:
-        """The subscriber with this address, or what a stranger with it would be."""
-        row = self._db.execute(
-            "SELECT id, address, token FROM subscribers WHERE key = ?", [address.key(given)]
-        ).fetchone()
-        return Subscriber(*row) if row else Subscriber(0, address.wire(given), token(self._secret, given))
+        """The subscriber with this address, or what a stranger with it would be. Raises ValueError for no address."""
+        found = self._one(_BY_KEY, address.key(given))
+        return found or Subscriber(0, address.wire(given), token(self._secret, given))
+
+    def holding(self, token: str) -> Subscriber | None:
+        """The subscriber whose token this is; None for one that we never gave out."""
+        return self._one(_HOLDING, token.lower())
+
+    def first(self, day: date) -> Subscriber | None:
+        """The longest subscriber of those who get the mail of `day`."""
+        return self._one(_FIRST, day.isoformat())
+
+    def _one(self, question: str, value: str) -> Subscriber | None:
+        row = self._db.execute(question, [value]).fetchone()
+        return Subscriber(row[0], row[1], row[2], profile(*row[3:])) if row else None
+
+    def standing(self, given: str, day: date) -> Standing | None:
+        """How one address stands, None when it was never heard of. Raises ValueError for no address."""
+        row = self._db.execute(_STANDINGS + " WHERE key = ?", [address.key(given)]).fetchone()
+        return _standing(row, day) if row else None
+
+    def roster(self, day: date) -> Iterator[Standing]:
+        """How each stands, in the order in which they came; read as it is needed."""
+        return (_standing(row, day) for row in self._db.execute(_STANDINGS + " ORDER BY id"))
+
+    def add(self, given: str, chosen: Profile) -> None:
+        """Subscribe an address by hand, with this profile: whatever kept mail from it is forgotten.
+
+        Raises ValueError for no address.
+        """
+        with writing(self._db):
+            self._db.execute(
+                "INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers)"
+                " VALUES (?, ?, ?, 0, 1, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1, gone = NULL,"
+                " paused = NULL, suspended = '', refusals = 0, refused = NULL, bounces = 0, bounced = NULL,"
+                " topics = excluded.topics, max_papers = excluded.max_papers",
+                [address.key(given), address.wire(given), token(self._secret, given), *columns(chosen)],
+            )
+
+    def leave(self, subscriber: Subscriber, day: date) -> bool:
+        """No more mail for this subscriber, whoever else names the address; False if it had left before."""
+        return self._change(
+            "UPDATE subscribers SET subscribed = 0, gone = ? WHERE gone IS NULL AND id = ?",
+            day.isoformat(),
+            subscriber.id,
+        )
+
+    def pause(self, subscriber: Subscriber, until: date) -> None:
+        """No mail before the day `until`."""
+        self._change("UPDATE subscribers SET paused = ? WHERE id = ?", until.isoformat(), subscriber.id)
+
+    def resume(self, subscriber: Subscriber) -> None:
+        """Mail again from now on."""
+        self._change("UPDATE subscribers SET paused = NULL WHERE id = ?", subscriber.id)
+
+    def _change(self, statement: str, *values: str | int) -> bool:
+        with writing(self._db):
+            return bool(self._db.execute(statement, values).rowcount)
+
+    def bounced(self, subscriber: Subscriber, day: date, *, hard: bool, why: str) -> None:
+        """Count a report, read on `day`, that mail came back; at most one a day.
+
+        An address that does not exist gets no more mail at once, a full or failing mailbox after five days in a row.
+        """
+        with writing(self._db):
+            self._db.execute(
+                "UPDATE subscribers SET bounces = CASE WHEN bounced = :day THEN bounces"
+                " WHEN julianday(:day) - julianday(bounced) <= :apart THEN bounces + 1 ELSE 1 END, bounced = :day"
+                " WHERE id = :id",
+                {"day": day.isoformat(), "apart": _APART, "id": subscriber.id},
+            )
+            self._db.execute(
+                "UPDATE subscribers SET suspended = :why"
+                " WHERE id = :id AND suspended = '' AND (:hard OR bounces >= :soft)",
+                {"why": f"mail came back: {why}"[:300], "id": subscriber.id, "hard": hard, "soft": _SOFT},
+            )
+
+    def take_in(self, lines: Iterable[Line], day: date) -> TakenIn:
+        """Subscribe everybody an import names, in one transaction. Who has left stays out.
+
+        Of an address that comes twice, the last line counts. What a line does not say stays as it is.
+        """
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT,"
+                         " topics TEXT, max_papers INTEGER, paused TEXT, gone TEXT)")  # fmt: skip
+        with writing(self._db):
+            self._db.execute("DELETE FROM temp.incoming")
+            self._db.conn.executemany(
+                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (self._incoming(line, day) for line in lines),
+            )
+            known, out = self._met()
+            self._db.execute(_TAKE_IN)
+            (total,) = self._db.execute("SELECT count(*) FROM temp.incoming").fetchone()
+        return TakenIn(total - known - len(out), known, tuple(out))
+
+    def _incoming(self, line: Line, day: date) -> list[Any]:
+        return [
+            address.key(line.address),
+            address.wire(line.address),
+            token(self._secret, line.address),
+            *columns(Profile(line.topics, line.max_papers)),
+            line.paused and line.paused.isoformat(),
+            day.isoformat() if line.left else None,
+        ]
+
+    def _met(self) -> tuple[int, list[str]]:
+        """How many of the incoming are here already, and which of them have left."""
+        rows = self._db.execute(
+            "SELECT s.address, s.gone IS NOT NULL FROM temp.incoming i JOIN subscribers s ON s.key = i.key"
+            " ORDER BY s.id"
+        ).fetchall()
+        return sum(not gone for _, gone in rows), [given for given, gone in rows if gone]
+
+
+_BY_KEY = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE key = ?"
+_HOLDING = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE token = ?"
+_FIRST = "SELECT id, address, token, topics, max_papers FROM receivers WHERE since <= ? ORDER BY id LIMIT 1"
+_STANDINGS = (
+    "SELECT address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces FROM subscribers"
+)
+# An empty list says "all topics" and 0 "as many as the digest has", where NULL says nothing.
+_TAKE_IN = """
+INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone)
+SELECT key, address, token, 0, gone IS NULL, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone
+FROM temp.incoming WHERE true ORDER BY rowid
+ON CONFLICT (key) DO UPDATE SET
+    subscribed = excluded.gone IS NULL,
+    gone = excluded.gone,
+    topics = (SELECT nullif(coalesce(i.topics, subscribers.topics), '[]')
+              FROM temp.incoming i WHERE i.key = excluded.key),
+    max_papers = (SELECT nullif(coalesce(i.max_papers, subscribers.max_papers), 0)
+                  FROM temp.incoming i WHERE i.key = excluded.key),
+    paused = coalesce(excluded.paused, paused)
+WHERE subscribers.gone IS NULL
+"""
+
+
+def profile(topics: str | None, max_papers: int | None) -> Profile:
+    """A profile from its two columns."""
+    return Profile(None if topics is None else tuple(json.loads(topics)), max_papers)
+
+
+def columns(chosen: Profile) -> tuple[str | None, int | None]:
+    """The two columns of a profile."""
+    return None if chosen.topics is None else json.dumps(chosen.topics, ensure_ascii=False), chosen.max_papers
 
 
 def token(secret: bytes, given: str) -> str:
@@ -58,38 +253,12 @@ def token(secret: bytes, given: str) -> str:
     return base64.b32encode(digest[:16]).decode("ascii").rstrip("=").lower()
 
 
-def secret_beside(database: Path) -> bytes:
-    """The secret in the file beside the database, made on first use, readable by its owner alone.
-
-    Raises HistoryError when it cannot be read or made.
-    """
-    path = database.with_name(database.name + ".secret")
-    try:
-        if not path.exists():
-            _make(path)
-        found = bytes.fromhex(path.read_text(encoding="ascii"))
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not what digest wrote"
-        raise HistoryError(
-            f"the secret {path} cannot be used: {reason}; restore it from a backup, or remove it"
-        ) from None
-    if len(found) < 16:
-        raise HistoryError(
-            f"the secret {path} is too short; restore it from a backup, or remove it to have a new one made"
-        )
-    return found
-
-
-def _make(path: Path) -> None:
-    """Write it whole or not at all: of two first runs at once, both use the one that came first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
+def _standing(row: Any, day: date) -> Standing:
+    given, topics, most, configured, subscribed, gone, paused, suspended, bounces = row
+    until = date.fromisoformat(paused) if paused and paused > day.isoformat() else None
+    known = configured or subscribed
+    state = (
+        "left" if gone else "dropped" if not known else "suspended" if suspended else "paused" if until else "active"
+    )
+    why = f"left on {gone}" if gone else suspended
+    return Standing(given, state, profile(topics, most), bool(configured), until, why, bounces)

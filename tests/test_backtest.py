@@ -5,6 +5,7 @@ from datetime import timedelta
 from digest.backtest import backtest, last, told
 from digest.config import Config
 from digest.database import opened
+from digest.subscribers import Subscribers
 
 from .conftest import MONDAY, Workplace, paper
 
@@ -13,7 +14,7 @@ TUESDAY = MONDAY + timedelta(1)
 
 def compared(workplace: Workplace, config: Config, days: int = 2) -> str:
     with opened(config.digest.database) as db:
-        return told(backtest(db, config, 1, last(days, TUESDAY)))
+        return told(backtest(db, config, Subscribers(db, b"").get("ann@example.org"), last(days, TUESDAY)))
 
 
 def two_days(workplace: Workplace) -> None:

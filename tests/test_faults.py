@@ -16,6 +16,7 @@ from sqlite_utils import Migrations
 from digest import database
 from digest.delivery import Maildir, State, maildir
 from digest.errors import HistoryError, Undelivered
+from digest.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
 from tests.server import Server
 from tests.test_dispatch import Office
@@ -126,7 +127,8 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
     queue(office)
     newer = Migrations("digest")
     newer(name="first")(database.first)
-    newer(name="second")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
+    newer(name="standing")(database.standing)
+    newer(name="later")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
     monkeypatch.setattr(database, "migrations", newer)
     check_goes_on(office)
     monkeypatch.undo()
@@ -135,10 +137,30 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
     assert caught.value.exit_code == 3
 
 
+def test_the_first_schema_is_taken_over_with_who_was_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.db"
+    oldest = Migrations("digest")
+    oldest(name="first")(database.first)
+    monkeypatch.setattr(database, "migrations", oldest)
+    with database.opened(path) as db:
+        db.table("subscribers").insert_all(
+            {"key": f"r{n}@x.org", "address": f"r{n}@x.org", "token": str(n), "configured": 1, "refusals": n,
+             "refused": "2026-04-20"} for n in (0, 2, 3)
+        )  # fmt: skip
+    monkeypatch.undo()
+    with database.opened(path) as db:
+        standings = {s.address: (s.state, s.why) for s in Subscribers(db, b"secret").roster(MONDAY)}
+    assert standings == {
+        "r0@x.org": ("active", ""),
+        "r2@x.org": ("active", ""),
+        "r3@x.org": ("suspended", "refused on three days, last on 2026-04-20"),
+    }
+
+
 def test_the_tables_of_an_unfinished_version_are_a_sentence(office: Office) -> None:
     queue(office)
     with closing(sqlite3.connect(history(office))) as db:
-        db.execute("ALTER TABLE subscribers DROP COLUMN refusals")
+        db.execute("ALTER TABLE subscribers DROP COLUMN topics")
     with Server().running() as server, pytest.raises(HistoryError, match="older or unfinished version"):
         office.run(server.port)
     assert server.taken == []

@@ -140,7 +140,9 @@ def test_refusals_on_three_days_suspend_a_subscriber(db: Database) -> None:
         assert publish(db, day, 2) == 2
         bad, good = claimed(db, 1)
         settle(db, (bad, State.REFUSED), (good, State.SENT), day=day)
-    assert Outbox(db).suspended() == [{"address": "reader0@example.org", "refused": "2026-04-22"}]
+    assert Outbox(db).suspended() == [
+        {"address": "reader0@example.org", "why": "refused on three days, last on 2026-04-22"}
+    ]
     assert publish(db, MONDAY + timedelta(3), 2) == 1
 
 

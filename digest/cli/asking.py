@@ -86,5 +86,5 @@ def backtest(chosen: Chosen, days: int, other: Path | None, to: str | None, day:
             reader = Desk.over(config, db).subscribers.get(to or next(iter(config.digest.to), ""))
         except ValueError as problem:
             raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
-        found = trial.backtest(db, tried, reader.id, trial.last(days, today))
+        found = trial.backtest(db, tried, reader, trial.last(days, today))
     click.echo(trial.told(found))
