@@ -11,8 +11,8 @@ from digest.choice import Choice
 from digest.config import Config
 from digest.history import History
 from digest.likeness import Likeness
-from digest.report import table
 from digest.subscribers import Profile, Subscriber
+from digest.table import table
 from digest.text import snippet
 
 _TITLE = 70

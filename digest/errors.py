@@ -3,6 +3,7 @@
     DigestError
     ├── ConfigError        2   the configuration or an override of a template; every problem at once
     ├── Unknown            2   no paper goes by the name that was given
+    ├── BadRows            2   some rows of an import could not be taken; the others were
     ├── NothingReadable    3   no source could be read; the day stays open for the next run
     ├── HistoryError       3   the database cannot be used
     ├── Undelivered        4   some mail is still in the outbox
@@ -41,6 +42,12 @@ class Unknown(DigestError):
         super().__init__(
             f"no paper that goes by {short!r} was ever recorded; `digest search` finds papers by their words"
         )
+
+
+class BadRows(DigestError):
+    """What is wrong with some rows of an import: a sentence each."""
+
+    exit_code = 2
 
 
 class NothingReadable(DigestError):

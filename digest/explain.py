@@ -11,8 +11,8 @@ from digest.errors import Unknown
 from digest.job import Desk
 from digest.paper import Paper
 from digest.ranking import Ranked
-from digest.report import table
 from digest.subscribers import Profile
+from digest.table import table
 from digest.topics import muted
 
 _READERS = 20  # of the configuration, when nobody is named

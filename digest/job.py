@@ -140,13 +140,16 @@ class Preview:
     queued: bool
 
 
-def preview(config: Config, day: date, to: str, clock: Clock, fetcher: Fetcher) -> Preview:
+def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fetcher) -> Preview:
     """The message of `day` for the address `to`: as it was queued, or as it would be. Queues and sends nothing.
 
-    Raises NothingReadable when there is nothing queued and no source could be read.
+    Without `to`, for the first of digest.to, the first subscriber, or the sender, whom there is. Raises NothingReadable
+    when there is nothing queued and no source could be read, ValueError when `to` is no address.
     """
     with desk(config) as d:
-        reader = d.subscribers.get(to)
+        to = to or next(iter(config.digest.to), None)
+        first = None if to else d.subscribers.first(day)
+        reader = first or d.subscribers.get(to or config.digest.from_.address)
         frozen = d.outbox.of_day(reader, day)
         if frozen is not None:
             return Preview(frozen, 0, queued=True)

@@ -1,9 +1,9 @@
 """The views of a message that `preview` gives: the HTML or plain text inside it, or the whole as it goes out."""
 
-import os
 from email import message_from_bytes, policy
 from pathlib import Path
 
+from digest import atomic
 from digest.errors import ConfigError
 from digest.job import Preview
 
@@ -30,9 +30,7 @@ def facts(shown: Preview) -> str:
 
 def save(path: Path, content: bytes) -> None:
     """Write the file whole or not at all. Raises ConfigError when it cannot be written."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
-        draft.replace(path)
+        atomic.save(path, content)
     except OSError as problem:
         raise ConfigError([f"{path} cannot be written: {problem.strerror}; name another file with -o"]) from None

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from digest import job, report
+from digest import job, overview
 from digest.fetch import Fetcher
 
 from .conftest import MONDAY, Workplace, at, html_of, paper
@@ -80,9 +80,9 @@ class Place:
 
     def status(self) -> tuple[dict[str, Any], str]:
         with job.desk(self.workplace.config()) as d:
-            document = report.facts(d.journal.runs(), d.journal.sources(), d.outbox.overview())
+            document = overview.facts(d.journal.runs(), d.journal.sources(), d.outbox.overview())
         found = next(source for source in document["sources"] if source["source"] == "arxiv")
-        return found, report._sources(document["sources"])
+        return found, overview._sources(document["sources"])
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def fetch(chosen: Chosen, day: date | None) -> None:
 
 @main.command()
 @date_option
-@click.option("--to", metavar="ADDR", help="Whose mail to show; the first of digest.to by default.")
+@click.option("--to", metavar="ADDR", help="Whose mail to show; the first subscriber's by default.")
 @click.option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output. [digest-preview.html]")
 @click.option("--format", "form", type=click.Choice(["html", "txt", "eml"]), default="html", show_default=True)
 @click.option("--open", "opened", is_flag=True, help="Open it in a browser.")
@@ -93,11 +93,10 @@ def preview(chosen: Chosen, day: date | None, to: str | None, output: str | None
     from digest.fetch import Fetcher
 
     today, now = clock(config, day)
-    reader = to or next(iter(config.digest.to), config.digest.from_.address)
     try:
-        shown = job.preview(config, today, reader, now, Fetcher(config.digest.from_.address, screen=chosen.screen))
+        shown = job.preview(config, today, to, now, Fetcher(config.digest.from_.address, screen=chosen.screen))
     except ValueError as problem:
-        raise click.BadParameter(f"{reader!r}: {problem}", param_hint="--to") from None
+        raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
     content = view.part(shown.bytes, form)
     if output == "-":
         sys.stdout.buffer.write(content)
@@ -133,17 +132,17 @@ def send(chosen: Chosen) -> None:
 def status(chosen: Chosen, as_json: bool) -> None:
     """Last runs, freshness of each source, and the queue."""
     config = chosen.config()
-    from digest import report
+    from digest import overview
     from digest.database import opened
     from digest.journal import Journal
     from digest.outbox import Outbox
 
     with opened(config.digest.database) as db:
         journal, outbox = Journal(db), Outbox(db)
-        document = report.facts(journal.runs(), journal.sources(), outbox.overview())
+        document = overview.facts(journal.runs(), journal.sources(), outbox.overview())
     if as_json:
         import json
 
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        click.echo(report.status(document))
+        click.echo(overview.status(document))

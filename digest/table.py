@@ -1,0 +1,14 @@
+"""Rows in columns, as wide as a terminal shows them."""
+
+from collections.abc import Sequence
+
+from digest.text import columns
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns of the width they need on a terminal."""
+    widths = [max(columns(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
