@@ -71,7 +71,7 @@ def drain(outbox: Outbox, deliver: Deliver, run: int, clock: Callable[[], dateti
         if tally.stop or not left or pause is None:
             break
         seconds = pause * random.uniform(0.75, 1.25)
-        log.info("trying again messages=%d in %.1f s: %s", left, seconds, tally.reason)
+        log.info("trying again", {"messages": left, "seconds": round(seconds, 1), "why": tally.reason})
         watch.pause(seconds)
     return tally
 
@@ -93,6 +93,6 @@ def _count(outcome: Outcome, tally: Tally) -> None:
     if outcome.state is State.SENT:
         return
     if tally.outcomes[outcome.state] <= _LOUD:
-        log.warning("not sent state=%r %s", outcome.state.value, outcome.reply)
+        log.warning("not sent", {"state": outcome.state.value, "reply": outcome.reply})
     if outcome.state is not State.REFUSED and not tally.stop:
         tally.reason, tally.stop = outcome.reply, outcome.stop

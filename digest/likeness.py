@@ -63,7 +63,7 @@ class Likeness:
     def _known(self, topic: Topic, text: str) -> Liked | None:
         liked = self.meant(text)
         if liked is None:
-            log.warning("topic=%s like=%s no such paper was recorded yet; a text would do as well", topic.name, text)
+            log.warning("no such paper was recorded yet; a text would do as well", {"topic": topic.name, "like": text})
         return liked
 
     def search(self, liked: Liked, since: date, limit: int) -> list[Hit]:

@@ -147,7 +147,7 @@ def test_another_date_runs_as_if_it_were_today(place: Workplace) -> None:
 def test_results_go_to_standard_output_logs_to_standard_error_and_q_says_nothing(place: Workplace) -> None:
     result = digest("run", "--date", "2026-04-20")
     assert result.stdout == "Sent 1 message with 2 papers.\n"
-    assert "fetched source=papers state=read papers=2 new=2" in result.stderr
+    assert "INFO fetched source=papers state=read papers=2 new=2" in result.stderr
     result = digest("-q", "run", "--date", "2026-04-20")
     assert (result.stdout, result.stderr) == ("", "")
 

@@ -31,7 +31,7 @@ def search(
 
     with opened(config.digest.database, create=False) as db:
         found = lookup.search(db, " ".join(query), like or "", since or date.min, limit)
-    click.echo(lookup.as_json(found) if as_json else lookup.listed(found))
+    chosen.tell(lookup.as_json(found) if as_json else lookup.listed(found))
 
 
 @main.command()
@@ -57,7 +57,7 @@ def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> Non
             found = account.explain(Desk.over(config, db), Archive(db), paper, to, today)
         except ValueError as problem:
             raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
-    click.echo(account.told(found))
+    chosen.tell(account.told(found))
 
 
 @main.command()
@@ -87,4 +87,4 @@ def backtest(chosen: Chosen, days: int, other: Path | None, to: str | None, day:
         except ValueError as problem:
             raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
         found = trial.backtest(db, tried, reader, trial.last(days, today))
-    click.echo(trial.told(found))
+    chosen.tell(trial.told(found))

@@ -143,6 +143,6 @@ def status(chosen: Chosen, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        chosen.tell(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        click.echo(overview.status(document))
+        chosen.tell(overview.status(document))

@@ -213,7 +213,7 @@ def list_(chosen: Chosen, everyone: bool, form: str, as_json: bool) -> None:
     with _desk(chosen) as desk:
         found = (s for s in desk.people.roster(desk.today) if everyone or s.state not in ("left", "dropped"))
         for part in roster.written(found, "json" if as_json else form):
-            click.echo(part, nl=False)
+            chosen.tell(part, nl=False)
 
 
 @subscribers.command(name="export")
@@ -232,7 +232,7 @@ def export_(chosen: Chosen, target: Path, form: str | None) -> None:
         parts = roster.written(desk.people.roster(desk.today), kind)
         if str(target) == "-":
             for part in parts:
-                click.echo(part, nl=False)
+                chosen.tell(part, nl=False)
             return
         try:
             atomic.save(target, "".join(parts).encode("utf-8"))
