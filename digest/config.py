@@ -12,6 +12,7 @@ from digest import address
 from digest.delivery import Maildir, Secret, Smtp
 from digest.errors import ConfigError
 from digest.message import Unsubscribe
+from digest.notify import Notify
 from digest.settings import Problems, between, one_of, read, shown, unknown_keys
 from digest.sources import Source
 from digest.sources.feed import Feed
@@ -85,6 +86,7 @@ class Config:
     topics: tuple[Topic, ...]
     delivery: Smtp | Maildir | None
     unsubscribe: Unsubscribe
+    notify: Notify
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -104,13 +106,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
-    unknown_keys(table, ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe"), "", problems)
+    unknown_keys(table, ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "notify"), "", problems)
     digest = read(Digest, table.get("digest", {}), "digest", problems)
     sources = _sources(table.get("sources", []), path.parent, environ, problems)
     topics = [read(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read(Unsubscribe, table.get("unsubscribe", {}), "unsubscribe", problems)
-    if digest is None or unsubscribe is None:
+    notify = read(Notify, table.get("notify", {}), "notify", problems)
+    if digest is None or unsubscribe is None or notify is None:
         return None
     if digest.templates is not None and not (path.parent / digest.templates).is_dir():
         problems.add(
@@ -127,6 +130,7 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
         topics=tuple(filter(None, topics)),
         delivery=delivery,
         unsubscribe=unsubscribe,
+        notify=notify,
     )
 
 

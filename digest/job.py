@@ -24,12 +24,15 @@ from digest.freshness import judged, late, notice
 from digest.history import History
 from digest.journal import Journal
 from digest.likeness import Likeness
+from digest.notify import pinging
 from digest.outbox import Audience, Outbox
 from digest.render import MOST_PAPERS, Renderer
 from digest.sources import Fetched
 from digest.subscribers import Profile, Subscriber, Subscribers
 
 log = logging.getLogger("digest")
+
+_LOUD = 5  # warnings about entries of one source; `digest status` counts them all
 
 Clock = Callable[[], datetime]
 
@@ -99,8 +102,17 @@ def desk(config: Config) -> Iterator[Desk]:
 
 def run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch = UNWATCHED) -> Report:
     """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done."""
+    with (
+        pinging(config.notify) as begin,
+        lock.alone(config.digest.database),
+    ):
+        begin()
+        return _run(config, day, clock, fetcher, watch)
+
+
+def _run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch) -> Report:
     deliver = way(config)
-    with lock.alone(config.digest.database), desk(config) as d, _entry(d, "run", day, clock) as (number, report):
+    with desk(config) as d, _entry(d, "run", day, clock) as (number, report):
         _take_up(d, number, day, clock())  # first: the papers of what expires unsent may be chosen again
         _fetch(d, fetcher, number, report, clock())
         if report.readable and day.weekday() in config.digest.days:
@@ -233,31 +245,34 @@ def _record(d: Desk, fetcher: Fetcher, report: Report, now: datetime) -> list[tu
         done.append((fetched, new))
         report.fetched.append(fetched)
         report.new += new
-        log.info(
-            "fetched source=%s state=%s papers=%d new=%d", fetched.source, fetched.state, len(fetched.sightings), new
-        )
-        for error in fetched.errors:
-            log.warning("unreadable source=%s %s", fetched.source, error)
-        for sentence in late(fetched):
-            log.warning("late source=%s %s", fetched.source, sentence)
-        for skipped in fetched.skipped[:5]:
-            log.warning("skipped source=%s %s", fetched.source, skipped)
-        if len(fetched.skipped) > 5:
-            log.warning("skipped source=%s and %d more", fetched.source, len(fetched.skipped) - 5)
+        _log(fetched, new)
     return done
+
+
+def _log(fetched: Fetched, new: int) -> None:
+    source = {"source": fetched.source}
+    log.info("fetched", {**source, "state": fetched.state, "papers": len(fetched.sightings), "new": new})
+    for error in fetched.errors:
+        log.warning("unreadable", {**source, "why": error})
+    for sentence in late(fetched):
+        log.warning("late", {**source, "why": sentence})
+    for skipped in fetched.skipped[:_LOUD]:
+        log.warning("skipped", {**source, "why": skipped})
+    if len(fetched.skipped) > _LOUD:
+        log.warning("skipped", {**source, "more": len(fetched.skipped) - _LOUD})
 
 
 def _publish(d: Desk, report: Report, now: datetime) -> None:
     """Put the day's editions into the outbox, for everyone who has none yet."""
     for audience, edition in _editions(d, report):
         if not edition.entries and d.config.digest.when_empty == "skip":
-            log.info("nothing new subscribers=%d", audience.size)
+            log.info("nothing new", {"subscribers": audience.size})
             continue
         frame = _frame(d, edition, now)
         queued = d.outbox.publish(report.day, frame, [entry.id for entry in edition.entries], audience, now)
         report.queued += queued
         report.papers = max(report.papers, len(edition.entries))
-        log.info("queued papers=%d messages=%d bytes=%d", len(edition.entries), queued, len(frame.bytes))
+        log.info("queued", {"papers": len(edition.entries), "messages": queued, "bytes": len(frame.bytes)})
 
 
 def _editions(d: Desk, report: Report) -> Iterator[tuple[Audience, Edition]]:

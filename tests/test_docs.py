@@ -11,6 +11,7 @@ from digest.cli import main
 from digest.config import Digest
 from digest.delivery import Maildir, Smtp
 from digest.message import Unsubscribe
+from digest.notify import Notify
 from digest.render import shipped
 from digest.sources.registry import KINDS
 from digest.topics import Topic
@@ -36,7 +37,7 @@ def keys(kind: type) -> list[str]:
     return [f.name.rstrip("_") for f in dataclasses.fields(kind) if f.init and "secret" not in f.metadata]
 
 
-@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, *KINDS.values()])
+@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, Notify, *KINDS.values()])
 def test_every_key_is_in_the_example(kind: type) -> None:
     for key in keys(kind):
         assert re.search(rf"^(# )?{key} = |`{key}`", EXAMPLE, re.MULTILINE), key

@@ -14,7 +14,7 @@ HOMES = {
     "click": {"cli"},  # the whole package
     "dotenv": {"cli.frame"},
     "feedparser": {"sources.syndication"},
-    "httpx": {"fetch"},
+    "httpx": {"fetch", "notify"},
     "tenacity": {"fetch"},
     "idna": {"address"},
     "jinja2": {"render"},
@@ -148,7 +148,13 @@ ALLOWED = {
     "answers": {*BASE, "database", "sources"},
     "outbox": {*BASE, "database", "delivery", "message", "subscribers"},
     "lock": BASE,
-    "config": {*BASE, "delivery", "message", "sources", "topics"},
+    "atomic": set[str](),
+    "logs": set[str](),
+    "notify": BASE,
+    "table": {"text"},
+    "roster": {*BASE, "subscribers", "table"},
+    "overview": {"table"},
+    "config": {*BASE, "delivery", "message", "notify", "sources", "topics"},
 }
 
 

@@ -13,11 +13,15 @@ import click
 
 from digest import __version__
 from digest.errors import ConfigError, DigestError
+from digest.logs import Handler, Veil
 
 if TYPE_CHECKING:
     from digest.config import Config
 
 log = logging.getLogger("digest")
+
+SECRETS = ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN")
+_FORMS = ("text", "json")  # of digest.logs.Handler
 
 
 class Day(click.ParamType[date]):
@@ -37,10 +41,11 @@ class Day(click.ParamType[date]):
 class Chosen:
     """What the options before the command say; the configuration is read when a command asks for it."""
 
-    def __init__(self, path: Path | None, verbose: bool, quiet: bool) -> None:
+    def __init__(self, path: Path | None, verbose: bool, quiet: bool, veil: Veil | None = None) -> None:
         self._path = path
         self.verbose = verbose
         self.quiet = quiet
+        self.veil = veil or Veil()
 
     def config(self) -> "Config":
         from dotenv import dotenv_values
@@ -49,7 +54,11 @@ class Chosen:
 
         path = self._find()
         known = {k: v for k, v in dotenv_values(path.parent / ".env").items() if v is not None}
-        return load(path, {**known, **os.environ})
+        environ = {**known, **os.environ}
+        self.veil.hide(*(environ.get(name, "") for name in SECRETS))
+        config = load(path, environ)
+        self.veil.hide(config.notify.ping)
+        return config
 
     def _find(self) -> Path:
         """The first that is there of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml."""
@@ -72,9 +81,13 @@ class Chosen:
         return None if self.quiet else sys.stderr
 
     def say(self, text: str) -> None:
-        """A result on standard output; nothing with -q."""
+        """What was done, on standard output; nothing with -q."""
         if not self.quiet:
-            click.echo(text)
+            self.tell(text)
+
+    def tell(self, text: str, *, nl: bool = True) -> None:
+        """What was asked for, on standard output, -q or not; without secrets, whoever put them there."""
+        click.echo(self.veil.over(text), nl=nl)
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:
@@ -96,7 +109,7 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except DigestError as problem:
-            click.echo(f"digest: {problem}", err=True)
+            _complain(f"digest: {problem}")
             sys.exit(problem.exit_code)
         except click.exceptions.Exit:
             raise
@@ -105,10 +118,16 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as problem:
             log.debug("traceback", exc_info=True)
             words = f"{type(problem).__name__}: {problem}"
-            click.echo(f"digest: this should not have happened ({words}); -v shows where", err=True)
+            _complain(f"digest: this should not have happened ({words}); -v shows where")
             sys.exit(1)
 
     return guarded
+
+
+def _complain(sentence: str) -> None:
+    """Say on standard error what went wrong, and no secret with it."""
+    chosen = click.get_current_context().find_object(Chosen)
+    click.echo(chosen.veil.over(sentence) if chosen else sentence, err=True)
 
 
 date_option = click.option("--date", "day", type=Day(), help="Run as if this day (YYYY-MM-DD) were today.")
@@ -118,16 +137,15 @@ date_option = click.option("--date", "day", type=Day(), help="Run as if this day
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on success.")
+@click.option("--log-format", type=click.Choice(_FORMS), default="text", help="Log lines for people, or JSON. [text]")
 @click.version_option(__version__, prog_name="digest")
 @click.pass_context
-def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool) -> None:
+def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_format: str) -> None:
     """Get trending papers in your email inbox once a day.
 
     Try `digest demo` first: it needs no network, account or configuration. Then `digest init`.
     """
-    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True
-    )
-    log.setLevel(level)
-    ctx.obj = Chosen(path, verbose, quiet)
+    veil = Veil()
+    logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, veil)], force=True)
+    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    ctx.obj = Chosen(path, verbose, quiet, veil)
