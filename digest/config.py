@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from digest import address
 from digest.delivery import Maildir, Secret, Smtp
 from digest.errors import ConfigError
-from digest.message import Unsubscribe
+from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.settings import Problems, between, one_of, read, shown, unknown_keys
 from digest.sources import Source

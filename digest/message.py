@@ -7,7 +7,7 @@ the Message-ID) is a gap: an offset in the bytes and which part goes there. Fill
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from email.headerregistry import Address
 from email.policy import SMTP
@@ -15,37 +15,12 @@ from email.quoprimime import body_encode
 from email.utils import format_datetime
 
 from digest import address
-from digest.settings import shown, web_address
+from digest.leaving import Unsubscribe, mailto_link
 from digest.text import header
 
 # RFC 2045 6.7 wants encoded lines of at most 76 columns; Python's default gives 78.
 _POLICY = SMTP.clone(max_line_length=76)
 _LINE = 76
-
-
-def _mailto(value: str) -> str:
-    try:
-        return address.wire(value)
-    except ValueError as problem:
-        raise ValueError(f'{shown(value)}: {problem}; write one like "unsubscribe@example.org"') from None
-
-
-def _one_click(value: str) -> str:
-    if not web_address(value).startswith("https://"):
-        raise ValueError(f"{shown(value)} is not secure; one-click unsubscribing (RFC 8058) needs https://")
-    if value.count("{token}") != 1:
-        raise ValueError(f'{shown(value)} has no {{token}} in it; write one like "https://example.org/u/{{token}}"')
-    if not value.isascii():
-        raise ValueError(f"{shown(value)} has letters that a header cannot carry; write it percent-encoded")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """The `[unsubscribe]` table: the ways to leave. Without either, a reader answers the mail to leave."""
-
-    mailto: str = field(default="", metadata={"read": _mailto})
-    url: str = field(default="", metadata={"read": _one_click})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +66,6 @@ class Slots:
 
 def slots(secret: bytes, day: date) -> Slots:
     return Slots(hashlib.sha256(secret + b" slots " + day.isoformat().encode()).hexdigest()[:20].upper())
-
-
-def mailto_link(unsubscribe: Unsubscribe, sender: address.Mailbox, token: str) -> str:
-    """The mailto: address that leaves the list: the token rides in the address (RFC 5233), where replies keep it."""
-    if not unsubscribe.mailto:
-        return f"mailto:{sender.address}?subject=unsubscribe"
-    local, _, domain = unsubscribe.mailto.rpartition("@")
-    return f"mailto:{local}+{token}@{domain}?subject=unsubscribe"
-
-
-def leave_link(unsubscribe: Unsubscribe, sender: address.Mailbox, token: str) -> str:
-    """The link in the foot of the mail: the web page where there is one, else the mail address."""
-    return unsubscribe.url.replace("{token}", token) if unsubscribe.url else mailto_link(unsubscribe, sender, token)
 
 
 def build(

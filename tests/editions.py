@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from digest import address, message
 from digest.edition import Edition, compose
 from digest.history import Listing
-from digest.message import Frame, Rendered, Slots, Unsubscribe
+from digest.leaving import Unsubscribe, leave_link
+from digest.message import Frame, Rendered, Slots
 from digest.paper import Paper
 from digest.ranking import Ranked, Section, Trend
 from digest.render import Renderer
@@ -33,7 +34,7 @@ def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Se
 
 
 def rendered(made: Edition, slots: Slots = SLOTS, unsubscribe: Unsubscribe = LEAVE) -> Rendered:
-    return Renderer().render(made, slots, message.leave_link(unsubscribe, SENDER, slots.token))
+    return Renderer().render(made, slots, leave_link(unsubscribe, SENDER, slots.token))
 
 
 def framed(made: Edition, unsubscribe: Unsubscribe = LEAVE) -> Frame:

@@ -10,7 +10,7 @@ import pytest
 from digest.cli import main
 from digest.config import Digest
 from digest.delivery import Maildir, Smtp
-from digest.message import Unsubscribe
+from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.render import shipped
 from digest.sources.registry import KINDS

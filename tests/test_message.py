@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest import address, message
-from digest.message import Rendered, Unsubscribe, build, fill, quoted_printable
+from digest.leaving import Unsubscribe
+from digest.message import Rendered, build, fill, quoted_printable
 from digest.text import header
 
 from .editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, mail, plain_papers
@@ -76,7 +77,7 @@ def test_one_click_is_only_promised_where_there_is_a_page() -> None:
     assert fields["list-unsubscribe"] == f"<mailto:leave+{TOKEN}@example.org?subject=unsubscribe>"
     assert "list-unsubscribe-post" not in fields
     fields = dict(headers(mail(edition(plain_papers(1)), unsubscribe=Unsubscribe())))
-    assert fields["list-unsubscribe"] == "<mailto:digest@mail.example.org?subject=unsubscribe>"
+    assert fields["list-unsubscribe"] == f"<mailto:digest@mail.example.org?subject=unsubscribe%20{TOKEN}>"
 
 
 def test_a_long_page_address_is_not_mangled() -> None:

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
 from digest import latex_tables
-from digest.text import clean, columns, fold, header, readable, snippet, wrap
+from digest.clean import clean
+from digest.readable import readable
+from digest.text import columns, fold, header, snippet, wrap
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from digest import message, render
+from digest.leaving import leave_link
 from tests.editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, plain_papers
 
 
@@ -22,7 +23,7 @@ def timed(what: Callable[[], object], times: int) -> float:
 def measured(count: int) -> tuple[float, float, float, float, int]:
     """Milliseconds for all of rendering, for inlining alone and for building; microseconds for filling in; bytes."""
     made, renderer = edition(plain_papers(count)), render.Renderer()
-    leave = message.leave_link(LEAVE, SENDER, SLOTS.token)
+    leave = leave_link(LEAVE, SENDER, SLOTS.token)
     rendered = renderer.render(made, SLOTS, leave)
     frame = framed(made)
     return (
