@@ -9,175 +9,33 @@ in between, whatever the timeout. So every transaction is a `writing(db)`, whose
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
 from digest.errors import HistoryError
+from digest.mishap import unusable
+from digest.schema import MIGRATIONS
 
 _WAIT = 30.0  # seconds to wait for another process's write
 
 migrations = Migrations("digest")
 
 
-@migrations()
-def first(db: Database) -> None:
-    for statement in (*_FIRST.split(";"), *_WORDS):
-        db.execute(statement)
+def migration(statements: tuple[str, ...]) -> Callable[[Database], None]:
+    """The migration that executes these."""
+
+    def apply(db: Database) -> None:
+        for statement in statements:
+            db.execute(statement)
+
+    return apply
 
 
-@migrations()
-def standing(db: Database) -> None:
-    for statement in _STANDING.split(";"):
-        db.execute(statement)
-
-
-_FIRST = """
-CREATE TABLE papers (
-    id INTEGER PRIMARY KEY,
-    title TEXT NOT NULL,
-    abstract TEXT NOT NULL,
-    facts TEXT NOT NULL,           -- JSON: authors, categories, identifiers, links
-    first_seen TEXT NOT NULL       -- the day of the run that first recorded it
-);
-CREATE INDEX papers_first_seen ON papers (first_seen);
-CREATE TABLE names (
-    name TEXT PRIMARY KEY,         -- see digest.paper
-    paper INTEGER NOT NULL REFERENCES papers (id)
-) WITHOUT ROWID;
-CREATE INDEX names_paper ON names (paper);
-CREATE TABLE sightings (
-    paper INTEGER NOT NULL REFERENCES papers (id),
-    source TEXT NOT NULL,
-    day TEXT NOT NULL,             -- the source's list day
-    seen TEXT NOT NULL,            -- the day of the run that read it
-    votes INTEGER,
-    PRIMARY KEY (paper, source, day, seen)
-) WITHOUT ROWID;
-CREATE TABLE vectors (
-    paper INTEGER NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
-    method TEXT NOT NULL,          -- what made it, with its version
-    vector BLOB NOT NULL,
-    PRIMARY KEY (paper, method)
-);
-CREATE TABLE subscribers (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,      -- the address without case
-    address TEXT NOT NULL,
-    token TEXT NOT NULL UNIQUE,    -- opaque, in the unsubscribe link
-    configured INTEGER NOT NULL,   -- named by digest.to
-    refusals INTEGER NOT NULL DEFAULT 0,  -- days in a row that refused a message, three suspend
-    refused TEXT                   -- the day of the last refusal
-);
-CREATE TABLE editions (
-    id INTEGER PRIMARY KEY,
-    day TEXT NOT NULL,
-    sender TEXT NOT NULL,          -- envelope address
-    bytes BLOB NOT NULL,           -- the message, with gaps where the subscriber's own parts go
-    gaps TEXT NOT NULL,            -- JSON: [offset, which part]
-    created TEXT NOT NULL
-);
-CREATE INDEX editions_day ON editions (day);
-CREATE TABLE shown (
-    paper INTEGER NOT NULL REFERENCES papers (id),
-    edition INTEGER NOT NULL REFERENCES editions (id),
-    place INTEGER NOT NULL,
-    PRIMARY KEY (paper, edition)
-) WITHOUT ROWID;
-CREATE INDEX shown_edition ON shown (edition);
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY,
-    subscriber INTEGER NOT NULL REFERENCES subscribers (id),
-    day TEXT NOT NULL,
-    edition INTEGER NOT NULL REFERENCES editions (id),
-    message_id TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending',
-    run INTEGER REFERENCES runs (id),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    doubt INTEGER NOT NULL DEFAULT 0,  -- it may have arrived although nobody said so
-    reply TEXT NOT NULL DEFAULT '',
-    changed TEXT NOT NULL,
-    UNIQUE (subscriber, day)       -- one message a day
-);
-CREATE INDEX deliveries_queue ON deliveries (id) WHERE state IN ('pending', 'sending', 'in doubt');
-CREATE VIEW queue AS SELECT * FROM deliveries WHERE state IN ('pending', 'sending', 'in doubt');
-CREATE INDEX deliveries_edition ON deliveries (edition, subscriber);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY,
-    command TEXT NOT NULL,
-    day TEXT NOT NULL,
-    started TEXT NOT NULL,
-    finished TEXT,
-    exit INTEGER,
-    summary TEXT NOT NULL DEFAULT '{}'
-);
-CREATE TABLE fetches (
-    run INTEGER NOT NULL REFERENCES runs (id),
-    source TEXT NOT NULL,
-    state TEXT NOT NULL,           -- read, partial, stale, empty, failed
-    papers INTEGER NOT NULL,
-    new INTEGER NOT NULL,
-    skipped TEXT NOT NULL,         -- JSON: a sentence each
-    errors TEXT NOT NULL,          -- JSON: a sentence each
-    late TEXT NOT NULL,            -- JSON: a sentence for each batch that was due and not there
-    PRIMARY KEY (run, source)
-) WITHOUT ROWID;
-CREATE INDEX fetches_source ON fetches (source, run);
-CREATE TABLE answers (
-    url TEXT PRIMARY KEY,
-    etag TEXT NOT NULL,
-    modified TEXT NOT NULL,        -- the service's Last-Modified, as it wrote it
-    packed BLOB NOT NULL,          -- the body, compressed
-    asked TEXT NOT NULL            -- the day of the run that last got it
-)
-"""
-
-# How each subscriber stands, and what the mailbox that takes their letters has told so far.
-_STANDING = """
-ALTER TABLE subscribers ADD COLUMN subscribed INTEGER NOT NULL DEFAULT 0;  -- by hand or import, whatever digest.to says
-ALTER TABLE subscribers ADD COLUMN topics TEXT;            -- JSON: names of topics, NULL for all
-ALTER TABLE subscribers ADD COLUMN max_papers INTEGER;     -- NULL for digest.max_papers
-ALTER TABLE subscribers ADD COLUMN gone TEXT;              -- the day they left, until they are added by hand again
-ALTER TABLE subscribers ADD COLUMN paused TEXT;            -- no mail before this day
-ALTER TABLE subscribers ADD COLUMN suspended TEXT NOT NULL DEFAULT '';  -- why no mail goes there any more
-ALTER TABLE subscribers ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;  -- days in a row on which mail came back
-ALTER TABLE subscribers ADD COLUMN bounced TEXT;           -- the last such day
-UPDATE subscribers SET suspended = 'refused on three days, last on ' || refused WHERE refusals >= 3;
-CREATE VIEW receivers AS  -- who gets mail, from the day `since` on
-    SELECT *, coalesce(paused, '') AS since FROM subscribers
-    WHERE (configured OR subscribed) AND gone IS NULL AND suspended = '';
-CREATE TABLE mailboxes (
-    name TEXT PRIMARY KEY,         -- which mailbox, without secrets
-    cursor TEXT NOT NULL,          -- up to where it was read, as its reader counts
-    read TEXT,                     -- when it was last read to its end
-    failing TEXT,                  -- since when it cannot be read
-    problem TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID;
-CREATE TABLE letters (
-    id TEXT PRIMARY KEY,           -- the SHA-256 of a letter that was acted on: each acts once
-    read TEXT NOT NULL             -- the day of that
-) WITHOUT ROWID
-"""
-
-# What is searched. The index holds no text of its own, and these triggers alone keep it in step with `papers`: there is
-# no second way to write it. A statement each, for those of a trigger have semicolons inside.
-_WORDS = (
-    # json_extract, for FTS5 may not read a view with json_each in it (SQLITE_PREPARE_NO_VTAB): brackets are no words.
-    "CREATE VIEW texts AS SELECT id, title, abstract, json_extract(facts, '$.authors') AS authors FROM papers",
-    "CREATE VIRTUAL TABLE words USING fts5 (title, abstract, authors, content = 'texts', content_rowid = 'id',"
-    " tokenize = 'porter unicode61 remove_diacritics 2')",
-    "CREATE TRIGGER papers_enter AFTER INSERT ON papers BEGIN"
-    " INSERT INTO words (rowid, title, abstract, authors) SELECT * FROM texts WHERE id = new.id; END",
-    "CREATE TRIGGER papers_leave BEFORE DELETE ON papers BEGIN"
-    " INSERT INTO words (words, rowid, title, abstract, authors) SELECT 'delete', * FROM texts WHERE id = old.id; END",
-    "CREATE TRIGGER papers_change_from BEFORE UPDATE OF title, abstract, facts ON papers BEGIN"
-    " INSERT INTO words (words, rowid, title, abstract, authors) SELECT 'delete', * FROM texts WHERE id = old.id;"
-    " DELETE FROM vectors WHERE paper = old.id; END",
-    "CREATE TRIGGER papers_change_to AFTER UPDATE OF title, abstract, facts ON papers BEGIN"
-    " INSERT INTO words (rowid, title, abstract, authors) SELECT * FROM texts WHERE id = new.id; END",
-)
+for _name, _statements in MIGRATIONS.items():
+    migrations(name=_name)(migration(_statements))
 
 
 @contextmanager
@@ -193,7 +51,7 @@ def opened(path: Path, *, create: bool = True) -> Iterator[Database]:
         db = _connect(path)
         yield db
     except sqlite3.Error as problem:
-        raise HistoryError(f"the history {path} cannot be used: {_in_words(problem)}") from problem
+        raise unusable(path, problem) from problem
     finally:
         if db is not None:
             with suppress(sqlite3.Error):
@@ -238,19 +96,3 @@ def writing(db: Database) -> Iterator[None]:
     with db.atomic():
         db.execute("DELETE FROM names WHERE 0")
         yield
-
-
-def _in_words(problem: sqlite3.Error) -> str:
-    """What SQLite says, and what to do about it."""
-    advice = {
-        "file is not a database": "it is not a database, or damaged; put a backup in its place or move it away",
-        "disk image is malformed": "it is damaged; put a backup in its place or move it away",
-        "readonly": "it may not be written to; check the permissions of the file and its folder",
-        "locked": f"another process kept it locked for {_WAIT:.0f} seconds; try again when that is done",
-        "disk is full": "the disk is full; make room and run again, nothing is lost",
-        "disk I/O error": "the disk failed or is full; make room and run again, nothing is lost",
-        "no such column": "its tables are those of an older or unfinished version; move it away or upgrade digest",
-        "no such table": "it is a database of something else; name another file in digest.database",
-        "already exists": "it is a database of something else; name another file in digest.database",
-    }
-    return next((words for sign, words in advice.items() if sign in str(problem)), str(problem))

@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlite_utils import Database
 
-from digest import address, database, lock, message, secret
+from digest import address, database, leaving, lock, message, secret
 from digest.answers import Answers
 from digest.archive import Archive
 from digest.choice import Choice
@@ -79,13 +79,14 @@ class Desk:
     answers: Answers
     likeness: Likeness
     secret: bytes
+    db: Database
 
     @classmethod
     def over(cls, config: Config, db: Database) -> "Desk":
         key = secret.beside(config.digest.database)
         history = History(db)
         likeness = Likeness(history, Archive(db))
-        return cls(config, history, Outbox(db), Subscribers(db, key), Journal(db), Answers(db), likeness, key)
+        return cls(config, history, Outbox(db), Subscribers(db, key), Journal(db), Answers(db), likeness, key, db)
 
     def memory(self, day: date) -> Memory:
         """What earlier runs left for the fetcher."""
@@ -292,7 +293,7 @@ def _edit(d: Desk, report: Report, choice: Choice, shown: frozenset[int], profil
 def _frame(d: Desk, edition: Edition, now: datetime) -> message.Frame:
     config, slots = d.config, message.slots(d.secret, edition.day)
     sender: address.Mailbox = config.digest.from_
-    leave = message.leave_link(config.unsubscribe, sender, slots.token)
+    leave = leaving.leave_link(config.unsubscribe, sender, slots.token)
     rendered = Renderer(config.digest.templates).render(edition, slots, leave)
     return message.build(rendered, config.digest.title, sender, config.unsubscribe, slots, edition.day, now)
 

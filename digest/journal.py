@@ -1,4 +1,4 @@
-"""What each run did and how fresh each source is: the pages that `status` reads."""
+"""What each run did and what each source answered, written down as it happens: the pages that `digest.ledger` reads."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from digest.database import writing
 from digest.freshness import late
+from digest.ledger import READABLE, Ledger
 from digest.sources import Fetched, Past
 
 
@@ -49,60 +50,11 @@ class Journal:
 
     def past(self, source: str, day: date) -> Past:
         """How `source` did in the runs of the days up to `day`."""
-        whole = self._newest(source, ("read",), day)
-        read = self._newest(source, _READABLE, day)
+        ledger = Ledger(self._db.conn)
+        whole = ledger.newest(source, ("read",), day)
+        read = ledger.newest(source, READABLE, day)
         return Past(
             datetime.fromisoformat(whole["started"]) if whole else None,
             date.fromisoformat(read["day"]) if read else None,
-            self._failed(source, read["run"] if read else 0),
+            ledger.failed(source, read["run"] if read else 0),
         )
-
-    def runs(self, most: int = 5) -> list[dict[str, Any]]:
-        """The newest runs first, each with what it got from its sources."""
-        rows = self._db.query("SELECT * FROM runs ORDER BY id DESC LIMIT ?", [most])
-        return [{**row, "summary": json.loads(row["summary"]), "sources": self._fetches(row["id"])} for row in rows]
-
-    def _fetches(self, run: int) -> list[dict[str, Any]]:
-        rows = self._db.query("SELECT * FROM fetches WHERE run = ? ORDER BY source", [run])
-        return [{"source": row["source"], **_told(row)} for row in rows]
-
-    def sources(self) -> list[dict[str, Any]]:
-        """Each source as it was last asked, with when it was last read and how often it has failed since."""
-        found = [row[0] for row in self._db.execute("SELECT DISTINCT source FROM fetches ORDER BY source")]
-        return [self._source(source) for source in found]
-
-    def _source(self, source: str) -> dict[str, Any]:
-        last = self._newest(source, (*_READABLE, "failed"))
-        good = self._newest(source, _READABLE)
-        return {
-            "source": source,
-            "asked": last["started"],
-            "read": good["started"] if good else None,
-            "failed_runs": self._failed(source, good["run"] if good else 0),
-            **_told(last),
-        }
-
-    def _failed(self, source: str, run: int) -> int:
-        """How many fetches there were since the one of `run`: all of them failed."""
-        (count,) = self._db.execute(
-            "SELECT count(*) FROM fetches WHERE source = ? AND run > ?", [source, run]
-        ).fetchone()
-        return int(count)
-
-    def _newest(self, source: str, states: tuple[str, ...], day: date = date.max) -> dict[str, Any]:
-        """The newest fetch of a run up to `day` that ended in one of `states`; empty for none."""
-        rows = self._db.query(
-            "SELECT f.*, r.started, r.day FROM fetches f JOIN runs r ON r.id = f.run WHERE f.source = ?"
-            " AND f.state IN (SELECT value FROM json_each(?)) AND r.day <= ? ORDER BY r.day DESC, f.run DESC LIMIT 1",
-            [source, json.dumps(states), day.isoformat()],
-        )
-        return next(iter(rows), {})
-
-
-_READABLE = ("read", "partial", "stale", "empty")
-
-
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a fetch came to."""
-    lists = {key: json.loads(row[key]) for key in ("skipped", "errors", "late")}
-    return {"state": row["state"], "papers": row["papers"], "new": row["new"], **lists}

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 from sqlite_utils import Database
 
@@ -271,41 +270,6 @@ class Outbox:
             ).fetchone()
         return int(row[0])
 
-    def counts(self) -> dict[str, int]:
-        """How many deliveries there are in each state that has any."""
-        return dict(self._db.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
-
     def waiting(self) -> int:
         """How many messages are still in the queue."""
         return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
-
-    def overview(self) -> dict[str, Any]:
-        """What `status` shows of it, in values that JSON has."""
-        return {
-            "counts": self.counts(),
-            "waiting": self.waiting(),
-            "troubled": self.troubled(),
-            "suspended": self.suspended(),
-        }
-
-    def troubled(self, most: int = 20) -> list[dict[str, str]]:
-        """The newest deliveries that did not simply arrive: address, day, state and the last reply."""
-        return list(
-            self._db.query(
-                "SELECT s.address, d.day, d.state, d.attempts, d.reply FROM deliveries d"
-                " JOIN subscribers s ON s.id = d.subscriber"
-                " WHERE d.state IN ('in doubt', 'refused', 'expired') OR (d.state = 'pending' AND d.attempts > 0)"
-                " ORDER BY d.id DESC LIMIT ?",
-                [most],
-            )
-        )
-
-    def suspended(self, most: int = 20) -> list[dict[str, str]]:
-        """Who gets no more mail because it was refused or came back: the newest addresses, and why."""
-        return list(
-            self._db.query(
-                "SELECT address, suspended AS why FROM subscribers WHERE suspended <> '' AND gone IS NULL"
-                " ORDER BY coalesce(bounced, refused) DESC, id LIMIT ?",
-                [most],
-            )
-        )

@@ -1,38 +1,95 @@
 """What `digest status` tells, as tables for people and as a document for machines."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from digest.table import table
+from digest.ledger import Ledger
+from digest.table import many, table
+
+if TYPE_CHECKING:
+    from digest.schedule import Found
 
 
-def facts(runs: Sequence[dict[str, Any]], sources: Sequence[dict[str, Any]], queue: dict[str, Any]) -> dict[str, Any]:
+def facts(ledger: Ledger, database: Path, scheduled: "Sequence[Found]") -> dict[str, Any]:
     """The document of `status --json`."""
-    return {"runs": list(runs), "sources": list(sources), "queue": queue}
+    counts = ledger.counts()
+    return {
+        "runs": [{**run, "seconds": _seconds(run)} for run in ledger.runs()],
+        "sources": ledger.sources(),
+        "queue": {
+            "pending": counts.get("pending", 0) + counts.get("sending", 0),
+            "in_doubt": counts.get("in doubt", 0),
+            "failed": counts.get("refused", 0) + counts.get("expired", 0),
+            "counts": counts,
+            "troubled": ledger.troubled(),
+            "suspended": ledger.suspended(),
+        },
+        "inbox": ledger.mailboxes(),
+        "schedule": [_schedule(found) for found in scheduled],
+        "next_run": min((found.next.isoformat() for found in scheduled if found.next), default=None),
+        "history": {"path": str(database), "bytes": _size(database), **ledger.size()},
+    }
 
 
-def status(document: dict[str, Any]) -> str:
+def _seconds(run: Mapping[str, Any]) -> float | None:
+    """How long a run took, None while it has not finished."""
+    if not run["finished"]:
+        return None
+    took = datetime.fromisoformat(run["finished"]) - datetime.fromisoformat(run["started"])
+    return round(took.total_seconds(), 1)
+
+
+def _schedule(found: "Found") -> dict[str, Any]:
+    following = found.next and found.next.isoformat()
+    return {"where": found.where, "what": found.what, "next": following, "trouble": found.trouble}
+
+
+def _size(database: Path) -> int:
+    """Octets on disk, with what has not been merged into the file yet."""
+    files = (database, database.with_name(database.name + "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def status(document: Mapping[str, Any]) -> str:
     """The same for a terminal."""
-    return "\n\n".join([_runs(document["runs"]), _sources(document["sources"]), _queue(document["queue"])])
+    parts = [
+        _runs(document["runs"]),
+        _sources(document["sources"]),
+        "\n".join([*_queue(document["queue"]), *_inbox(document["inbox"])]),
+        "\n".join([_next(document), _history(document["history"])]),
+    ]
+    return "\n\n".join(parts)
 
 
-def _runs(runs: Sequence[dict[str, Any]]) -> str:
-    rows = [("RUN", "DAY", "STARTED", "ENDED", "NEW", "SENT", "WAITING")]
+def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = [("RUN", "DAY", "STARTED", "TOOK", "ENDED", "NEW", "SENT", "WAITING")]
     for run in runs:
         summary = run["summary"]
         ended = {None: "did not finish", 0: "well"}.get(run["exit"], f"with exit code {run['exit']}")
         counts = (str(summary.get(key, "")) for key in ("new", "sent", "waiting"))
-        rows.append((run["command"], run["day"], run["started"][:16].replace("T", " "), ended, *counts))
+        rows.append((run["command"], run["day"], _minute(run["started"]), _took(run["seconds"]), ended, *counts))
     return table(rows) if runs else "No run yet: try `digest preview`, then `digest run`."
 
 
-def _sources(sources: Sequence[dict[str, Any]]) -> str:
+def _minute(moment: str | None) -> str:
+    return (moment or "never")[:16].replace("T", " ")
+
+
+def _took(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} min" if minutes else f"{seconds:.1f} s"
+
+
+def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
     rows = [("SOURCE", "STATE", "LAST READ", "PAPERS", "NEW")]
     notes = []
     for source in sources:
-        read = (source["read"] or "never")[:16].replace("T", " ")
         state = source["state"] + (f" for {source['failed_runs']} runs" if source["failed_runs"] > 1 else "")
-        rows.append((source["source"], state, read, str(source["papers"]), str(source["new"])))
+        rows.append((source["source"], state, _minute(source["read"]), str(source["papers"]), str(source["new"])))
         if source["failed_runs"] > 1:
             last = f"last read {source['read'][:10]}" if source["read"] else "never read yet"
             notes.append(f"  ! {source['source']}: FAILED FOR {source['failed_runs']} RUNS, {last}")
@@ -42,12 +99,31 @@ def _sources(sources: Sequence[dict[str, Any]]) -> str:
     return "\n".join([table(rows), *notes]) if sources else "No source was asked yet."
 
 
-def _queue(queue: dict[str, Any]) -> str:
+def _queue(queue: Mapping[str, Any]) -> Iterator[str]:
     counts = queue["counts"]
-    lines = ["QUEUE  " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "empty")]
-    lines += [f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}" for row in queue["troubled"]]
-    lines += [
-        f"  ! {row['address']}: suspended, {row['why']}; `digest subscribers add {row['address']}` tries again"
-        for row in queue["suspended"]
-    ]
-    return "\n".join(lines)
+    yield "MAIL     " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none yet")
+    for row in queue["troubled"]:
+        yield f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}"
+    for row in queue["suspended"]:
+        again = f"`digest subscribers add {row['address']}` tries again"
+        yield f"  ! {row['address']}: suspended, {row['why']}; {again}"
+
+
+def _inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for box in mailboxes:
+        yield f"INBOX    {box['name']}, read {_minute(box['read'])}"
+        if box["failing"]:
+            yield f"  ! CANNOT BE READ since {_minute(box['failing'])}: {box['problem']}"
+
+
+def _next(document: Mapping[str, Any]) -> str:
+    following = document["next_run"]
+    if not following:
+        return "NEXT     no run is scheduled; `digest schedule install` does it"
+    by = next(one["where"] for one in document["schedule"] if one["next"] == following)
+    return f"NEXT     {datetime.fromisoformat(following):%a} {_minute(following)}, by {by}"
+
+
+def _history(history: Mapping[str, Any]) -> str:
+    counts = (many(history[key], key.removesuffix("s")) for key in ("papers", "subscribers", "messages"))
+    return f"HISTORY  {history['bytes'] / 1e6:,.1f} MB: {', '.join(counts)}"

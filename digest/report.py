@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from digest.edition import Edition
 from digest.job import Report
+from digest.table import many
 
 
 def sent(report: Report) -> str:
@@ -11,18 +12,18 @@ def sent(report: Report) -> str:
     count = report.summary()
     if count["sent"]:
         papers = f" with {count['papers']} papers" if count["papers"] else ""
-        line = f"Sent {_many(int(count['sent']), 'message')}{papers}."
+        line = f"Sent {many(int(count['sent']), 'message')}{papers}."
     else:
         line = "Nothing new to send."
     if count["refused"]:
-        line += f" {_many(int(count['refused']), 'address', 'addresses')} refused it: see `digest status`."
+        line += f" {many(int(count['refused']), 'address', 'addresses')} refused it: see `digest status`."
     return line
 
 
 def fetched(report: Report) -> str:
     """One line on what a fetch found."""
     seen = sum(len(f.sightings) for f in report.fetched)
-    return f"Read {_many(seen, 'paper')}, {report.new:,} of them new."
+    return f"Read {many(seen, 'paper')}, {report.new:,} of them new."
 
 
 def planned(editions: Sequence[tuple[int, Edition]]) -> str:
@@ -33,10 +34,6 @@ def planned(editions: Sequence[tuple[int, Edition]]) -> str:
 
 
 def _plan(size: int, edition: Edition) -> Iterator[str]:
-    yield f"Would send {_many(len(edition.entries), 'paper')} to {_many(size, 'subscriber')}:"
+    yield f"Would send {many(len(edition.entries), 'paper')} to {many(size, 'subscriber')}:"
     for entry in edition.entries:
         yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
-
-
-def _many(count: int, word: str, words: str = "") -> str:
-    return f"{count:,} {word if count == 1 else words or word + 's'}"

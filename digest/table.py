@@ -1,4 +1,4 @@
-"""Rows in columns, as wide as a terminal shows them."""
+"""What every print needs: rows in columns as wide as a terminal shows them, and counted things."""
 
 from collections.abc import Sequence
 
@@ -12,3 +12,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)) for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def many(count: int, word: str, words: str = "") -> str:
+    return f"{count:,} {word if count == 1 else words or word + 's'}"

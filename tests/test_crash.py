@@ -27,6 +27,7 @@ from digest.config import Config
 from digest.delivery import Smtp
 from digest.delivery.smtp import Session
 from digest.fetch import Fetcher
+from digest.ledger import Ledger
 from digest.outbox import Outbox
 from tests.conftest import MONDAY, Workplace, at, paper, titles
 from tests.server import Server
@@ -239,7 +240,7 @@ def test_a_signal_ends_a_run_well_and_the_next_goes_on(workplace: Workplace, num
         assert b"it was interrupted" in output
         assert len(server.taken) < 300
         with database.opened(workplace.folder / "history.db") as db:
-            counts = Outbox(db).counts()
+            counts = Ledger(db.conn).counts()
         assert counts == {"sent": len(server.taken), "pending": 300 - len(server.taken)}
         finish(workplace, MONDAY)
         check(server, 300, 1, kills=0)

@@ -16,7 +16,7 @@ from digest.config import Config, load
 from digest.delivery import Secret, Smtp, State
 from digest.errors import DigestError, Undelivered
 from digest.fetch import Fetcher
-from digest.outbox import Outbox
+from digest.ledger import Ledger
 from digest.watch import Terminal, line
 from tests.conftest import MONDAY, Workplace, at, paper
 from tests.server import DROP, STALL, SWALLOW, Answer, Server
@@ -70,7 +70,7 @@ class Office:
 
     def counts(self) -> dict[str, int]:
         with database.opened(self.workplace.folder / "history.db") as db:
-            return Outbox(db).counts()
+            return Ledger(db.conn).counts()
 
 
 @pytest.fixture

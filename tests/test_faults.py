@@ -16,6 +16,7 @@ from sqlite_utils import Migrations
 from digest import database
 from digest.delivery import Maildir, State, maildir
 from digest.errors import HistoryError, Undelivered
+from digest.schema import MIGRATIONS
 from digest.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
 from tests.server import Server
@@ -89,7 +90,7 @@ def test_a_locked_database_is_waited_for_and_then_named(office: Office, monkeypa
         other.execute("BEGIN IMMEDIATE")
         with (
             Server().running() as server,
-            pytest.raises(HistoryError, match="another process kept it locked") as caught,
+            pytest.raises(HistoryError, match="another process keeps it locked") as caught,
         ):
             office.send(server.port)
     assert caught.value.exit_code == 3
@@ -109,7 +110,7 @@ def test_a_lock_in_the_middle_of_a_delivery_costs_at_most_a_copy_a_connection(
                 other.execute("BEGIN IMMEDIATE")
 
         server = Server(lock)
-        with server.running(), pytest.raises(HistoryError, match="another process kept it locked"):
+        with server.running(), pytest.raises(HistoryError, match="another process keeps it locked"):
             office.send(server.port)
         other.rollback()
     assert 5 <= len(server.taken) <= 7
@@ -126,8 +127,8 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
 ) -> None:
     queue(office)
     newer = Migrations("digest")
-    newer(name="first")(database.first)
-    newer(name="standing")(database.standing)
+    for name, statements in MIGRATIONS.items():
+        newer(name=name)(database.migration(statements))
     newer(name="later")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
     monkeypatch.setattr(database, "migrations", newer)
     check_goes_on(office)
@@ -140,7 +141,7 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
 def test_the_first_schema_is_taken_over_with_who_was_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "history.db"
     oldest = Migrations("digest")
-    oldest(name="first")(database.first)
+    oldest(name="first")(database.migration(MIGRATIONS["first"]))
     monkeypatch.setattr(database, "migrations", oldest)
     with database.opened(path) as db:
         db.table("subscribers").insert_all(

@@ -10,6 +10,7 @@ import pytest
 
 from digest import job, overview
 from digest.fetch import Fetcher
+from digest.ledger import Ledger
 
 from .conftest import MONDAY, Workplace, at, html_of, paper
 
@@ -80,7 +81,7 @@ class Place:
 
     def status(self) -> tuple[dict[str, Any], str]:
         with job.desk(self.workplace.config()) as d:
-            document = overview.facts(d.journal.runs(), d.journal.sources(), d.outbox.overview())
+            document = overview.facts(Ledger(d.db.conn), d.config.digest.database, ())
         found = next(source for source in document["sources"] if source["source"] == "arxiv")
         return found, overview._sources(document["sources"])
 
@@ -163,7 +164,7 @@ def test_status_tells_for_each_run_what_each_source_gave(place: Place) -> None:
     place.run(MONDAY, 901, 902)
     place.run(MONDAY + timedelta(1), 902, 903)
     with job.desk(place.workplace.config()) as d:
-        newest, oldest = d.journal.runs()
+        newest, oldest = Ledger(d.db.conn).runs()
     told = [
         {source["source"]: (source["state"], source["papers"], source["new"]) for source in run["sources"]}
         for run in (oldest, newest)

@@ -39,7 +39,7 @@ HOMES = {
 DOORS = {
     "smtplib": {"delivery.smtp"},
     "ssl": {"delivery.smtp"},
-    "sqlite3": {"database", "history"},
+    "sqlite3": {"database", "history", "ledger"},
     "fcntl": {"lock", "spacing"},
 }
 # Modules that are pure: values in, values out.
@@ -53,6 +53,9 @@ PURE = {
     "topics",
     "edition",
     "message",
+    "leaving",
+    "clean",
+    "readable",
     "settings",
     "address",
     "errors",
@@ -114,16 +117,18 @@ def test_the_core_touches_nothing(name: str) -> None:
 
 
 # Module -> the digest modules it may import: what is to its left in the flow, and what everything stands on.
-BASE = {"errors", "settings", "text", "address"}
+BASE = {"errors", "settings", "clean", "text", "address"}
 ALLOWED = {
     "errors": set[str](),
     "latex_tables": set[str](),
     "latex_pairs": set[str](),
     "latex": {"latex_tables", "latex_pairs"},
-    "text": {"latex"},
+    "clean": set[str](),
+    "readable": {"clean", "latex"},
+    "text": {"clean", "readable"},
     "settings": set[str](),
     "address": {"text"},
-    "paper": {"text"},
+    "paper": {"clean", "readable", "text"},
     "sources": {*BASE, "paper"},
     "topics": {*BASE, "paper"},
     "similarity": {"paper", "topics"},
@@ -134,17 +139,21 @@ ALLOWED = {
     "freshness": {"sources"},
     "spacing": {"errors"},
     "fetch": {*BASE, "sources", "spacing"},
-    "database": BASE,
+    "schema": set[str](),
+    "mishap": {"errors"},
+    "database": {*BASE, "mishap", "schema"},
+    "ledger": {"database", "mishap", "schema"},
     "history": {*BASE, "database", "paper", "sources"},
     "ranking": {*BASE, "history", "topics"},
     "choice": {"config", "history", "likeness", "paper", "ranking", "subscribers", "topics", "variety"},
     "edition": {*BASE, "freshness", "paper", "ranking", "sources"},
-    "message": {*BASE},
+    "leaving": {*BASE},
+    "message": {*BASE, "leaving"},
     "render": {*BASE, "edition", "message"},
     "delivery": {*BASE},
     "subscribers": {*BASE, "database"},
     "secret": BASE,
-    "journal": {*BASE, "database", "freshness", "sources"},
+    "journal": {*BASE, "database", "freshness", "ledger", "sources"},
     "answers": {*BASE, "database", "sources"},
     "outbox": {*BASE, "database", "delivery", "message", "subscribers"},
     "lock": BASE,
@@ -153,8 +162,8 @@ ALLOWED = {
     "notify": BASE,
     "table": {"text"},
     "roster": {*BASE, "subscribers", "table"},
-    "overview": {"table"},
-    "config": {*BASE, "delivery", "message", "notify", "sources", "topics"},
+    "overview": {"ledger", "schedule", "table"},
+    "config": {*BASE, "delivery", "leaving", "notify", "sources", "topics"},
 }
 
 

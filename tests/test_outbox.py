@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from digest import database
 from digest.delivery import Message, Outcome, State
+from digest.ledger import Ledger
 from digest.message import Frame
 from digest.outbox import Outbox
 from digest.subscribers import Subscribers
@@ -48,7 +49,7 @@ def claimed(db: Database, run: int, most: int = 10_000) -> list[Message]:
 def seen(path: Path) -> dict[str, int]:
     """The states as another process sees them: what is on disk."""
     with database.opened(path) as other:
-        return Outbox(other).counts()
+        return Ledger(other.conn).counts()
 
 
 def settle(db: Database, *outcomes: tuple[Message, State], day: date = MONDAY) -> None:
@@ -58,7 +59,7 @@ def settle(db: Database, *outcomes: tuple[Message, State], day: date = MONDAY) -
 def test_a_day_is_published_to_each_subscriber_once(db: Database) -> None:
     assert publish(db, MONDAY, 3) == 3
     assert publish(db, MONDAY, 4) == 1
-    assert Outbox(db).counts() == {"pending": 4}
+    assert Ledger(db.conn).counts() == {"pending": 4}
 
 
 def test_the_queue_gives_every_message_once_oldest_first(db: Database) -> None:
@@ -112,7 +113,7 @@ def test_what_was_in_doubt_and_not_come_to_is_in_doubt_still(db: Database) -> No
     settle(db, (claimed(db, 1)[0], State.DOUBT))
     claimed(db, 2)
     Outbox(db).release(2, now())
-    assert Outbox(db).counts() == {"in doubt": 1}
+    assert Ledger(db.conn).counts() == {"in doubt": 1}
     assert len(claimed(db, 3)) == 1
 
 
@@ -136,11 +137,11 @@ def test_what_is_older_than_three_days_expires(db: Database, days: int, left: in
 def test_refusals_on_three_days_suspend_a_subscriber(db: Database) -> None:
     for number in range(3):
         day = MONDAY + timedelta(number)
-        assert Outbox(db).suspended() == []
+        assert Ledger(db.conn).suspended() == []
         assert publish(db, day, 2) == 2
         bad, good = claimed(db, 1)
         settle(db, (bad, State.REFUSED), (good, State.SENT), day=day)
-    assert Outbox(db).suspended() == [
+    assert Ledger(db.conn).suspended() == [
         {"address": "reader0@example.org", "why": "refused on three days, last on 2026-04-22"}
     ]
     assert publish(db, MONDAY + timedelta(3), 2) == 1
@@ -151,13 +152,13 @@ def test_refusals_of_one_day_count_once_and_an_acceptance_forgives_them(db: Data
         publish(db, MONDAY + timedelta(number), 1)
     for message in claimed(db, 1):
         settle(db, (message, State.REFUSED))
-    assert Outbox(db).suspended() == []
+    assert Ledger(db.conn).suspended() == []
     states = [State.REFUSED, State.SENT, State.REFUSED, State.REFUSED]
     for number, state in enumerate(states, start=6):
         day = MONDAY + timedelta(number)
         publish(db, day, 1)
         settle(db, (claimed(db, 1)[0], state), day=day)
-    assert Outbox(db).suspended() == []
+    assert Ledger(db.conn).suspended() == []
 
 
 def test_an_edition_is_stored_once_however_many_get_it(db: Database, path: Path) -> None:

@@ -23,6 +23,7 @@ import pytest
 from digest import job
 from digest.config import Config, load
 from digest.fetch import Fetcher
+from digest.ledger import Ledger
 from digest.paper import identify
 
 from .conftest import SHARED, Workplace, at, html_of, titles
@@ -187,7 +188,7 @@ def test_one_broken_service_is_named_and_the_other_ones_papers_go_out(tmp_path: 
         said = f"{name}: left out" if wrong else f"{name} could not be read today"
         assert said in html_of(mail)
         with job.desk(config) as d:
-            broken = next(source for source in d.journal.sources() if source["source"] == name)
+            broken = next(source for source in Ledger(d.db.conn).sources() if source["source"] == name)
         assert broken["state"] == states[name]
         assert broken["errors"] or broken["skipped"]
 

@@ -133,13 +133,10 @@ def status(chosen: Chosen, as_json: bool) -> None:
     """Last runs, freshness of each source, and the queue."""
     config = chosen.config()
     from digest import overview
-    from digest.database import opened
-    from digest.journal import Journal
-    from digest.outbox import Outbox
+    from digest.ledger import reading
 
-    with opened(config.digest.database) as db:
-        journal, outbox = Journal(db), Outbox(db)
-        document = overview.facts(journal.runs(), journal.sources(), outbox.overview())
+    with reading(config.digest.database) as ledger:
+        document = overview.facts(ledger, config.digest.database, ())
     if as_json:
         import json
 
