@@ -6,6 +6,7 @@
     ├── BadRows            2   some rows of an import could not be taken; the others were
     ├── NothingReadable    3   no source could be read; the day stays open for the next run
     ├── HistoryError       3   the database cannot be used
+    ├── InboxError         3   the mailbox of answers cannot be read
     ├── Undelivered        4   some mail is still in the outbox
     ├── Busy               5   another run holds the lock
     └── SourceError            one answer of one source cannot be read: a value in `Fetched`, never an exit
@@ -55,6 +56,10 @@ class NothingReadable(DigestError):
 
 
 class HistoryError(DigestError):
+    exit_code = 3
+
+
+class InboxError(DigestError):
     exit_code = 3
 
 
