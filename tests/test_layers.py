@@ -38,7 +38,8 @@ HOMES = {
 # The standard library's doors to the outside, and who may open them.
 DOORS = {
     "smtplib": {"delivery.smtp"},
-    "ssl": {"delivery.smtp"},
+    "imaplib": {"inbox.imap"},
+    "ssl": {"delivery.smtp", "inbox.imap"},
     "sqlite3": {"database", "history", "ledger"},
     "fcntl": {"lock", "spacing"},
 }
@@ -59,6 +60,9 @@ PURE = {
     "settings",
     "address",
     "errors",
+    "inbox.fields",
+    "inbox.letters",
+    "inbox.reports",
 }
 TOUCHING = {
     "os",
@@ -151,6 +155,7 @@ ALLOWED = {
     "message": {*BASE, "leaving"},
     "render": {*BASE, "edition", "message"},
     "delivery": {*BASE},
+    "inbox": {*BASE, "delivery"},
     "subscribers": {*BASE, "database"},
     "secret": BASE,
     "journal": {*BASE, "database", "freshness", "ledger", "sources"},
@@ -163,7 +168,7 @@ ALLOWED = {
     "table": {"text"},
     "roster": {*BASE, "subscribers", "table"},
     "overview": {"ledger", "schedule", "table"},
-    "config": {*BASE, "delivery", "leaving", "notify", "sources", "topics"},
+    "config": {*BASE, "delivery", "inbox", "leaving", "notify", "sources", "topics"},
 }
 
 

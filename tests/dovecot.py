@@ -1,0 +1,201 @@
+"""A real IMAP server in a folder of its own: Debian's dovecot-imapd, on loopback, with no right it can do without.
+
+    with dovecot() as server:
+        server.deliver(b"To: ...")
+        inbox = server.inbox()
+
+Started as root it runs as `nobody`, since Dovecot hands out no mail that belongs to root.
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digest.delivery import Secret
+from digest.inbox import Inbox
+
+PROGRAM = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+needs_dovecot = pytest.mark.skipif(PROGRAM is None, reason="dovecot is not installed; on Debian: dovecot-imapd")
+PASSWORD = "hunter2-correct-horse"
+
+_CONFIGURATION = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/log
+listen = 127.0.0.1
+protocols = imap
+mail_location = maildir:{folder}/mail
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 1
+auth_failure_delay = 0
+disable_plaintext_auth = no
+{tls}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}
+}}
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+"""
+
+
+@dataclass
+class Dovecot:
+    """A running server: any user name goes with `PASSWORD`, and all share the Maildir `mail`."""
+
+    folder: Path
+    port: int
+    tls_port: int
+    _delivered: int = field(default=0, init=False)
+
+    @property
+    def mail(self) -> Path:
+        return self.folder / "mail"
+
+    @property
+    def certificate(self) -> Path:
+        """What a client has to trust; only of a server that was started with `tls`."""
+        return self.folder / "cert.pem"
+
+    def inbox(self, **more: Any) -> Inbox:
+        """Settings that read this server, in the clear unless `security` says otherwise."""
+        port = self.tls_port if more.get("security") == "tls" else self.port
+        inbox = Inbox(host="127.0.0.1", port=port, security="none", username="me@example.org", timeout=10.0)
+        return replace(inbox, **{"password": Secret(PASSWORD), **more})
+
+    def deliver(self, raw: bytes, flags: str | None = None) -> Path:
+        """Put a letter into new/, or into cur/ with these flags."""
+        self._delivered += 1
+        name = f"{1776664800 + self._delivered}.letter.host"
+        path = self.mail / "new" / name if flags is None else self.mail / "cur" / f"{name}:2,{flags}"
+        draft = self.mail / "tmp" / name
+        draft.write_bytes(raw)
+        draft.rename(path)
+        return path
+
+    def letters(self) -> dict[str, bytes]:
+        """All there is in the mailbox: file names, which hold the flags, and contents."""
+        found = (path for part in ("new", "cur", "tmp") for path in (self.mail / part).iterdir())
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
+
+    def renumber(self) -> None:
+        """Forget every number given to a letter, as a mailbox that was restored does."""
+        for path in self.mail.glob("dovecot*"):
+            path.unlink()
+        (self.mail / "dovecot-uidlist").write_text(f"3 V{1776000000 + self._delivered} N100\n")
+        os.chown(self.mail / "dovecot-uidlist", *_owner())
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def dovecot(tls: bool = False) -> Iterator[Dovecot]:
+    """A server that answers; with `tls` it has a certificate for 127.0.0.1 that nobody vouches for."""
+    with ExitStack() as stack:
+        # Not below pytest's tmp_path, into which only its owner may look.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dovecot-")))
+        server = Dovecot(folder, *_free_ports(2))
+        uid, gid = _owner()
+        for path in (folder, server.mail, *(server.mail / part for part in ("new", "cur", "tmp"))):
+            path.mkdir(exist_ok=True)
+            os.chown(path, uid, gid)
+        _configure(server, tls)
+        process = subprocess.Popen(
+            [PROGRAM or "dovecot", "-F", "-c", str(folder / "dovecot.conf")],
+            stderr=subprocess.DEVNULL,
+            user=uid if os.getuid() == 0 else None,
+            group=gid if os.getuid() == 0 else None,
+            extra_groups=[] if os.getuid() == 0 else None,
+        )
+        stack.callback(process.wait, timeout=10)
+        stack.callback(process.terminate)
+        _wait(process, server)
+        yield server
+
+
+def _owner() -> tuple[int, int]:
+    """The user and group that the server runs as."""
+    if os.getuid():
+        return os.getuid(), os.getgid()
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [s.getsockname()[1] for s in sockets]
+
+
+def _configure(server: Dovecot, tls: bool) -> None:
+    uid, gid = _owner()
+    key = server.folder / "key.pem"
+    if tls:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(server.certificate)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        os.chown(key, uid, gid)
+    (server.folder / "dovecot.conf").write_text(
+        _CONFIGURATION.format(
+            folder=server.folder,
+            user=pwd.getpwuid(uid).pw_name,
+            group=grp.getgrgid(gid).gr_name,
+            uid=uid,
+            gid=gid,
+            password=PASSWORD,
+            port=server.port,
+            tls_port=server.tls_port if tls else 0,
+            tls=f"ssl = yes\nssl_cert = <{server.certificate}\nssl_key = <{key}" if tls else "ssl = no",
+        )
+    )
+
+
+def _wait(process: "subprocess.Popen[bytes]", server: Dovecot) -> None:
+    """Until the server greets whoever connects."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+                if connection.recv(4) == b"* OK":
+                    return
+        except OSError:
+            pass
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    pytest.fail(f"dovecot does not answer: {server.log if (server.folder / 'log').exists() else 'it wrote no log'}")
