@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from digest import address
 from digest.delivery import Maildir, Secret, Smtp
 from digest.errors import ConfigError
+from digest.inbox import Inbox
 from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.settings import Problems, between, one_of, read, shown, unknown_keys
@@ -86,6 +87,7 @@ class Config:
     topics: tuple[Topic, ...]
     delivery: Smtp | Maildir | None
     unsubscribe: Unsubscribe
+    inbox: Inbox | None
     notify: Notify
 
 
@@ -106,12 +108,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
-    unknown_keys(table, ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "notify"), "", problems)
+    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify")
+    unknown_keys(table, known, "", problems)
     digest = read(Digest, table.get("digest", {}), "digest", problems)
     sources = _sources(table.get("sources", []), path.parent, environ, problems)
     topics = [read(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read(Unsubscribe, table.get("unsubscribe", {}), "unsubscribe", problems)
+    inbox = _inbox(table, path.parent, environ, problems)
     notify = read(Notify, table.get("notify", {}), "notify", problems)
     if digest is None or unsubscribe is None or notify is None:
         return None
@@ -130,6 +134,7 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
         topics=tuple(filter(None, topics)),
         delivery=delivery,
         unsubscribe=unsubscribe,
+        inbox=inbox,
         notify=notify,
     )
 
@@ -207,3 +212,23 @@ def _delivery(
             "smtp.security", f'"none" would send the mail readable to {smtp.host}; write "starttls" or "tls" (port 465)'
         )
     return replace(smtp, password=Secret(environ.get("DIGEST_SMTP_PASSWORD", "")))
+
+
+def _inbox(table: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: Problems) -> Inbox | None:
+    inbox = read(Inbox, table["inbox"], "inbox", problems) if "inbox" in table else None
+    if inbox is None:
+        return None
+    if inbox.path is not None:
+        if inbox.host:
+            problems.add("inbox.path", "stands beside inbox.host; keep the one where answers arrive")
+        return replace(inbox, path=_absolute(folder, inbox.path))
+    if not inbox.host:
+        problems.add("inbox", 'names no mailbox; write host = "imap.example.org", or path = "Maildir"')
+    elif not inbox.username:
+        problems.add("inbox.username", 'is missing; write username = "digest@example.org"')
+    if inbox.host and inbox.security == "none" and not inbox.loopback:
+        problems.add(
+            "inbox.security",
+            f'"none" would send the password readable to {inbox.host}; write "tls" or "starttls" (port 143)',
+        )
+    return replace(inbox, password=Secret(environ.get("DIGEST_INBOX_PASSWORD", "")))

@@ -9,6 +9,7 @@ import pytest
 from digest.config import Config, load
 from digest.delivery import Maildir, Smtp
 from digest.errors import ConfigError
+from digest.inbox import Inbox
 from digest.render import shipped
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
@@ -65,6 +66,7 @@ def test_what_the_example_shows_as_switched_off_can_be_switched_on(tmp_path: Pat
     assert [type(source) for source in config.sources] == [HuggingFace, Arxiv, Biorxiv, Medrxiv, Feed, File]
     assert config.topics[0].name == "Diffusion"
     assert config.unsubscribe.url.endswith("{token}")
+    assert config.inbox == Inbox(host="imap.example.org", username="digest@example.org")
     assert tomllib.loads(on)["digest"]["window_days"] == config.digest.window_days
 
 
@@ -166,6 +168,20 @@ def test_a_mistake_is_told_by_its_key_with_what_to_write(tmp_path: Path, line: s
             "[unsubscribe]\nurl = 'http://example.org/{token}'",
             "unsubscribe.url: 'http://example.org/{token}' is not secure",
         ),
+        ("[inbox]", 'inbox: names no mailbox; write host = "imap.example.org", or path = "Maildir"'),
+        ("[inbox]\npath = 5", 'inbox.path: 5 is a number; write a path in quotes, as in path = "Maildir"'),
+        (
+            "[inbox]\nhost = 'x'\nusername = 'y'\npath = 'z'",
+            "inbox.path: stands beside inbox.host; keep the one where answers arrive",
+        ),
+        ("[inbox]\nhost = 'x'", 'inbox.username: is missing; write username = "digest@example.org"'),
+        ("[inbox]\nhost = 'x'\npassword = 'y'", "inbox.password: is not a key"),
+        ("[inbox]\nhost = 'x'\nsecurity = 'tsl'", "inbox.security: 'tsl' is not known; did you mean \"tls\"?"),
+        (
+            "[inbox]\nhost = 'x.example'\nusername = 'y'\nsecurity = 'none'",
+            'inbox.security: "none" would send the password readable to x.example; write "tls" or "starttls" (port 143)',
+        ),
+        ("inbox = 5", "inbox: 5 is a number; write a table: [inbox]"),
         ("[[topics]]\nmatch = ['x']", 'topics[1].name: is missing; write name = "Diffusion"'),
         (
             "[digest]\nfrom = 'nobody'",
@@ -206,6 +222,16 @@ def test_a_password_shows_itself_nowhere(tmp_path: Path) -> None:
     assert "hunter2" not in repr(config)
     assert isinstance(config.delivery, Smtp)
     assert config.delivery.password == "hunter2"
+
+
+def test_a_mailbox_is_a_folder_on_a_server_or_a_maildir(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).inbox is None
+    assert read(tmp_path, GOOD + "[inbox]\npath = 'Maildir'\n").inbox == Inbox(path=tmp_path / "Maildir")
+    text = GOOD + "[inbox]\nhost = 'localhost'\nusername = 'me'\nsecurity = 'none'\nport = 143\n"
+    config = read(tmp_path, text, DIGEST_INBOX_PASSWORD="hunter2")
+    assert config.inbox is not None
+    assert (config.inbox.host, config.inbox.port, config.inbox.password) == ("localhost", 143, "hunter2")
+    assert "hunter2" not in repr(config)
 
 
 def test_the_token_for_hugging_face_comes_from_the_environment_and_shows_itself_nowhere(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from digest.cli import main
 from digest.config import Digest
 from digest.delivery import Maildir, Smtp
+from digest.inbox import Inbox
 from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.render import shipped
@@ -37,7 +38,7 @@ def keys(kind: type) -> list[str]:
     return [f.name.rstrip("_") for f in dataclasses.fields(kind) if f.init and "secret" not in f.metadata]
 
 
-@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, Notify, *KINDS.values()])
+@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, Inbox, Notify, *KINDS.values()])
 def test_every_key_is_in_the_example(kind: type) -> None:
     for key in keys(kind):
         assert re.search(rf"^(# )?{key} = |`{key}`", EXAMPLE, re.MULTILINE), key
