@@ -186,6 +186,8 @@ class Scripted:
                     reply = reply.replace("{tag}", tag).replace("{said}", said)
                     stream.write(reply.encode("latin-1"))
                     stream.flush()
+                if reply.startswith("* BYE"):
+                    return
                 line = stream.readline().decode().rstrip("\r\n")
                 if not line:
                     return
