@@ -4,6 +4,7 @@
     ├── ConfigError        2   the configuration or an override of a template; every problem at once
     ├── Unknown            2   no paper goes by the name that was given
     ├── BadRows            2   some rows of an import could not be taken; the others were
+    ├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
     ├── NothingReadable    3   no source could be read; the day stays open for the next run
     ├── HistoryError       3   the database cannot be used
     ├── InboxError         3   the mailbox of answers cannot be read
@@ -48,6 +49,10 @@ class Unknown(DigestError):
 class BadRows(DigestError):
     """What is wrong with some rows of an import: a sentence each."""
 
+    exit_code = 2
+
+
+class ScheduleError(DigestError):
     exit_code = 2
 
 

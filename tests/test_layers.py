@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "digest"
 # Third-party package -> the modules that may import it.
 HOMES = {
     "click": {"cli"},  # the whole package
+    "cronsim": {"schedule.handmade"},
     "dotenv": {"cli.frame"},
     "feedparser": {"sources.syndication"},
     "httpx": {"fetch", "notify"},
@@ -168,6 +169,7 @@ ALLOWED = {
     "table": {"text"},
     "roster": {*BASE, "subscribers", "table"},
     "overview": {"ledger", "schedule", "table"},
+    "schedule": BASE,
     "config": {*BASE, "delivery", "inbox", "leaving", "notify", "sources", "topics"},
 }
 

@@ -52,7 +52,7 @@ class Chosen:
 
         from digest.config import load
 
-        path = self._find()
+        path = self.find()
         known = {k: v for k, v in dotenv_values(path.parent / ".env").items() if v is not None}
         environ = {**known, **os.environ}
         self.veil.hide(*(environ.get(name, "") for name in SECRETS))
@@ -60,7 +60,7 @@ class Chosen:
         self.veil.hide(config.notify.ping)
         return config
 
-    def _find(self) -> Path:
+    def find(self) -> Path:
         """The first that is there of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml."""
         if named := self._path or os.environ.get("DIGEST_CONFIG"):
             return Path(named).expanduser()
