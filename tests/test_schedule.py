@@ -524,6 +524,12 @@ def test_lines_by_hand_are_found_with_what_is_wrong_with_them(
     assert entry.next == expected
 
 
+def test_a_line_for_every_minute_is_found_out_in_the_last_minute_of_its_hour_too(machine: Machine) -> None:
+    machine.table.write_text("* 7 * * *  digest run\n")
+    (entry,) = machine.found("2026-11-25T07:58:30+00:00")
+    assert "every minute" in entry.trouble
+
+
 def test_a_path_set_in_the_crontab_is_where_the_program_is_looked_for(machine: Machine) -> None:
     (machine.home / "digest").write_text("")
     (machine.home / "digest").chmod(0o755)

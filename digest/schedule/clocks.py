@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from digest.schedule.plan import DAYS, Plan
 
 _SHORT = {"1,2,3,4,5": "1-5", "0,1,2,3,4": "0-4", "2,3,4,5,6": "2-6"}
-Slots = Mapping[tuple[time, int], None]  # a time on the machine's clock, and by how many days its date is ahead
+Slots = set[tuple[time, int]]  # a time on the machine's clock, and by how many days its date is ahead
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ def lines(plan: Plan, machine: tzinfo, today: date) -> Lines:
 
     Of all starts, one a day is right: that at the plan's moment, else the nearest, a later one before an earlier one.
     """
-    moments = [at for _, at in plan.moments(today)]
+    days = dict(plan.moments(today))
+    moments = days.values()
     if all(at.astimezone(machine).utcoffset() == at.astimezone(plan.zone).utcoffset() for at in moments):
         return Lines((f"{plan.at.minute} {plan.at.hour} * * {'1-5' if plan.weekdays else '*'}",))
-    slots = _slots(plan, machine, today)
+    slots = _slots(days, machine)
     started = set(_starts(slots, machine, today))
     chosen = {at if at in started else _instead(at, started, plan) for at in moments}
     right = {at.astimezone(plan.zone) for at in chosen}
@@ -56,12 +57,10 @@ def _instead(at: datetime, started: set[datetime], plan: Plan) -> datetime:
     return min(started, key=merit)
 
 
-def _slots(plan: Plan, machine: tzinfo, today: date) -> Slots:
-    slots: dict[tuple[time, int], None] = {}
-    for day, at in plan.moments(today):
-        local = at.astimezone(machine)
-        slots[local.time().replace(fold=0), (local.date() - day).days] = None
-    return slots
+def _slots(days: Mapping[date, datetime], machine: tzinfo) -> Slots:
+    """What the machine's clock shows at the moments of these days."""
+    local = {day: at.astimezone(machine) for day, at in days.items()}
+    return {(at.time().replace(fold=0), (at.date() - day).days) for day, at in local.items()}
 
 
 def _fields(plan: Plan, slots: Slots) -> Iterator[str]:
