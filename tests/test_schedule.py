@@ -159,6 +159,8 @@ def test_at_any_hour_every_day_has_its_run(zone: str, machine: str, at: time, we
         ("Europe/Berlin", "Europe/Paris", "02:30", True, ["30 2 * * 1-5"]),  # two names for one clock
         ("Europe/Berlin", "UTC", "07:30", False, ["30 5,6 * * *"]),
         ("Europe/Berlin", "UTC", "00:15", True, ["15 22,23 * * 0-4"]),
+        ("Europe/Berlin", "UTC", "01:15", False, ["15 0,23 * * *"]),
+        ("Europe/Berlin", "UTC", "01:15", True, ["15 23 * * 0-4", "15 0 * * 1-5"]),
         ("Asia/Kolkata", "UTC", "07:30", False, ["0 2 * * *"]),
         ("Asia/Tokyo", "UTC", "07:30", True, ["30 22 * * 0-4"]),
         ("Australia/Lord_Howe", "UTC", "07:30", False, ["0 21 * * *", "30 20 * * *"]),
@@ -377,6 +379,13 @@ def test_show_prints_what_install_writes_and_the_rest_as_comments(machine: Machi
     after = machine.digest("schedule", "show").stdout.removeprefix(wanted)
     assert after.startswith("# Installed.\n# Next: ")
     assert all(line.startswith("#") for line in (after + before.stdout.removeprefix(wanted)).splitlines())
+
+
+def test_show_tells_what_is_installed_apart_from_what_was_asked_for(machine: Machine) -> None:
+    machine.digest("schedule", "install")
+    shown = machine.digest("schedule", "show", "--at", "06:15").stdout
+    assert "\n# 06:15 Europe/Berlin, every day; " in shown
+    assert "Installed otherwise, for 07:30 Europe/Berlin, every day" in shown
 
 
 def test_with_q_it_says_nothing(machine: Machine) -> None:

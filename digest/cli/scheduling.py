@@ -70,13 +70,12 @@ def show(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool)
     plan = _plan(config, kept, at, weekdays)
     click.echo(way.text(plan), nl=False)
     if kept is None:
-        chosen.say(f"# Not installed{missing or '; `digest schedule install` with the same options does that'}.")
+        state = f"Not installed{missing or '; `digest schedule install` with the same options does that'}."
     elif way.holds(plan):
-        chosen.say("# Installed.")
+        state = "Installed."
     else:
-        chosen.say(
-            f"# Installed otherwise ({kept.words}); `digest schedule install` with the same options changes that."
-        )
+        state = f"Installed otherwise, for {kept.words}; `digest schedule install` with the same options mends that."
+    chosen.say(f"# {state}")
     chosen.say(f"# {_next(plan, now())}")
 
 
@@ -86,7 +85,7 @@ def show(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool)
 @click.pass_obj
 @outermost
 def install(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool) -> None:
-    """Let it run every day from now on; once more changes the time."""
+    """Let it run by itself from now on; once more changes the time."""
     config = chosen.config()
     from digest.schedule import identity
 
@@ -114,6 +113,7 @@ def remove(chosen: Chosen, as_timer: bool) -> None:
 
 
 def _way(as_timer: bool, today: date = date.min) -> "Crontab | Timers":
+    """Your crontab, or your timers; `today` matters to what is written alone."""
     from digest.schedule import machine_zone
     from digest.schedule.cron import Crontab
     from digest.schedule.systemd import Timers

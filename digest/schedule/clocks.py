@@ -67,10 +67,10 @@ def _fields(plan: Plan, slots: Slots) -> Iterator[str]:
     """The slots by minute; where it is another day on the machine, Monday to Friday are other days there."""
     hours = defaultdict(set)
     for at, ahead in slots:
-        hours[at.minute, ahead].add(at.hour)
-    for (minute, ahead), found in sorted(hours.items()):
         days = ",".join(str((day + ahead) % 7) for day in range(1, 6)) if plan.weekdays else "*"
-        yield f"{minute} {','.join(map(str, sorted(found)))} * * {_SHORT.get(days, days)}"
+        hours[at.minute, _SHORT.get(days, days)].add(at.hour)
+    for (minute, days), found in sorted(hours.items()):
+        yield f"{minute} {','.join(map(str, sorted(found)))} * * {days}"
 
 
 def _starts(slots: Slots, machine: tzinfo, today: date) -> Iterator[datetime]:
