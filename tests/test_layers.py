@@ -46,6 +46,7 @@ DOORS = {
 }
 # Modules that are pure: values in, values out.
 PURE = {
+    "schedule.clocks",
     "similarity",
     "variety",
     "paper",
