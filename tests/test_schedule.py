@@ -363,6 +363,12 @@ def test_a_crontab_that_held_nothing_else_is_gone_after_remove(machine: Machine)
     assert not machine.table.exists()
 
 
+def test_busyboxs_way_of_saying_that_there_is_no_crontab_is_understood(machine: Machine) -> None:
+    machine.crontab(CRONTAB.replace("no crontab for me", "crontab: can't open 'me': No such file or directory"))
+    assert machine.digest("schedule", "install").exit_code == 0
+    assert machine.table.read_bytes().startswith(b"# BEGIN digest ")
+
+
 def test_remove_works_when_the_configuration_is_broken(machine: Machine) -> None:
     machine.digest("schedule", "install")
     machine.workplace.path.write_text("no = toml = at all")

@@ -19,6 +19,8 @@ from digest.schedule.handmade import command_words
 from digest.schedule.plan import Plan, Rhythm, arguments
 
 _SECONDS = 5
+# How crontab -l says that there is none: Debian's, cronie's and macOS's; BusyBox's.
+_NONE = re.compile(rb"no crontab for|can't open '[^']*': No such file")
 _WORDS = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
 
 
@@ -176,7 +178,7 @@ class Crontab:
         done = self._run("-l")
         if done.returncode == 0:
             return done.stdout
-        if b"no crontab for" in done.stderr.lower():
+        if _NONE.search(done.stderr):
             return b""
         raise ScheduleError(f"your crontab cannot be read: {_said(done)}")
 
@@ -193,7 +195,7 @@ class Crontab:
                 capture_output=True,
                 timeout=_SECONDS,
                 check=False,
-                env={**self.environ, "LC_ALL": "C"},  # "no crontab for" is how it says in English that there is none
+                env={**self.environ, "LC_ALL": "C"},  # that _NONE is in English
             )
         except subprocess.TimeoutExpired:
             raise ScheduleError(
