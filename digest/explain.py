@@ -6,9 +6,9 @@ from datetime import date
 
 from digest.archive import Archive, Showing, Sight
 from digest.choice import Choice
+from digest.desk import Desk
 from digest.edition import by, long_date
 from digest.errors import Unknown
-from digest.job import Desk
 from digest.paper import Paper
 from digest.ranking import Ranked
 from digest.subscribers import Profile

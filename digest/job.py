@@ -8,27 +8,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 
-from sqlite_utils import Database
-
-from digest import address, database, leaving, lock, message, secret
-from digest.answers import Answers
-from digest.archive import Archive
+from digest import address, leaving, lock, message
 from digest.choice import Choice
 from digest.config import Config
-from digest.delivery import Deliver, Maildir, State
+from digest.delivery import Deliver, State
+from digest.desk import Desk, desk, way
 from digest.dispatch import UNWATCHED, Watch, drain
 from digest.edition import Edition, compose
-from digest.errors import ConfigError, DigestError, NothingReadable, Undelivered
-from digest.fetch import Fetcher, Memory
+from digest.errors import ConfigError, DigestError, InboxError, NothingReadable, Undelivered
+from digest.fetch import Fetcher
 from digest.freshness import judged, late, notice
-from digest.history import History
-from digest.journal import Journal
-from digest.likeness import Likeness
+from digest.mailroom import Received
 from digest.notify import pinging
-from digest.outbox import Audience, Outbox
+from digest.outbox import Audience
 from digest.render import MOST_PAPERS, Renderer
 from digest.sources import Fetched
-from digest.subscribers import Profile, Subscriber, Subscribers
+from digest.subscribers import Profile, Subscriber
 
 log = logging.getLogger("digest")
 
@@ -49,6 +44,7 @@ class Report:
     outcomes: Counter[State] = field(default_factory=Counter)
     stopped: str = ""
     waiting: int = 0
+    held: str = ""
 
     @property
     def readable(self) -> bool:
@@ -67,40 +63,6 @@ class Report:
         }
 
 
-@dataclass(frozen=True)
-class Desk:
-    """Everything a job works with: the stores over one open database, and the secret beside it."""
-
-    config: Config
-    history: History
-    outbox: Outbox
-    subscribers: Subscribers
-    journal: Journal
-    answers: Answers
-    likeness: Likeness
-    secret: bytes
-    db: Database
-
-    @classmethod
-    def over(cls, config: Config, db: Database) -> "Desk":
-        key = secret.beside(config.digest.database)
-        history = History(db)
-        likeness = Likeness(history, Archive(db))
-        return cls(config, history, Outbox(db), Subscribers(db, key), Journal(db), Answers(db), likeness, key, db)
-
-    def memory(self, day: date) -> Memory:
-        """What earlier runs left for the fetcher."""
-        database = self.config.digest.database
-        past = {source.name: self.journal.past(source.name, day) for source in self.config.sources}
-        return Memory(past, self.answers.known(), database.with_name(database.name + ".pace"))
-
-
-@contextmanager
-def desk(config: Config) -> Iterator[Desk]:
-    with database.opened(config.digest.database) as db:
-        yield Desk.over(config, db)
-
-
 def run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch = UNWATCHED) -> Report:
     """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done."""
     with (
@@ -114,7 +76,7 @@ def run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch 
 def _run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch) -> Report:
     deliver = way(config)
     with desk(config) as d, _entry(d, "run", day, clock) as (number, report):
-        _take_up(d, number, day, clock())  # first: the papers of what expires unsent may be chosen again
+        _take_up(d, number, report, clock)  # first: the papers of what expires unsent may be chosen again
         _fetch(d, fetcher, number, report, clock())
         if report.readable and day.weekday() in config.digest.days:
             _publish(d, report, clock())
@@ -138,7 +100,7 @@ def send(config: Config, day: date, clock: Clock, watch: Watch = UNWATCHED) -> R
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
     deliver = way(config)
     with lock.alone(config.digest.database), desk(config) as d, _entry(d, "send", day, clock) as (number, report):
-        _take_up(d, number, day, clock())
+        _take_up(d, number, report, clock)
         _deliver(d, deliver, number, report, clock, watch)
         _check_delivered(report)
     return report
@@ -187,31 +149,6 @@ def dry_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[t
         return [(audience.size, edition) for audience, edition in _editions(d, report)]
 
 
-def way(config: Config) -> Deliver:
-    """How this configuration delivers. Raises ConfigError when it cannot."""
-    settings = config.delivery
-    if settings is None:
-        raise ConfigError(
-            ["smtp: is missing; write [smtp] with host = …, or [maildir] with path = …"], str(config.path)
-        )
-    if isinstance(settings, Maildir):
-        from digest.delivery import maildir
-
-        return partial(maildir.deliver, settings)
-    if settings.username and not settings.password and not settings.token_command:
-        raise ConfigError(
-            ["smtp.username: is set but there is no password; put DIGEST_SMTP_PASSWORD=… into .env or the environment"],
-            str(config.path),
-        )
-    if settings.token_command and not settings.username:
-        raise ConfigError(
-            ["smtp.token_command: is set without smtp.username; write whose token it is"], str(config.path)
-        )
-    from digest.delivery import smtp
-
-    return smtp.post(settings)
-
-
 @contextmanager
 def _entry(d: Desk, command: str, day: date, clock: Clock) -> Iterator[tuple[int, Report]]:
     """The journal's entry of a run, closed with how it ended."""
@@ -225,10 +162,30 @@ def _entry(d: Desk, command: str, day: date, clock: Clock) -> Iterator[tuple[int
     d.journal.end(number, 0, report.summary(), clock())
 
 
-def _take_up(d: Desk, number: int, day: date, now: datetime) -> None:
+def read_inbox(config: Config, day: date, clock: Clock) -> Received:
+    """Read who asks to leave and whose mail came back. Raises InboxError when the mailbox cannot be read."""
+    if config.inbox is None:
+        raise ConfigError(
+            ["inbox: is missing; write [inbox] with host = …, or with path = … for a Maildir"], str(config.path)
+        )
+    with lock.alone(config.digest.database), desk(config) as d:
+        d.subscribers.configure(config.digest.to)
+        received = d.mailroom.read(config.inbox, day, clock)
+        d.outbox.withdraw(day)
+    if received.problem:
+        raise InboxError(received.problem)
+    return received
+
+
+def _take_up(d: Desk, number: int, report: Report, clock: Clock) -> None:
     """Who receives from now on, and what earlier runs left in the queue for them."""
     d.subscribers.configure(d.config.digest.to)
-    d.outbox.resume(number, day, now)
+    if d.config.inbox is not None:
+        received = d.mailroom.read(d.config.inbox, report.day, clock)
+        report.held = received.held(clock())
+        if received.problem:
+            log.error("NO LETTER COULD BE READ", {"since": received.failing, "why": received.problem})
+    d.outbox.resume(number, report.day, clock())
 
 
 def _fetch(d: Desk, fetcher: Fetcher, number: int, report: Report, now: datetime) -> None:
@@ -303,8 +260,11 @@ def _filled(d: Desk, edition: Edition, reader: Subscriber, now: datetime) -> byt
 
 
 def _deliver(d: Desk, deliver: Deliver, number: int, report: Report, clock: Clock, watch: Watch) -> None:
-    """Send what is queued; each outcome is on disk before the next message leaves."""
-    if waiting := d.outbox.waiting():
+    """Send what is queued, unless it is held; each outcome is on disk before the next message leaves."""
+    waiting = d.outbox.waiting()
+    if waiting and report.held:
+        report.stopped = report.held
+    elif waiting:
         watch.begin(waiting)
         tally = drain(d.outbox, deliver, number, clock, watch)
         report.outcomes, report.stopped = tally.outcomes, tally.reason

@@ -108,11 +108,15 @@ class Subscribers:
         """The subscriber whose token this is; None for one that we never gave out."""
         return self._one(_HOLDING, token.lower())
 
+    def numbered(self, number: int) -> Subscriber | None:
+        """The subscriber of this row."""
+        return self._one(_NUMBERED, number)
+
     def first(self, day: date) -> Subscriber | None:
         """The longest subscriber of those who get the mail of `day`."""
         return self._one(_FIRST, day.isoformat())
 
-    def _one(self, question: str, value: str) -> Subscriber | None:
+    def _one(self, question: str, value: str | int) -> Subscriber | None:
         row = self._db.execute(question, [value]).fetchone()
         return Subscriber(row[0], row[1], row[2], profile(*row[3:])) if row else None
 
@@ -216,6 +220,7 @@ class Subscribers:
 
 _BY_KEY = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE key = ?"
 _HOLDING = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE token = ?"
+_NUMBERED = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE id = ?"
 _FIRST = "SELECT id, address, token, topics, max_papers FROM receivers WHERE since <= ? ORDER BY id LIMIT 1"
 _STANDINGS = (
     "SELECT address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces FROM subscribers"

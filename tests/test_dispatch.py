@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from digest import database, dispatch, job
+from digest import database, desk, dispatch, job
 from digest.cli import main
 from digest.config import Config, load
 from digest.delivery import Secret, Smtp, State
@@ -330,5 +330,5 @@ def test_a_login_that_is_half_configured_is_refused(tmp_path: Path, words: str, 
     path = tmp_path / "config.toml"
     path.write_text(f'[digest]\nfrom = "a@b.example"\n[[sources]]\ntype = "huggingface"\n[smtp]\nhost = "x"\n{words}\n')
     with pytest.raises(DigestError, match=problem) as caught:
-        job.way(load(path, {}))
+        desk.way(load(path, {}))
     assert caught.value.exit_code == 2

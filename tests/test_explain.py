@@ -8,8 +8,8 @@ import pytest
 from digest import explain
 from digest.archive import Archive
 from digest.database import opened
+from digest.desk import Desk
 from digest.errors import Unknown
-from digest.job import Desk
 
 from .conftest import MONDAY, Workplace, paper, text_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from digest import job, overview
+from digest import desk, job, overview
 from digest.fetch import Fetcher
 from digest.ledger import Ledger
 
@@ -80,7 +80,7 @@ class Place:
         return html_of(self.workplace.mails()["ann@example.org"][-1])
 
     def status(self) -> tuple[dict[str, Any], str]:
-        with job.desk(self.workplace.config()) as d:
+        with desk.desk(self.workplace.config()) as d:
             document = overview.facts(Ledger(d.db.conn), d.config.digest.database, ())
         found = next(source for source in document["sources"] if source["source"] == "arxiv")
         return found, overview._sources(document["sources"])
@@ -138,7 +138,7 @@ def test_a_batch_that_passed_unread_is_filled_from_the_api(place: Place, trouble
     assert place.run(MONDAY + timedelta(2), 903, 904) == "read"
     asked = [request for request in place.arxiv.asked if request.url.path == "/api/query"]
     assert len(asked) == 1
-    with job.desk(place.workplace.config()) as d:
+    with desk.desk(place.workplace.config()) as d:
         assert all(d.history.find(f"arxiv:2604.{n:05}") for n in (901, 902, 903, 904))
     assert place.run(MONDAY + timedelta(3), 905) == "read"
     assert len([r for r in place.arxiv.asked if r.url.path == "/api/query"]) == 1, "the gap is closed"
@@ -163,7 +163,7 @@ def test_what_fails_run_after_run_is_said_louder(place: Place) -> None:
 def test_status_tells_for_each_run_what_each_source_gave(place: Place) -> None:
     place.run(MONDAY, 901, 902)
     place.run(MONDAY + timedelta(1), 902, 903)
-    with job.desk(place.workplace.config()) as d:
+    with desk.desk(place.workplace.config()) as d:
         newest, oldest = Ledger(d.db.conn).runs()
     told = [
         {source["source"]: (source["state"], source["papers"], source["new"]) for source in run["sources"]}
@@ -179,12 +179,12 @@ def test_an_answer_that_has_not_changed_gives_its_papers_again(place: Place) -> 
     place.arxiv.feed = (901, 902)
     client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
     fetcher = Fetcher("a@example.org", client, lambda _: None)
-    with job.desk(config) as d:
+    with desk.desk(config) as d:
         (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), d.memory(MONDAY))
         d.answers.keep(first.answers, MONDAY)  # and here it dies
     assert place.run(MONDAY, 901, 902) == "read"
     assert "If-None-Match" in place.arxiv.asked[-1].headers
-    with job.desk(config) as d:
+    with desk.desk(config) as d:
         assert d.history.find("arxiv:2604.00901")
 
 
@@ -196,7 +196,7 @@ def test_a_feed_that_has_not_changed_since_yesterday_is_stale_and_no_empty_answe
 
 def test_answers_that_nobody_asks_for_any_more_are_forgotten(place: Place) -> None:
     place.run(MONDAY, 901)
-    with job.desk(place.workplace.config()) as d:
+    with desk.desk(place.workplace.config()) as d:
         assert len(d.answers.known()) == 1
         d.answers.keep((), MONDAY + timedelta(21))
         assert d.answers.known() == {}

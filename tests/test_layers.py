@@ -33,6 +33,7 @@ HOMES = {
         "archive",
         "lookup",
         "backtest",
+        "mailroom",
     },
     "wcwidth": {"text"},
 }
@@ -158,6 +159,7 @@ ALLOWED = {
     "render": {*BASE, "edition", "message"},
     "delivery": {*BASE},
     "inbox": {*BASE, "delivery"},
+    "mailroom": {*BASE, "database", "inbox", "subscribers", "table"},
     "subscribers": {*BASE, "database"},
     "secret": BASE,
     "journal": {*BASE, "database", "freshness", "ledger", "sources"},

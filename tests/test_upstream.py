@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from digest import job
+from digest import desk, job
 from digest.config import Config, load
 from digest.fetch import Fetcher
 from digest.ledger import Ledger
@@ -120,7 +120,7 @@ def test_four_weeks_of_two_services_show_no_paper_twice(tmp_path: Path) -> None:
             assert seen.count("arxiv:2604.07429") == 1, "listed on the 10th and again on the 16th"
         on_both = both(upstream)
         assert on_both
-        with job.desk(config) as d:
+        with desk.desk(config) as d:
             for name in on_both:
                 number = d.history.find(name)
                 sources = {
@@ -187,7 +187,7 @@ def test_one_broken_service_is_named_and_the_other_ones_papers_go_out(tmp_path: 
         assert len(titles(mail)) == 12
         said = f"{name}: left out" if wrong else f"{name} could not be read today"
         assert said in html_of(mail)
-        with job.desk(config) as d:
+        with desk.desk(config) as d:
             broken = next(source for source in Ledger(d.db.conn).sources() if source["source"] == name)
         assert broken["state"] == states[name]
         assert broken["errors"] or broken["skipped"]
@@ -286,7 +286,7 @@ def test_after_four_days_off_one_mail_has_what_was_missed_and_the_rest_follows(t
         assert Counter(to for to, _ in server.taken[before:]) == Counter(TO)
         assert all(len(titles(mail)) == 12 for _, mail in arrived(server)[before:])
         listed, announced = missed(upstream, friday, thursday)
-        with job.desk(config) as d:
+        with desk.desk(config) as d:
             assert all(d.history.find(ident) for ident in listed | announced)
         for later in (1, 2, 3):
             upstream.today = (thursday + timedelta(later)).isoformat()
@@ -325,7 +325,7 @@ def test_yesterdays_batch_is_stale_and_filled_later_but_a_weekend_is_quiet(tmp_p
             states.append(next(f.state for f in report.fetched if f.source == "arxiv"))
         assert states == ["read", "stale", "read", "read", "read", "read", "read"]
         _, announced = missed(upstream, date(2026, 4, 20), date(2026, 4, 22))
-        with job.desk(config) as d:
+        with desk.desk(config) as d:
             assert all(d.history.find(ident) for ident in announced)
         stale = [mail for to, mail in arrived(server) if to == TO[0]][1]
         assert "arxiv: category cs.CV is stale" in html_of(stale)
@@ -386,7 +386,7 @@ def test_a_listing_without_identifiers_is_shown_title_by_title_once(tmp_path: Pa
         workplace.run(date(2026, 4, 20) + timedelta(later))
     mails = workplace.mails()["ann@example.org"]
     assert [html_of(mail).count("<h3") for mail in mails] == [20, 20, 20, 20, 17]
-    with job.desk(workplace.config()) as d:
+    with desk.desk(workplace.config()) as d:
         numbers = [row[0] for row in d.history._db.execute("SELECT paper FROM shown").fetchall()]
         papers = dict(d.history.papers(numbers))
     assert len(numbers) == len(set(numbers)) == len(known) == 97

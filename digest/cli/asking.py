@@ -49,7 +49,7 @@ def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> Non
     from digest import explain as account
     from digest.archive import Archive
     from digest.database import opened
-    from digest.job import Desk
+    from digest.desk import Desk
 
     today, _ = clock(config, day)
     with opened(config.digest.database, create=False) as db:
@@ -78,7 +78,7 @@ def backtest(chosen: Chosen, days: int, other: Path | None, to: str | None, day:
     tried = Chosen(other, chosen.verbose, chosen.quiet).config() if other else config
     from digest import backtest as trial
     from digest.database import opened
-    from digest.job import Desk
+    from digest.desk import Desk
 
     today, _ = clock(config, day)
     with opened(config.digest.database, create=False) as db:

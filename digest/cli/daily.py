@@ -1,5 +1,6 @@
 """The commands of every day: set up, try, run, look, deliver, see how it stands."""
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -126,17 +127,31 @@ def send(chosen: Chosen) -> None:
 
 
 @main.command()
+@click.pass_obj
+@outermost
+def inbox(chosen: Chosen) -> None:
+    """Read the mailbox of answers: who asks to leave, whose mail came back. A run does so by itself."""
+    config = chosen.config()
+    from digest import job, mailroom
+
+    today, now = clock(config, None)
+    chosen.say(mailroom.told(job.read_inbox(config, today, now)))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document for machines.")
 @click.pass_obj
 @outermost
 def status(chosen: Chosen, as_json: bool) -> None:
-    """Last runs, freshness of each source, and the queue."""
+    """Last runs, freshness of each source, the queue, the next run."""
     config = chosen.config()
-    from digest import overview
+    from digest import overview, schedule
     from digest.ledger import reading
 
+    _, now = clock(config, None)
+    scheduled = schedule.found(config.path, now(), Path.home(), schedule.machine_zone(os.environ), os.environ)
     with reading(config.digest.database) as ledger:
-        document = overview.facts(ledger, config.digest.database, ())
+        document = overview.facts(ledger, config.digest.database, scheduled)
     if as_json:
         import json
 
