@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -20,6 +21,7 @@ from digest.mishap import unusable
 from digest.schema import MIGRATIONS
 
 _WAIT = 30.0  # seconds to wait for another process's write
+
 
 migrations = Migrations("digest")
 
@@ -46,9 +48,22 @@ def opened(path: Path, *, create: bool = True) -> Iterator[Database]:
     """
     if not create and not path.exists():
         raise HistoryError(f"{path} does not exist yet; the first `digest run` or `digest fetch` makes it")
+    with _session(path, _connect) as db:
+        yield db
+
+
+@contextmanager
+def untouched(path: Path) -> Iterator[Database]:
+    """The database at `path` as it stands, to look at: neither made nor migrated nor written to. Fails as `opened`."""
+    with _session(path, _look) as db:
+        yield db
+
+
+@contextmanager
+def _session(path: Path, connect: Callable[[Path], Database]) -> Iterator[Database]:
     db: Database | None = None
     try:
-        db = _connect(path)
+        db = connect(path)
         yield db
     except sqlite3.Error as problem:
         raise unusable(path, problem) from problem
@@ -56,6 +71,37 @@ def opened(path: Path, *, create: bool = True) -> Iterator[Database]:
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How many papers a database holds, whether it waits for migrations, and what is broken in it, in a few words."""
+
+    papers: int
+    behind: bool
+    damage: tuple[str, ...]
+
+
+def health(path: Path) -> Health:
+    """Read all of the database at `path`, which is there. Raises HistoryError when a run could not use it at all."""
+    with untouched(path) as db:
+        # As a run begins, and without a change: it fails where nothing can be written.
+        for step in ("PRAGMA query_only = OFF", "BEGIN IMMEDIATE", "ROLLBACK", "PRAGMA query_only = ON"):
+            db.conn.execute(step)
+        applied, known = _versions(db, path)
+        if not applied and db.table_names():
+            raise unusable(path, sqlite3.DatabaseError("no such table"))
+        damage = [row[0] for row in db.execute("PRAGMA integrity_check(3)") if row[0] != "ok"]
+        if orphans := len(db.execute("PRAGMA foreign_key_check").fetchall()):
+            damage.append(f"{orphans:,} rows refer to others that are gone")
+        papers = db.execute("SELECT count(*) FROM papers").fetchone()[0] if applied else 0
+        return Health(papers, applied != known, tuple(" ".join(words.split()) for words in damage))
+
+
+def _look(path: Path) -> Database:
+    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT))
+    db.conn.execute("PRAGMA query_only = ON")
+    return db
 
 
 def _connect(path: Path) -> Database:
@@ -78,16 +124,22 @@ def _connect(path: Path) -> Database:
 
 
 def _migrate(db: Database, path: Path) -> None:
-    """Bring an older schema up to date; refuse a newer one, which this program could only damage."""
-    applied = {migration.name for migration in migrations.applied(db)}
-    known = {migration.name for migration in migrations.pending(Database(memory=True))}
-    if not applied <= known:
-        raise HistoryError(f"the history {path} was written by a newer version of digest; upgrade with pip install -U")
+    """Bring an older schema up to date."""
+    applied, known = _versions(db, path)
     if applied != known:
         # One process migrates; the others wait for its lock and then find nothing left to do.
         db.conn.execute("BEGIN IMMEDIATE")
         migrations.apply(db)
         db.conn.execute("COMMIT")
+
+
+def _versions(db: Database, path: Path) -> tuple[set[str], set[str]]:
+    """The migrations a database has been through, and all there are. Refuses a newer one: we could only damage it."""
+    applied = {migration.name for migration in migrations.applied(db)}
+    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    if not applied <= known:
+        raise HistoryError(f"the history {path} was written by a newer version of digest; upgrade with pip install -U")
+    return applied, known
 
 
 @contextmanager

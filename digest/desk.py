@@ -47,11 +47,12 @@ class Desk:
         journal, answers, mailroom = Journal(db), Answers(db), Mailroom(db, people)
         return cls(config, history, Outbox(db), people, journal, answers, likeness, mailroom, key, db)
 
-    def memory(self, day: date) -> Memory:
-        """What earlier runs left for the fetcher."""
-        database = self.config.digest.database
-        past = {source.name: self.journal.past(source.name, day) for source in self.config.sources}
-        return Memory(past, self.answers.known(), database.with_name(database.name + ".pace"))
+
+def memory(config: Config, journal: Journal, answers: Answers, day: date) -> Memory:
+    """What runs of the days up to `day` left for the fetcher."""
+    database = config.digest.database
+    past = {source.name: journal.past(source.name, day) for source in config.sources}
+    return Memory(past, answers.known(), database.with_name(database.name + ".pace"))
 
 
 @contextmanager

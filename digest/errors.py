@@ -5,6 +5,7 @@
     ├── Unknown            2   no paper goes by the name that was given
     ├── BadRows            2   some rows of an import could not be taken; the others were
     ├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
+    ├── Unwell             2   an examination found what must be mended
     ├── NothingReadable    3   no source could be read; the day stays open for the next run
     ├── HistoryError       3   the database cannot be used
     ├── InboxError         3   the mailbox of answers cannot be read
@@ -53,6 +54,10 @@ class BadRows(DigestError):
 
 
 class ScheduleError(DigestError):
+    exit_code = 2
+
+
+class Unwell(DigestError):
     exit_code = 2
 
 

@@ -12,7 +12,7 @@ from digest import address, leaving, lock, message
 from digest.choice import Choice
 from digest.config import Config
 from digest.delivery import Deliver, State
-from digest.desk import Desk, desk, way
+from digest.desk import Desk, desk, memory, way
 from digest.dispatch import UNWATCHED, Watch, drain
 from digest.edition import Edition, compose
 from digest.errors import ConfigError, DigestError, InboxError, NothingReadable, Undelivered
@@ -196,7 +196,7 @@ def _fetch(d: Desk, fetcher: Fetcher, number: int, report: Report, now: datetime
 def _record(d: Desk, fetcher: Fetcher, report: Report, now: datetime) -> list[tuple[Fetched, int]]:
     """Ask every source and record what it lists; say in the log how it went."""
     done = []
-    for answered in fetcher.fetch(d.config.sources, now, d.memory(report.day)):
+    for answered in fetcher.fetch(d.config.sources, now, memory(d.config, d.journal, d.answers, report.day)):
         fetched = judged(answered, partial(d.history.listed, answered.source, before=report.day))
         new = d.history.record(fetched.source, fetched.sightings, report.day)
         d.answers.keep(fetched.answers, report.day)

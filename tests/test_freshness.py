@@ -180,7 +180,8 @@ def test_an_answer_that_has_not_changed_gives_its_papers_again(place: Place) -> 
     client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
     fetcher = Fetcher("a@example.org", client, lambda _: None)
     with desk.desk(config) as d:
-        (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), d.memory(MONDAY))
+        remembered = desk.memory(d.config, d.journal, d.answers, MONDAY)
+        (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), remembered)
         d.answers.keep(first.answers, MONDAY)  # and here it dies
     assert place.run(MONDAY, 901, 902) == "read"
     assert "If-None-Match" in place.arxiv.asked[-1].headers

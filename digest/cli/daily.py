@@ -1,13 +1,12 @@
 """The commands of every day: set up, try, run, look, deliver, see how it stands."""
 
-import os
 import sys
 from datetime import date
 from pathlib import Path
 
 import click
 
-from digest.cli.frame import Chosen, clock, date_option, main, outermost
+from digest.cli.frame import Chosen, clock, date_option, main, outermost, scheduled
 
 
 @main.command()
@@ -145,13 +144,11 @@ def inbox(chosen: Chosen) -> None:
 def status(chosen: Chosen, as_json: bool) -> None:
     """Last runs, freshness of each source, the queue, the next run."""
     config = chosen.config()
-    from digest import overview, schedule
+    from digest import overview
     from digest.ledger import reading
 
-    _, now = clock(config, None)
-    scheduled = schedule.found(config.path, now(), Path.home(), schedule.machine_zone(os.environ), os.environ)
     with reading(config.digest.database) as ledger:
-        document = overview.facts(ledger, config.digest.database, scheduled)
+        document = overview.facts(ledger, config.digest.database, scheduled(config))
     if as_json:
         import json
 

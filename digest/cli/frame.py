@@ -17,6 +17,7 @@ from digest.logs import Handler, Veil
 
 if TYPE_CHECKING:
     from digest.config import Config
+    from digest.schedule import Found
 
 log = logging.getLogger("digest")
 
@@ -48,17 +49,25 @@ class Chosen:
         self.veil = veil or Veil()
 
     def config(self) -> "Config":
-        from dotenv import dotenv_values
-
         from digest.config import load
 
         path = self.find()
-        known = {k: v for k, v in dotenv_values(path.parent / ".env").items() if v is not None}
-        environ = {**known, **os.environ}
+        environ = {**self.kept(path), **os.environ}
         self.veil.hide(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ)
         self.veil.hide(config.notify.ping)
         return config
+
+    def kept(self, path: Path) -> dict[str, str]:
+        """What the .env beside the configuration at `path` holds. Raises ConfigError when it cannot be read."""
+        from dotenv import dotenv_values
+
+        env = path.parent / ".env"
+        try:
+            return {key: value for key, value in dotenv_values(env).items() if value is not None}
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+            raise ConfigError([f"{env} cannot be read: {reason}"]) from None
 
     def find(self) -> Path:
         """The first that is there of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml."""
@@ -99,6 +108,19 @@ def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], dateti
         return datetime.combine(chosen, datetime.now(zone).timetz()) if day else datetime.now(zone)
 
     return chosen, now
+
+
+def scheduled(config: "Config") -> "list[Found]":
+    """What runs this configuration by itself."""
+    from digest import schedule
+
+    _, now = clock(config, None)
+    return schedule.found(config.path, now(), Path.home(), schedule.machine_zone(os.environ), os.environ)
+
+
+def machine_time() -> datetime:
+    """Now, in the time zone of this machine: the one that cron goes by."""
+    return datetime.now().astimezone()
 
 
 def outermost(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from digest.delivery import Batches, Maildir, Message, Outcome, State
 
@@ -23,6 +24,14 @@ def deliver(settings: Maildir, messages: Iterator[Message], stopped: Callable[[]
             yield [Outcome(message.key, State.PENDING, reply, stop=True)]
             return
         yield [Outcome(message.key, State.SENT, f"delivered to {settings.path}")]
+
+
+def probe(settings: Maildir) -> None:
+    """Write a file where the next message would begin, and take it away. Raises OSError. Makes no folder."""
+    draft = settings.path / "tmp" / "draft"
+    with TemporaryFile(dir=next(folder for folder in draft.parents if folder.exists())) as file:
+        file.write(b"a message")
+        file.flush()
 
 
 def _name(message: Message) -> str:

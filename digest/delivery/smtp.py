@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from digest.delivery import Batches, Deliver, Message, Secret, Smtp
 from digest.delivery.doorway import Closed, Unreachable, Unwelcome
@@ -29,8 +30,7 @@ def post(settings: Smtp) -> Deliver:
     early when no connection can be opened or kept, or a reply says that the server will not work with us.
     """
     token, pace, judge = _Token(settings.token_command), Pace(settings.rate), Judge()
-    # Reading the machine's certificates takes 30 ms: once, and not for a server that is not asked for one.
-    context = None if settings.security == "none" else ssl.create_default_context()
+    context = _context(settings)  # once: reading the machine's certificates takes 30 ms
 
     def connect() -> Session:
         return Session(_connect(settings, context, token))
@@ -39,6 +39,35 @@ def post(settings: Smtp) -> Deliver:
         return Exchange(connect, settings.connections, settings.timeout, pace, judge).deliver(messages, stopped)
 
     return deliver
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a server shows whoever comes in.
+
+    `tls` is the version, '' in clear text; `ends` is when the certificate does, in seconds since the epoch; `most` is
+    how many bytes a message may have (RFC 1870), 0 where the server does not say.
+    """
+
+    tls: str
+    ends: float | None
+    most: int
+
+
+def knock(settings: Smtp) -> Welcome:
+    """Come in as a delivery does, look around, and leave. Raises Unreachable or Unwelcome with a sentence."""
+    session = _connect(settings, _context(settings), _Token(settings.token_command))
+    try:
+        size = session.esmtp_features.get("size", "").strip()
+        tls, ends = "", None
+        if isinstance(session.sock, ssl.SSLSocket):
+            tls = (session.sock.version() or "").replace("TLSv", "TLS ")
+            ends = float(ssl.cert_time_to_seconds(str((session.sock.getpeercert() or {})["notAfter"])))
+        with suppress(OSError):  # every smtplib.SMTPException is one: whoever leaves need not be answered
+            session.quit()
+    finally:
+        session.close()
+    return Welcome(tls, ends, int(size) if size.isdecimal() else 0)
 
 
 class Session:
@@ -121,6 +150,11 @@ class _Token:
         return Secret(value)
 
 
+def _context(settings: Smtp) -> ssl.SSLContext | None:
+    """What verifies the server; nothing for one that is not asked for a certificate."""
+    return None if settings.security == "none" else ssl.create_default_context()
+
+
 def _connect(settings: Smtp, context: ssl.SSLContext | None, token: _Token) -> smtplib.SMTP:
     """A session that is encrypted, verified and logged in. Raises Unreachable or Unwelcome with a sentence."""
     where = f"{settings.host}:{settings.port}"
@@ -168,7 +202,7 @@ def _log_in(session: smtplib.SMTP, settings: Smtp, token: _Token) -> None:
 def _explained(problem: OSError | UnicodeError, where: str, settings: Smtp) -> Exception:
     """What went wrong as a sentence, and whether it will pass."""
     if isinstance(problem, ssl.SSLCertVerificationError):
-        return Unwelcome(f"{where} shows a certificate that does not verify: {problem.verify_message}")
+        return Unwelcome(f"{where} shows a certificate that does not verify: {problem.verify_message}; check smtp.host")
     if isinstance(problem, UnicodeError):
         return Unwelcome(f"{where}: smtp.username, DIGEST_SMTP_PASSWORD or smtp.host holds letters SMTP cannot carry")
     if isinstance(problem, smtplib.SMTPNotSupportedError):

@@ -1,0 +1,93 @@
+"""What the world can look up about the sender's domain: who may send for it, who signs, where replies go.
+
+Nothing here is worse than a warning: mail may go out through a relay that signs and answers for a domain of its own,
+and some servers ask for none of it.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from digest.doctor import Check, Mark
+
+if TYPE_CHECKING:
+    from digest.doctor.records import Records
+
+Nameserver = tuple[str, int]
+
+# RFC 2606 and 6761: names that nobody can own.
+_EXAMPLES = ("example", "test", "invalid", "localhost", "example.com", "example.net", "example.org")
+
+
+def reserved(domain: str) -> bool:
+    """Whether the domain is one for examples and tests."""
+    return any(domain == name or domain.endswith(f".{name}") for name in _EXAMPLES)
+
+
+def examine(domain: str, nameserver: Nameserver | None = None) -> Iterator[Check]:
+    """A check for each kind of record, and one that says why when they cannot be looked up."""
+    if reserved(domain):
+        said = f"{domain} is a name for examples: no mail can come from it"
+        yield Check("domain", Mark.WARN, said, "put your own address into digest.from")
+        return
+    try:
+        from digest.doctor.records import Records, Unanswered
+    except ImportError:
+        said = f"skipped: SPF, DKIM and DMARC of {domain} are looked up with dnspython, which is not installed"
+        yield Check("domain", Mark.WARN, said, "pip install 'paper-digest[dns]'")
+        return
+    try:
+        records = Records(nameserver)
+        for look in (_spf, _dkim, _dmarc, _replies):
+            yield look(domain, records)
+    except Unanswered:
+        said = f"skipped: no name server gave an answer about {domain}"
+        yield Check("domain", Mark.WARN, said, "try again when the network is there")
+
+
+def _spf(domain: str, records: "Records") -> Check:
+    """RFC 7208: one record that begins with v=spf1; several are a mistake (4.5)."""
+    found = [text for text in records.texts(domain) if text.lower().partition(" ")[0] == "v=spf1"]
+    if not found:
+        said = f"{domain} does not say which servers may send its mail"
+        return Check("SPF", Mark.WARN, said, f"add the TXT record of your mail provider to {domain}: v=spf1 … -all")
+    if len(found) > 1:
+        said = f"{domain} has {len(found)} SPF records, and more than one counts as a mistake"
+        return Check("SPF", Mark.WARN, said, "make them one record")
+    if {"+all", "all"} & set(found[0].lower().split()):
+        said = f"{domain} lets every server in the world send its mail: {found[0]}"
+        return Check("SPF", Mark.WARN, said, "end the record in -all or ~all")
+    return Check("SPF", Mark.OK, f"{domain}: {found[0]}")
+
+
+def _dkim(domain: str, records: "Records") -> Check:
+    """The selector is the signing server's affair; but where a name does not exist, none below it does (RFC 8020)."""
+    for name in _upwards(domain):
+        if records.exists(f"_domainkey.{name}"):
+            return Check("DKIM", Mark.OK, f"{name} publishes keys")
+    said = f"{domain} publishes no key to check a signature with"
+    return Check("DKIM", Mark.WARN, said, "ask your mail provider for its DKIM record and add it to the domain")
+
+
+def _dmarc(domain: str, records: "Records") -> Check:
+    """RFC 7489 6.6.3: that of the domain itself, else that of one it lies in."""
+    for name in _upwards(domain):
+        for text in records.texts(f"_dmarc.{name}"):
+            if text.lower().replace(" ", "").startswith("v=dmarc1"):
+                return Check("DMARC", Mark.OK, f"{name}: {text}")
+    said = f"{domain} does not say what to do with mail that only pretends to be from it; Gmail and Yahoo ask lists to"
+    return Check("DMARC", Mark.WARN, said, f"add a TXT record to _dmarc.{domain}: v=DMARC1; p=none")
+
+
+def _replies(domain: str, records: "Records") -> Check:
+    """RFC 5321 5.1: a domain's own address takes the place of a missing MX. RFC 7505: a lone dot takes no mail."""
+    hosts = records.exchanges(domain)
+    if hosts == [""] or not (hosts or records.has_address(domain)):
+        said = f"{domain} takes no mail: replies to the digest, to unsubscribe for example, come back"
+        return Check("replies", Mark.WARN, said, "use an address in digest.from that takes mail")
+    return Check("replies", Mark.OK, f"go to {hosts[0] if hosts else domain}")
+
+
+def _upwards(domain: str) -> Iterator[str]:
+    """The domain and those it lies in, but for the topmost."""
+    labels = domain.split(".")
+    yield from (".".join(labels[n:]) for n in range(max(1, len(labels) - 1)))
