@@ -6,6 +6,7 @@
     ├── BadRows            2   some rows of an import could not be taken; the others were
     ├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
     ├── Unwell             2   an examination found what must be mended
+    ├── Pruned             2   the text of that mail was removed by `digest prune`
     ├── NothingReadable    3   no source could be read; the day stays open for the next run
     ├── HistoryError       3   the database cannot be used
     ├── InboxError         3   the mailbox of answers cannot be read
@@ -58,6 +59,10 @@ class ScheduleError(DigestError):
 
 
 class Unwell(DigestError):
+    exit_code = 2
+
+
+class Pruned(DigestError):
     exit_code = 2
 
 

@@ -15,7 +15,7 @@ from digest.topics import Alike, Topic
 
 log = logging.getLogger("digest")
 
-_BACKGROUND = 1_000  # of the newest papers: what likeness stands out from
+BACKGROUND = 1_000  # of the newest papers: what likeness stands out from
 _WORDS, _NEAR = 40, 400  # how many of the most telling words look for papers, and how many papers they bring
 
 
@@ -46,7 +46,7 @@ class Likeness:
         if not liked:
             return {}
         own = {one.id for one in liked}
-        pool = [n for n in dict.fromkeys([*papers, *self._archive.newest(_BACKGROUND)]) if n not in own]
+        pool = [n for n in dict.fromkeys([*papers, *self._archive.newest(BACKGROUND)]) if n not in own]
         scores = self._closeness(liked, dict(self._history.papers(pool)))
         found = dict(zip(scores, similarity.shares(list(scores.values())), strict=True))
         return {number: 1.0 if number in own else found[number] for number in papers}
@@ -71,7 +71,7 @@ class Likeness:
 
         Its most telling words bring papers, likeness puts them in order.
         """
-        newest = dict(self._history.papers(self._archive.newest(_BACKGROUND)))
+        newest = dict(self._history.papers(self._archive.newest(BACKGROUND)))
         telling = similarity.telling([liked.paper], list(newest.values()), _WORDS)
         hits = {hit.id: hit for hit in self._archive.akin(telling, since, max(_NEAR, limit + 1)) if hit.id != liked.id}
         pool = newest | dict(self._history.papers(hits))

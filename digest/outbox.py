@@ -25,6 +25,7 @@ from sqlite_utils import Database
 
 from digest.database import writing
 from digest.delivery import Message, Outcome, State
+from digest.errors import Pruned
 from digest.message import Frame, fill, message_id
 from digest.subscribers import Profile, Subscriber, profile
 
@@ -139,11 +140,19 @@ class Outbox:
             ).rowcount
 
     def of_day(self, subscriber: Subscriber, day: date) -> bytes | None:
-        """The message of `day` for the subscriber as it was frozen, or None while there is none."""
+        """The message of `day` for the subscriber as it was frozen, or None while there is none.
+
+        Raises Pruned when there was one and its text is gone.
+        """
         row = self._db.execute(
             "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, day.isoformat()]
         ).fetchone()
-        return fill(self._frame(row[0]), subscriber.address, subscriber.token, day.isoformat()) if row else None
+        if row is None:
+            return None
+        frame = self._frame(row[0])
+        if not frame.bytes:
+            raise Pruned(f"the mail of {day} to {subscriber.address} is long gone: its text was pruned")
+        return fill(frame, subscriber.address, subscriber.token, day.isoformat())
 
     def _read_frame(self, edition: int) -> Frame:
         sender, body, gaps = self._db.execute(
