@@ -14,22 +14,16 @@ from digest.errors import ConfigError
 from digest.inbox import Inbox
 from digest.leaving import Unsubscribe
 from digest.notify import Notify
-from digest.settings import Problems, between, one_of, read, shown, unknown_keys
+from digest.settings import Problems, between, homes, one_of, read, shown, unknown_keys
 from digest.sources import Source
 from digest.sources.feed import Feed
 from digest.sources.file import File
 from digest.sources.huggingface import HuggingFace
 from digest.sources.registry import KINDS
 from digest.topics import Topic
+from digest.zones import zone
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def _zone(value: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(value)
-    except (ValueError, OSError, KeyError):
-        raise ValueError(f'{shown(value)} is not a time zone; write one like "Europe/Berlin" or "UTC"') from None
 
 
 def _from(value: str) -> address.Mailbox:
@@ -63,7 +57,7 @@ class Digest:
     )
     title: str = "Trending papers"
     to: tuple[str, ...] = field(default=(), metadata={"read": _to, "example": '["you@example.org"]'})
-    timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": _zone, "type": str})
+    timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": zone, "type": str})
     max_papers: int = field(default=12, metadata={"read": between(1, 1000)})
     window_days: int = field(default=7, metadata={"read": between(0, 365)})
     database: Path = Path("history.db")
@@ -75,6 +69,21 @@ class Digest:
         default=frozenset(range(7)), metadata={"read": _weekdays, "type": tuple[str, ...], "example": '["mon", "fri"]'}
     )
     templates: Path | None = None
+
+
+# Where the keys belong that are in one table alone: who writes one elsewhere is told so.
+_HOMES = homes(
+    {
+        "[digest]": [Digest],
+        "[smtp]": [Smtp],
+        "[maildir]": [Maildir],
+        "[inbox]": [Inbox],
+        "[notify]": [Notify],
+        "[unsubscribe]": [Unsubscribe],
+        "[[topics]]": [Topic],
+        "[[sources]]": list(KINDS.values()),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +103,37 @@ class Config:
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the file at `path`; secrets come from `environ`. Raises ConfigError with everything that is wrong."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError([f"{path} cannot be read: {reason}"]) from None
+        raise ConfigError([f"{path} cannot be read: {_unreadable(path, problem)}"]) from None
+    return parse(text, path, environ)
+
+
+def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
+    """Read `text` as if it stood in a file at `path`. Raises ConfigError like `load`."""
+    try:
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise ConfigError([f"it is not TOML: {problem}"], str(path)) from None
-    problems = Problems()
+        from digest import slips
+
+        raise ConfigError([slips.told(text, problem)], str(path)) from None
+    problems = Problems(_HOMES)
     config = _config(table, path, environ, problems)
     if config is None or problems:
         raise ConfigError(problems, str(path))
     return config
+
+
+def _unreadable(path: Path, problem: OSError | UnicodeDecodeError) -> str:
+    if isinstance(problem, UnicodeDecodeError):
+        line = problem.object.count(b"\n", 0, problem.start) + 1
+        return f"it is not UTF-8 text (line {line}); save it as UTF-8 in your editor"
+    advice = {
+        FileNotFoundError: "`digest init` writes one",
+        IsADirectoryError: f"name the file in it, like {path / 'config.toml'}",
+        PermissionError: "let whoever runs digest read it, with chown or chmod",
+    }
+    return "; ".join(filter(None, (problem.strerror, advice.get(type(problem)))))
 
 
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
@@ -147,7 +176,8 @@ def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tupl
     """The entries of an array of tables, counted from 1."""
     found = table.get(key, [])
     if not isinstance(found, list):
-        problems.add(key, f"is a single table; write [[{key}]] with two brackets")
+        what = "is a single table" if isinstance(found, Mapping) else f"{shown(found)} is no table"
+        problems.add(key, f"{what}; write [[{key}]] with two brackets")
         return []
     return list(enumerate(found, start=1))
 
@@ -207,6 +237,8 @@ def _delivery(
         return replace(maildir, path=_absolute(folder, maildir.path))
     if smtp is None:
         return None
+    if smtp.security == "starttls" and smtp.port == 465:
+        problems.add("smtp.security", '"starttls" does not go with port 465, which is TLS from the start; write "tls"')
     if smtp.security == "none" and not smtp.loopback:
         problems.add(
             "smtp.security", f'"none" would send the mail readable to {smtp.host}; write "starttls" or "tls" (port 465)'

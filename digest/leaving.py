@@ -8,7 +8,7 @@ from digest.settings import shown, web_address
 
 def _mailto(value: str) -> str:
     try:
-        return address.wire(value)
+        return address.mailbox(value).address
     except ValueError as problem:
         raise ValueError(f'{shown(value)}: {problem}; write one like "unsubscribe@example.org"') from None
 

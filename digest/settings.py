@@ -5,14 +5,16 @@ The fields of the dataclass are the keys, their annotations say what is wanted. 
     read      a function that turns the raw value into the field's, or raises ValueError with what is wrong with it
     type      the type of the raw value, where it is not the field's
     example   what to write, for the message about a missing or wrong value
-    secret    True: it comes from the environment and is no key
+    secret    the variable of the environment that it comes from; it is no key
 """
 
 import difflib
+import json
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +32,11 @@ _WORDS = {
 
 
 class Problems(list[str]):
-    """What was found wrong so far, a sentence each."""
+    """What was found wrong so far, a sentence each. `homes` are the tables that keys belong to, see `homes`."""
+
+    def __init__(self, homes: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.homes = homes or {}
 
     def add(self, key: str, sentence: str) -> None:
         self.append(f"{key}: {sentence}")
@@ -41,42 +47,92 @@ def read(kind: type[T], table: object, where: str, problems: Problems, extra: Co
 
     `where` is the table's dotted key; `extra` are keys of the table that are read elsewhere.
     """
+    heading = f"[[{where.partition('[')[0]}]]" if "[" in where else f"[{where}]"
     if not isinstance(table, Mapping):
-        problems.add(where, f"{shown(table)} is {_found(table)}; write a table: [{where}]")
+        problems.add(where, f"{shown(table)} is {_found(table)}; write a table: {heading}")
         return None
     before = len(problems)
-    known = {f.name.rstrip("_"): f for f in fields(kind) if f.init and "secret" not in f.metadata}  # type: ignore[arg-type]
-    unknown_keys(table, [*known, *extra], where, problems)
+    known, secrets = _keys(kind)
+    unknown_keys(table, [*known, *extra], where, problems, secrets)
     hints = typing.get_type_hints(kind)
     values = {}
     for key, field in known.items():
         if key in table:
             values[field.name] = _value(table[key], hints[field.name], field, f"{where}.{key}", problems)
         elif field.default is MISSING and field.default_factory is MISSING:
-            problems.add(f"{where}.{key}", f"is missing; write {key} = {field.metadata.get('example', '…')}")
+            line = f"{key} = {field.metadata.get('example', '…')}"
+            problems.add(f"{where}.{key}", f"is missing; write {'' if table else f'{heading} and below it '}{line}")
     return kind(**values) if len(problems) == before else None
 
 
-def unknown_keys(table: Mapping[str, Any], known: Collection[str], where: str, problems: Problems) -> None:
-    """Note each key of `table` that is not known, with the one that was probably meant."""
+def _keys(kind: type) -> "tuple[dict[str, Field[Any]], dict[str, str]]":
+    """The keys of a table, and those that are none: secrets, with the variable that each comes from."""
+    of = [f for f in fields(kind) if f.init]
+    secrets = {f.name: str(f.metadata["secret"]) for f in of if "secret" in f.metadata}
+    return {f.name.rstrip("_"): f for f in of if "secret" not in f.metadata}, secrets
+
+
+def homes(tables: Mapping[str, Iterable[type]]) -> dict[str, str]:
+    """Where each key belongs, for keys that are in one table or two; a table's name has its brackets."""
+    found: dict[str, list[str]] = {}
+    for name, kinds in tables.items():
+        for key in {key for kind in kinds for key in _keys(kind)[0]}:
+            found.setdefault(key, []).append(name)
+    return {key: " or ".join(names) for key, names in found.items() if len(names) <= 2}
+
+
+def unknown_keys(
+    table: Mapping[str, Any],
+    known: Collection[str],
+    where: str,
+    problems: Problems,
+    secrets: Mapping[str, str] | None = None,
+) -> None:
+    """Note each key of `table` that is not known, with the one that was probably meant or the table it belongs to."""
+    here = where.partition("[")[0]
     for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key.lower(), [*known, *(secrets or {})], n=1, cutoff=0.6)
+        if near and secrets and near[0] in secrets:
+            hint = f"secrets do not belong here: put {secrets[near[0]]}=… into .env beside this file"
+        elif (home := problems.homes.get(key)) and f"[{here}]" not in home:
+            hint = f"it belongs below {home}"
+        else:
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-            problems.add(f"{where}.{key}" if where else key, f"is not a key; {hint}")
+        problems.add(f"{where}.{key}" if where else key, f"is not a key; {hint}")
 
 
 def _value(raw: object, wanted: Any, field: "Field[Any]", where: str, problems: Problems) -> Any:
     reader: Callable[[Any], Any] | None = field.metadata.get("read")
     plain = field.metadata.get("type", wanted)
     if not _fits(raw, plain):
-        problems.add(where, f"{shown(raw)} is {_found(raw)}; write {_wanted(plain, field)}")
+        meant = _meant(raw, _required(plain), where.rpartition(".")[2])
+        problems.add(where, f"{shown(raw)} is {_found(raw)}; write {meant or _wanted(plain, field)}")
         return None
     try:
         return reader(raw) if reader else _plain(raw, plain)
     except ValueError as problem:
         problems.add(where, str(problem))
         return None
+
+
+def _meant(raw: object, wanted: Any, key: str) -> str:
+    """What to write for a value that is nearly right: a number in quotes, a text without brackets; '' for others."""
+    if isinstance(raw, str) and wanted in (int, float, bool):
+        try:
+            value = json.loads(raw.strip().lower())
+        except ValueError:
+            return ""
+        return f"{key} = {shown(value)} without quotes" if _fits(value, wanted) else ""
+    if isinstance(raw, float) and wanted is int and raw.is_integer():
+        return f"{key} = {int(raw)}"
+    if isinstance(raw, str) and wanted == tuple[str, ...]:
+        items = [item.strip() for item in raw.split(",") if item.strip()] or ["…"]
+        return f"it in brackets: {key} = {json.dumps(items, ensure_ascii=False)}"
+    if isinstance(raw, list) and len(raw) == 1 and isinstance(raw[0], str) and wanted in (str, Path):
+        return f"it without brackets: {key} = {json.dumps(raw[0], ensure_ascii=False)}"
+    return ""
 
 
 def _fits(raw: object, wanted: Any) -> bool:
@@ -93,6 +149,8 @@ def _fits(raw: object, wanted: Any) -> bool:
 
 def _plain(raw: Any, wanted: Any) -> Any:
     wanted = _required(wanted)
+    if wanted is Path and not raw:
+        raise ValueError("is empty; write a path, or # in front of the line")
     return tuple(raw) if isinstance(raw, list) else Path(raw).expanduser() if wanted is Path else wanted(raw)
 
 
@@ -116,15 +174,15 @@ def _wanted(wanted: Any, field: "Field[Any]") -> str:
 def _found(raw: object) -> str:
     if isinstance(raw, list):
         return "a list with something else than texts in it" if any(not isinstance(i, str) for i in raw) else "a list"
-    return {bool: "true or false", int: "a number", float: "a number", str: "a text", dict: "a table"}.get(
-        type(raw), f"a {type(raw).__name__}"
-    )
+    if isinstance(raw, date | time):
+        return "a date or time"
+    return {bool: "true or false", str: "a text", dict: "a table"}.get(type(raw), "a number")
 
 
 def shown(raw: object) -> str:
     """A value as the person wrote it, cut short."""
-    words = {True: "true", False: "false"}.get(raw) if isinstance(raw, bool) else repr(raw)
-    return words if words and len(words) <= 60 else f"{str(words)[:59]}…"
+    words = repr(raw).lower() if isinstance(raw, bool) else str(raw) if isinstance(raw, date | time) else repr(raw)
+    return words if len(words) <= 60 else f"{words[:59]}…"
 
 
 def between(low: float, high: float) -> Callable[[Any], Any]:

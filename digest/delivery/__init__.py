@@ -84,6 +84,15 @@ class Rate:
     seconds: int
 
 
+def _host(value: str) -> str:
+    name, _, port = value.rpartition(":")
+    if name and port.isdecimal() and ":" not in name.strip("[]"):
+        raise ValueError(f'{shown(value)} has a port in it; write host = "{name}" and port = {port}')
+    if not re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", value):
+        raise ValueError(f'{shown(value)} is not the name of a server; write one like "smtp.example.org"')
+    return value
+
+
 def _port(value: int) -> int:
     return int(between(1, 65535)(value))
 
@@ -109,7 +118,7 @@ def _command(value: str) -> tuple[str, ...]:
 class Smtp:
     """The `[smtp]` table. `timeout` in seconds bounds every wait for the server."""
 
-    host: str = field(metadata={"example": '"smtp.example.org"'})
+    host: str = field(metadata={"read": _host, "example": '"smtp.example.org"'})
     port: int = field(default=587, metadata={"read": _port})
     security: str = field(default="starttls", metadata={"read": one_of("starttls", "tls", "none")})
     username: str = ""
@@ -117,7 +126,7 @@ class Smtp:
     connections: int = field(default=1, metadata={"read": between(1, 64)})
     rate: Rate | None = field(default=None, metadata={"read": _rate, "type": str, "example": '"14/s"'})
     timeout: float = field(default=30.0, metadata={"read": between(0.1, 600)})
-    password: Secret = field(default=Secret(""), metadata={"secret": True})
+    password: Secret = field(default=Secret(""), metadata={"secret": "DIGEST_SMTP_PASSWORD"})
 
     @property
     def loopback(self) -> bool:

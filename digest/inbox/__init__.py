@@ -25,7 +25,7 @@ class Inbox:
     username: str = ""
     folder: str = "INBOX"
     timeout: float = field(default=30.0, metadata={"read": between(0.1, 600)})
-    password: Secret = field(default=Secret(""), metadata={"secret": True})
+    password: Secret = field(default=Secret(""), metadata={"secret": "DIGEST_INBOX_PASSWORD"})
 
     @property
     def loopback(self) -> bool:

@@ -30,7 +30,7 @@ class HuggingFace:
     pause: float = field(default=0.0, init=False)
 
     # Raises the limit on requests. From the environment; shown to nobody else.
-    token: str = field(default="", repr=False, metadata={"secret": True})
+    token: str = field(default="", repr=False, metadata={"secret": "HF_TOKEN"})
 
     def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]:
         """A list a weekday to today: from `lookback_days` ago, or from the last good reading if that is longer ago."""
