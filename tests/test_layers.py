@@ -35,6 +35,7 @@ HOMES = {
         "lookup",
         "backtest",
         "mailroom",
+        "prune",
     },
     "wcwidth": {"text"},
 }
@@ -43,7 +44,7 @@ DOORS = {
     "smtplib": {"delivery.smtp"},
     "imaplib": {"inbox.imap"},
     "ssl": {"delivery.smtp", "inbox.imap"},
-    "sqlite3": {"database", "history", "ledger"},
+    "sqlite3": {"backup", "database", "history", "ledger"},
     "fcntl": {"lock", "spacing"},
 }
 # Modules that are pure: values in, values out.
@@ -67,6 +68,8 @@ PURE = {
     "inbox.fields",
     "inbox.letters",
     "inbox.reports",
+    "slips",
+    "providers",
 }
 TOUCHING = {
     "os",
@@ -174,7 +177,7 @@ ALLOWED = {
     "roster": {*BASE, "subscribers", "table"},
     "overview": {"ledger", "schedule", "table"},
     "schedule": BASE,
-    "config": {*BASE, "delivery", "inbox", "leaving", "notify", "sources", "topics"},
+    "config": {*BASE, "delivery", "inbox", "leaving", "notify", "slips", "sources", "topics", "zones"},
     # It looks at everything; nothing looks at it.
     "doctor": {
         *BASE,
@@ -198,6 +201,10 @@ ALLOWED = {
         "sources",
         "table",
     },
+    "backup": {*BASE, "database", "mishap", "secret"},
+    "prune": {*BASE, "config", "database", "history", "likeness", "lock", "table"},
+    "slips": set[str](),
+    "zones": {"settings"},
 }
 
 

@@ -3,7 +3,7 @@
 Modules that cost time to import are imported by the commands that need them, so that `--help` answers at once.
 """
 
-from digest.cli import asking, daily, health, people, scheduling  # each adds its commands to `main`
+from digest.cli import asking, daily, health, keeping, people, scheduling, starting  # each adds to `main`
 from digest.cli.frame import Chosen, main
 
-__all__ = ["Chosen", "asking", "daily", "health", "main", "people", "scheduling"]
+__all__ = ["Chosen", "asking", "daily", "health", "keeping", "main", "people", "scheduling", "starting"]

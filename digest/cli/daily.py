@@ -1,4 +1,4 @@
-"""The commands of every day: set up, try, run, look, deliver, see how it stands."""
+"""The commands of every day: try, run, look, deliver, see how it stands."""
 
 import sys
 from datetime import date
@@ -7,26 +7,6 @@ from pathlib import Path
 import click
 
 from digest.cli.frame import Chosen, clock, date_option, main, outermost, scheduled
-
-
-@main.command()
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
-@click.pass_obj
-@outermost
-def init(chosen: Chosen, folder: Path) -> None:
-    """Write config.toml and .env, every option explained; never overwrites."""
-    from digest.starter import write
-
-    written = write(folder)
-    for path in written:
-        chosen.say(f"Wrote {path}")
-    if not written:
-        chosen.say("config.toml and .env are there already; nothing was changed.")
-    where = "" if folder == Path() else f"-c {folder / 'config.toml'} "
-    chosen.say(
-        f"Put your address and mail server into {folder / 'config.toml'}, the password into {folder / '.env'}, then:"
-    )
-    chosen.say(f"  digest {where}preview --open")
 
 
 @main.command()

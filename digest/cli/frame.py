@@ -64,7 +64,7 @@ class Chosen:
 
         env = path.parent / ".env"
         try:
-            return {key: value for key, value in dotenv_values(env).items() if value is not None}
+            return {key: value for key, value in dotenv_values(env, interpolate=False).items() if value is not None}
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
             raise ConfigError([f"{env} cannot be read: {reason}"]) from None
