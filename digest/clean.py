@@ -52,3 +52,27 @@ def _fewer_marks(found: re.Match[str]) -> str:
         row = row + 1 if unicodedata.category(char)[0] == "M" else 0
         kept += char if row <= _MOST_MARKS else ""
     return kept
+
+
+def cut(text: str, most: int) -> str:
+    """At most `most` characters, cut behind a word, with "…" if anything is gone."""
+    if len(text) <= most:
+        return text
+    if most < 1:
+        return ""
+    from wcwidth import grapheme_boundary_before  # half of this module's import time; `--help` does without
+
+    space, end = text.rfind(" ", 0, most), text.find(" ", most - 1)
+    whole = space > 0 and (end if end >= 0 else len(text)) - space - 1 <= most
+    head = text[: space if whole else grapheme_boundary_before(text, most)]
+    return head.rstrip(" ,;:–—-([{“‘/") + "…"
+
+
+def columns(text: str) -> int:
+    """How many columns of a fixed-width font the text takes (UAX #11: East Asian characters and emoji take two)."""
+    if text.isascii() and text.isprintable():
+        return len(text)
+    from wcwidth import wcswidth
+
+    width = wcswidth(text)
+    return width if width >= 0 else max(0, wcswidth(clean(text)))

@@ -3,7 +3,8 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,10 +17,7 @@ from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.settings import Problems, between, homes, one_of, read, shown, unknown_keys
 from digest.sources import Source
-from digest.sources.feed import Feed
-from digest.sources.file import File
-from digest.sources.huggingface import HuggingFace
-from digest.sources.registry import KINDS
+from digest.sources.registry import KINDS, kind
 from digest.topics import Topic
 from digest.zones import zone
 
@@ -71,21 +69,6 @@ class Digest:
     templates: Path | None = None
 
 
-# Where the keys belong that are in one table alone: who writes one elsewhere is told so.
-_HOMES = homes(
-    {
-        "[digest]": [Digest],
-        "[smtp]": [Smtp],
-        "[maildir]": [Maildir],
-        "[inbox]": [Inbox],
-        "[notify]": [Notify],
-        "[unsubscribe]": [Unsubscribe],
-        "[[topics]]": [Topic],
-        "[[sources]]": list(KINDS.values()),
-    }
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
     """A configuration without a problem; every path in it is absolute."""
@@ -117,11 +100,28 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
         from digest import slips
 
         raise ConfigError([slips.told(text, problem)], str(path)) from None
-    problems = Problems(_HOMES)
+    problems = Problems(_homes)
     config = _config(table, path, environ, problems)
     if config is None or problems:
         raise ConfigError(problems, str(path))
     return config
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """Where the keys belong: who writes one elsewhere is told so."""
+    return homes(
+        {
+            "[digest]": [Digest],
+            "[smtp]": [Smtp],
+            "[maildir]": [Maildir],
+            "[inbox]": [Inbox],
+            "[notify]": [Notify],
+            "[unsubscribe]": [Unsubscribe],
+            "[[topics]]": [Topic],
+            "[[sources]]": [kind(name) for name in KINDS],
+        }
+    )
 
 
 def _unreadable(path: Path, problem: OSError | UnicodeDecodeError) -> str:
@@ -188,42 +188,44 @@ def _sources(raw: object, folder: Path, environ: Mapping[str, str], problems: Pr
         problems.add("sources", 'is missing; write [[sources]] and below it type = "huggingface"')
     found: list[Source] = []
     for number, entry in tables:
-        source = _source(entry, f"sources[{number}]", folder, problems)
+        source = _source(entry, f"sources[{number}]", folder, environ, problems)
         if source is not None:
-            named = _named(source, {other.name for other in found})
-            found.append(replace(named, token=_token(environ)) if isinstance(named, HuggingFace) else named)
+            found.append(_named(source, {other.name for other in found}))
     return tuple(found)
 
 
-def _source(entry: object, where: str, folder: Path, problems: Problems) -> Any:
-    """One source, of the kind its `type` says; relative paths are made absolute."""
-    kind = entry.get("type") if isinstance(entry, Mapping) else None
-    if isinstance(entry, Mapping) and not isinstance(kind, str):
+def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str], problems: Problems) -> Any:
+    """One source, of the kind its `type` says; relative paths are made absolute, secrets come from `environ`."""
+    named = entry.get("type") if isinstance(entry, Mapping) else None
+    if isinstance(entry, Mapping) and not isinstance(named, str):
         problems.add(f"{where}.type", "is missing; write one of " + ", ".join(f'type = "{k}"' for k in KINDS))
         return None
-    if isinstance(kind, str):
+    if isinstance(named, str):
         try:
-            kind = one_of(*KINDS)(kind)
+            named = one_of(*KINDS)(named)
         except ValueError as problem:
             problems.add(f"{where}.type", str(problem))
             return None
-    source = read(KINDS[kind or "file"], entry, where, problems, extra=["type"])
-    return replace(source, path=_absolute(folder, source.path)) if isinstance(source, File) else source
+    source = read(kind(named or "file"), entry, where, problems, extra=["type"])
+    if source is None:
+        return None
+    paths = {f.name: getattr(source, f.name) for f in fields(source)}
+    own = {name: _absolute(folder, path) for name, path in paths.items() if isinstance(path, Path)}
+    secrets = {f.name: _secret(environ, f.metadata["secret"]) for f in fields(source) if "secret" in f.metadata}
+    return replace(source, **own, **secrets)
 
 
 def _named(source: Any, taken: set[str]) -> Any:
     """The source under a name that no other has: its own, else what it reads, numbered where two would agree."""
-    own = source.path.stem if isinstance(source, File) else source.host if isinstance(source, Feed) else "source"
-    name = source.name or own
-    name = re.sub(r"\s+", " ", name).strip()[:60]
+    name = re.sub(r"\s+", " ", source.name or source.called).strip()[:60]
     unique = next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
     return replace(source, name=unique)
 
 
-def _token(environ: Mapping[str, str]) -> Secret:
-    """The token for Hugging Face, '' when it cannot stand in a header."""
-    token = environ.get("HF_TOKEN", "").strip()
-    return Secret(token if token.isascii() and token.isprintable() else "")
+def _secret(environ: Mapping[str, str], name: str) -> Secret:
+    """A secret of a source, '' when it cannot stand in a header."""
+    value = environ.get(name, "").strip()
+    return Secret(value if value.isascii() and value.isprintable() else "")
 
 
 def _delivery(

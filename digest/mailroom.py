@@ -14,8 +14,9 @@ from sqlite_utils import Database
 
 from digest.database import writing
 from digest.errors import InboxError
-from digest.inbox import Bounce, Complaint, Inbox, Request
+from digest.inbox import Inbox
 from digest.inbox.reading import Read, name, requests
+from digest.inbox.requests import Bounce, Complaint, Request
 from digest.subscribers import Subscriber, Subscribers
 from digest.table import many
 

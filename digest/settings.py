@@ -32,11 +32,11 @@ _WORDS = {
 
 
 class Problems(list[str]):
-    """What was found wrong so far, a sentence each. `homes` are the tables that keys belong to, see `homes`."""
+    """What was found wrong so far, a sentence each. `homes` tells the tables that keys belong to, see below."""
 
-    def __init__(self, homes: Mapping[str, str] | None = None) -> None:
+    def __init__(self, homes: Callable[[], Mapping[str, str]] = dict) -> None:
         super().__init__()
-        self.homes = homes or {}
+        self.homes = homes
 
     def add(self, key: str, sentence: str) -> None:
         self.append(f"{key}: {sentence}")
@@ -96,7 +96,7 @@ def unknown_keys(
         near = difflib.get_close_matches(key.lower(), [*known, *(secrets or {})], n=1, cutoff=0.6)
         if near and secrets and near[0] in secrets:
             hint = f"secrets do not belong here: put {secrets[near[0]]}=… into .env beside this file"
-        elif (home := problems.homes.get(key)) and f"[{here}]" not in home:
+        elif (home := problems.homes().get(key)) and f"[{here}]" not in home:
             hint = f"it belongs below {home}"
         else:
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"

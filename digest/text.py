@@ -1,9 +1,8 @@
-"""Readable text made to fit: snippets, header-safe lines, columns, and what of a title is compared."""
+"""Readable text made to fit: snippets, and lines of so many columns."""
 
 import re
-import unicodedata
 
-from digest.clean import clean
+from digest.clean import clean, columns, cut
 
 # ---- cut to fit ------------------------------------------------------------------------------------------------------
 
@@ -27,39 +26,7 @@ def snippet(text: str, most: int) -> str:
     for found in _SENTENCE.finditer(text, 0, most + 2):
         if found.end() <= most and not _ABBREVIATION.search(text[max(0, found.end() - 12) : found.end()]):
             end = found.end()
-    return text[:end] if end >= 0.6 * most and end else _cut(text, most)
-
-
-def _cut(text: str, most: int) -> str:
-    """At most `most` characters, cut behind a word, with "…" if anything is gone."""
-    if len(text) <= most:
-        return text
-    if most < 1:
-        return ""
-    from wcwidth import grapheme_boundary_before  # half of this module's import time; `--help` does without
-
-    space, end = text.rfind(" ", 0, most), text.find(" ", most - 1)
-    whole = space > 0 and (end if end >= 0 else len(text)) - space - 1 <= most
-    head = text[: space if whole else grapheme_boundary_before(text, most)]
-    return head.rstrip(" ,;:–—-([{“‘/") + "…"
-
-
-# Mathematical letters: the block of its own, and the letterlike ones, like ℝ, that are older.
-_STYLED = re.compile("[\U0001d400-\U0001d7ff\u2102\u210a-\u2115\u2119-\u211d\u2124\u2128\u212c-\u2131\u2133\u2134]")
-
-
-_PLAIN = re.compile(r"(?:[^\W_]|[ .,])*")  # nothing in it could be markup
-
-
-def header(text: str, most: int = 120) -> str:
-    """The text as it may stand in a mail header: readable, one line, cut behind a word to at most `most` characters.
-
-    `=?` and `?=` are broken up: Pythons without the fix of CVE-2024-6923 decode `=?utf-8?q?=0ABcc:_x?=` into a header
-    of its own. Mathematical letters become plain ones, as phones lack them and screen readers skip them.
-    """
-    plain = text if _PLAIN.fullmatch(text) else _readable(text)
-    plain = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), plain)
-    return _cut(clean(plain).replace("=?", "= ?").replace("?=", "? ="), most)
+    return text[:end] if end >= 0.6 * most and end else cut(text, most)
 
 
 # ---- columns ---------------------------------------------------------------------------------------------------------
@@ -73,16 +40,6 @@ _CLOSING = (
     "\u0300-\u036f\u3099\u309a\ufe0e\ufe0f"
 )
 _BREAK = re.compile(rf"(?:(?<=[{_IDEOGRAPH}])|(?=[{_IDEOGRAPH}]))(?<![{_OPENING}])(?![{_CLOSING}])")
-
-
-def columns(text: str) -> int:
-    """How many columns of a fixed-width font the text takes (UAX #11: East Asian characters and emoji take two)."""
-    if text.isascii() and text.isprintable():
-        return len(text)
-    from wcwidth import wcswidth
-
-    width = wcswidth(text)
-    return width if width >= 0 else max(0, wcswidth(clean(text)))
 
 
 def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
@@ -103,26 +60,3 @@ def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> l
             line, used = (line + piece, used + wide) if empty else (line + space + piece, used + len(space) + wide)
             empty, space = False, ""
     return lines if empty else [*lines, line]
-
-
-# ---- fold ------------------------------------------------------------------------------------------------------------
-
-# Letters that Unicode does not take apart.
-_UNLIGATED = str.maketrans(
-    {"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "ŧ": "t", "ı": "i", "ŋ": "n"}
-)
-
-
-def fold(text: str) -> str:
-    """What of a title is compared: the letters and digits, of any script, of the readable text.
-
-    Compatible forms (NFKD: ², ℝ, ﬁ) are taken apart, accents dropped, case folded; ø, ł, ß, æ are o, l, ss, ae.
-    """
-    folded = unicodedata.normalize("NFKD", _readable(text)).casefold().translate(_UNLIGATED)
-    return "".join(char for char in unicodedata.normalize("NFKD", folded).casefold() if char.isalnum())
-
-
-def _readable(text: str) -> str:
-    from digest.readable import readable  # with LaTeX, 15 ms to import: `status` does without
-
-    return readable(text)

@@ -14,7 +14,7 @@ from digest.inbox import Inbox
 from digest.leaving import Unsubscribe
 from digest.notify import Notify
 from digest.render import shipped
-from digest.sources.registry import KINDS
+from digest.sources.registry import KINDS, kind
 from digest.topics import Topic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ def keys(kind: type) -> list[str]:
     return [f.name.rstrip("_") for f in dataclasses.fields(kind) if f.init and "secret" not in f.metadata]
 
 
-@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, Inbox, Notify, *KINDS.values()])
+@pytest.mark.parametrize("kind", [Digest, Topic, Smtp, Maildir, Unsubscribe, Inbox, Notify, *map(kind, KINDS)])
 def test_every_key_is_in_the_example(kind: type) -> None:
     for key in keys(kind):
         assert re.search(rf"^(# )?{key} = |`{key}`", EXAMPLE, re.MULTILINE), key

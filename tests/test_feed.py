@@ -122,7 +122,7 @@ def test_white_space_before_the_declaration_is_no_obstacle() -> None:
 
 
 def test_it_is_called_by_its_host_without_a_name() -> None:
-    assert Feed("https://www.journal.example.org/feed").host == "journal.example.org"
+    assert Feed("https://www.journal.example.org/feed").called == "journal.example.org"
 
 
 @pytest.mark.parametrize(

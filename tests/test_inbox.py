@@ -16,9 +16,10 @@ import pytest
 
 from digest.delivery import Secret
 from digest.errors import InboxError
-from digest.inbox import LIMIT, Bounce, Inbox, Leave
+from digest.inbox import Inbox
 from digest.inbox.maildir import letters as maildir_letters
 from digest.inbox.reading import Read, name, requests
+from digest.inbox.requests import LIMIT, Bounce, Leave
 from tests.conftest import DATA
 from tests.dovecot import PASSWORD, Dovecot, dovecot, needs_dovecot
 

@@ -37,7 +37,7 @@ HOMES = {
         "mailroom",
         "prune",
     },
-    "wcwidth": {"text"},
+    "wcwidth": {"clean"},
 }
 # The standard library's doors to the outside, and who may open them.
 DOORS = {
@@ -62,6 +62,8 @@ PURE = {
     "leaving",
     "clean",
     "readable",
+    "header",
+    "fold",
     "settings",
     "address",
     "errors",
@@ -128,7 +130,7 @@ def test_the_core_touches_nothing(name: str) -> None:
 
 
 # Module -> the digest modules it may import: what is to its left in the flow, and what everything stands on.
-BASE = {"errors", "settings", "clean", "text", "address"}
+BASE = {"errors", "settings", "clean", "header", "text", "address"}
 ALLOWED = {
     "errors": set[str](),
     "latex_tables": set[str](),
@@ -136,10 +138,12 @@ ALLOWED = {
     "latex": {"latex_tables", "latex_pairs"},
     "clean": set[str](),
     "readable": {"clean", "latex"},
-    "text": {"clean", "readable"},
+    "header": {"clean", "readable"},
+    "text": {"clean"},
     "settings": set[str](),
-    "address": {"text"},
-    "paper": {"clean", "readable", "text"},
+    "address": {"header"},
+    "fold": {"readable"},
+    "paper": {"clean", "fold", "readable"},
     "sources": {*BASE, "paper"},
     "topics": {*BASE, "paper"},
     "similarity": {"paper", "topics"},
@@ -154,7 +158,7 @@ ALLOWED = {
     "mishap": {"errors"},
     "database": {*BASE, "mishap", "schema"},
     "ledger": {"database", "mishap", "schema"},
-    "history": {*BASE, "database", "paper", "sources"},
+    "history": {*BASE, "database", "fold", "paper", "sources"},
     "ranking": {*BASE, "history", "topics"},
     "choice": {"config", "history", "likeness", "paper", "ranking", "subscribers", "topics", "variety"},
     "edition": {*BASE, "freshness", "paper", "ranking", "sources"},
@@ -173,7 +177,7 @@ ALLOWED = {
     "atomic": set[str](),
     "logs": set[str](),
     "notify": BASE,
-    "table": {"text"},
+    "table": {"clean"},
     "roster": {*BASE, "subscribers", "table"},
     "overview": {"ledger", "schedule", "table"},
     "schedule": BASE,

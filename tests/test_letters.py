@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.inbox import LIMIT, Bounce, Complaint, Leave, Request
 from digest.inbox.letters import asks, identity, read
+from digest.inbox.requests import LIMIT, Bounce, Complaint, Leave, Request
 from tests.conftest import DATA
 
 LETTERS = {path.stem: path.read_bytes() for path in sorted((DATA / "letters").glob("*.eml"))}

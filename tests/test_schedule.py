@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from digest.cli import main
 from digest.errors import ScheduleError
-from digest.schedule import Found, Plan, found, machine_zone
+from digest.schedule import Found, found
 from digest.schedule.clocks import lines
 from digest.schedule.cron import block, installed, put, split, take
+from digest.schedule.plan import Plan, machine_zone
 from digest.schedule.systemd import Timers, service, timer
 
 from .conftest import Workplace, paper

@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
 from digest import latex_tables
-from digest.clean import clean
+from digest.clean import clean, columns
+from digest.fold import fold
+from digest.header import header
 from digest.readable import readable
-from digest.text import columns, fold, header, snippet, wrap
+from digest.text import snippet, wrap
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

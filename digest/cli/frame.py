@@ -112,10 +112,11 @@ def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], dateti
 
 def scheduled(config: "Config") -> "list[Found]":
     """What runs this configuration by itself."""
-    from digest import schedule
+    from digest.schedule import found
+    from digest.schedule.plan import machine_zone
 
     _, now = clock(config, None)
-    return schedule.found(config.path, now(), Path.home(), schedule.machine_zone(os.environ), os.environ)
+    return found(config.path, now(), Path.home(), machine_zone(os.environ), os.environ)
 
 
 def machine_time() -> datetime:

@@ -13,8 +13,8 @@ from digest.errors import ScheduleError
 
 if TYPE_CHECKING:
     from digest.config import Config
-    from digest.schedule import Plan, Rhythm
     from digest.schedule.cron import Crontab
+    from digest.schedule.plan import Plan, Rhythm
     from digest.schedule.systemd import Timers
 
 
@@ -59,7 +59,7 @@ def schedule() -> None:
 def show(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool) -> None:
     """Print what install writes, and when it runs next."""
     config = chosen.config()
-    from digest.schedule import identity
+    from digest.schedule.plan import identity
 
     _, now = clock(config, None)
     way = _way(as_timer, now().date())
@@ -87,7 +87,7 @@ def show(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool)
 def install(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bool) -> None:
     """Let it run by itself from now on; once more changes the time."""
     config = chosen.config()
-    from digest.schedule import identity
+    from digest.schedule.plan import identity
 
     _, now = clock(config, None)
     way = _way(as_timer, now().date())
@@ -106,7 +106,7 @@ def install(chosen: Chosen, at: time | None, weekdays: bool | None, as_timer: bo
 @outermost
 def remove(chosen: Chosen, as_timer: bool) -> None:
     """Take out what install wrote, and nothing else."""
-    from digest.schedule import identity
+    from digest.schedule.plan import identity
 
     for sentence in _way(as_timer).remove(identity(chosen.find())):
         chosen.say(sentence)
@@ -114,8 +114,8 @@ def remove(chosen: Chosen, as_timer: bool) -> None:
 
 def _way(as_timer: bool, today: date = date.min) -> "Crontab | Timers":
     """Your crontab, or your timers; `today` matters to what is written alone."""
-    from digest.schedule import machine_zone
     from digest.schedule.cron import Crontab
+    from digest.schedule.plan import machine_zone
     from digest.schedule.systemd import Timers
 
     if as_timer:
@@ -125,7 +125,7 @@ def _way(as_timer: bool, today: date = date.min) -> "Crontab | Timers":
 
 def _plan(config: "Config", kept: "Rhythm | None", at: time | None, weekdays: bool | None) -> "Plan":
     """What was asked for; where nothing was, what is installed; where nothing is, every day at half past seven."""
-    from digest.schedule import USUAL, Plan, Rhythm, identity, program
+    from digest.schedule.plan import USUAL, Plan, Rhythm, identity, program
 
     usual = kept or Rhythm(USUAL, False, config.digest.timezone)
     return Plan(

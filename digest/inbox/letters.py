@@ -9,8 +9,9 @@ import re
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
-from digest.inbox import LIMIT, Leave, Request, reports
+from digest.inbox import reports
 from digest.inbox.fields import Fields, first, split
+from digest.inbox.requests import LIMIT, Leave, Request
 
 # Where an address that a letter was sent to can stand; the last four are written by servers on the way.
 _ADDRESSED = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-forwarded-to")

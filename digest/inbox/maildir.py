@@ -5,9 +5,9 @@ from os import DirEntry, scandir
 from pathlib import Path
 
 from digest.errors import InboxError
-from digest.inbox import LIMIT, Letter
 from digest.inbox.fields import HEAD
 from digest.inbox.letters import asks
+from digest.inbox.requests import LIMIT, Letter
 
 
 def letters(path: Path) -> Iterator[Letter]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from urllib.parse import quote
 
-from digest.inbox import Inbox, Letter, Request
+from digest.inbox import Inbox
 from digest.inbox.letters import identity, read
+from digest.inbox.requests import Letter, Request
 
 
 @dataclass(frozen=True, slots=True)

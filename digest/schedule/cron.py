@@ -6,7 +6,6 @@ Everything about a crontab's text is bytes, because a line of somebody else's ne
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, tzinfo
@@ -15,12 +14,10 @@ from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
 from digest.schedule.clocks import Lines, lines
+from digest.schedule.crontab import read, write
 from digest.schedule.handmade import command_words
 from digest.schedule.plan import Plan, Rhythm, arguments
 
-_SECONDS = 5
-# How crontab -l says that there is none: Debian's, cronie's and macOS's; BusyBox's.
-_NONE = re.compile(rb"no crontab for|can't open '[^']*': No such file")
 _WORDS = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
 
 
@@ -151,63 +148,24 @@ class Crontab:
         return block(plan, self.machine, self.today)
 
     def installed(self, config: Path) -> Installed | None:
-        return installed(self.read(), config)
+        return installed(read(self.environ), config)
 
     def holds(self, plan: Plan) -> bool:
-        return split(self.read(), plan.config)[1] == self.text(plan)
+        return split(read(self.environ), plan.config)[1] == self.text(plan)
 
     def install(self, plan: Plan) -> list[str]:
         """Put the plan's block in, in place of an older one; what to tell about it."""
-        table = self.read()
+        table = read(self.environ)
         wanted = put(table, plan.config, self.text(plan))
         if wanted == table:
             return [f"The daily run is in your crontab already: {plan.words}. Nothing was changed."]
-        self._write(wanted)
+        write(self.environ, wanted)
         return [f"Your crontab now holds the daily run: {plan.words}."]
 
     def remove(self, config: Path) -> list[str]:
-        table = self.read()
+        table = read(self.environ)
         left = take(table, config)
         if left == table:
             return [f"Your crontab holds no block for {config}. Nothing was changed."]
-        self._write(left)
+        write(self.environ, left)
         return ["Took the daily run out of your crontab; its other lines are as they were."]
-
-    def read(self) -> bytes:
-        """The crontab, empty when there is none. Raises ScheduleError when it is not to be had."""
-        done = self._run("-l")
-        if done.returncode == 0:
-            return done.stdout
-        if _NONE.search(done.stderr):
-            return b""
-        raise ScheduleError(f"your crontab cannot be read: {_said(done)}")
-
-    def _write(self, table: bytes) -> None:
-        done = self._run("-", given=table) if table else self._run("-r")
-        if done.returncode != 0:
-            raise ScheduleError(f"your crontab was not changed: {_said(done)}")
-
-    def _run(self, word: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-        try:
-            return subprocess.run(  # noqa: S603  whichever crontab is first on the person's PATH
-                ["crontab", word],  # noqa: S607
-                input=given,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
-                env={**self.environ, "LC_ALL": "C"},  # that _NONE is in English
-            )
-        except subprocess.TimeoutExpired:
-            raise ScheduleError(
-                f"crontab gave no answer in {_SECONDS} seconds; see `crontab -l` before you try again"
-            ) from None
-        except OSError as problem:
-            raise ScheduleError(
-                f"the program crontab cannot be started ({problem.strerror}); install cron (Debian: apt install cron),"
-                " or let systemd do it: `digest schedule install --systemd`"
-            ) from None
-
-
-def _said(done: "subprocess.CompletedProcess[bytes]") -> str:
-    words = " ".join(done.stderr.decode("utf-8", "replace").split())
-    return words or f"crontab ended with exit code {done.returncode} and said nothing"

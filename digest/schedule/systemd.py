@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
+from digest.schedule import units
 from digest.schedule.plan import Plan, Rhythm
 
 _SECONDS = 10
@@ -87,7 +88,7 @@ class Timers:
 
     def place(self, config: Path) -> Place:
         """Where its units are; as two folders may be called alike, a part of a hash is in the name."""
-        base = Path(self.environ.get("XDG_CONFIG_HOME") or self.home / ".config") / "systemd" / "user"
+        base = units(self.environ, self.home)
         slug = re.sub(r"[^a-z0-9]+", "-", config.parent.name.lower()).strip("-")[:40] or "papers"
         name = f"digest-{slug}-{hashlib.sha256(os.fsencode(config)).hexdigest()[:6]}"
         return Place(base / f"{name}.service", base / f"{name}.timer")

@@ -24,7 +24,7 @@ class Feed:
     pause: float = field(default=0.0, init=False)
 
     @property
-    def host(self) -> str:
+    def called(self) -> str:
         """What to call it when it has no name."""
         return (urlsplit(self.url).hostname or "").removeprefix("www.")
 

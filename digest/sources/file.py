@@ -23,6 +23,11 @@ class File:
     weight: float = field(default=1.0, metadata={"read": between(0, 100)})
     pause: float = field(default=0.0, init=False)
 
+    @property
+    def called(self) -> str:
+        """What to call it when it has no name."""
+        return self.path.stem
+
     def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]:
         return (Ask(url=self.path.absolute().as_uri(), read=self._read, what=str(self.path)),)
 

@@ -1,16 +1,20 @@
-"""The kinds of source, by the `type` that the configuration names."""
+"""The kinds of source, by the `type` that the configuration names. Only those that it names are imported."""
 
-from digest.sources.arxiv import Arxiv
-from digest.sources.biorxiv import Biorxiv, Medrxiv
-from digest.sources.feed import Feed
-from digest.sources.file import File
-from digest.sources.huggingface import HuggingFace
+from importlib import import_module
+from typing import Any
 
-KINDS: dict[str, type[HuggingFace | Arxiv | Biorxiv | Medrxiv | Feed | File]] = {
-    "huggingface": HuggingFace,
-    "arxiv": Arxiv,
-    "biorxiv": Biorxiv,
-    "medrxiv": Medrxiv,
-    "feed": Feed,
-    "file": File,
+KINDS = {
+    "huggingface": "huggingface.HuggingFace",
+    "arxiv": "arxiv.Arxiv",
+    "biorxiv": "biorxiv.Biorxiv",
+    "medrxiv": "biorxiv.Medrxiv",
+    "feed": "feed.Feed",
+    "file": "file.File",
 }
+
+
+def kind(name: str) -> type[Any]:
+    """The class of a kind; the fields of it are what its table may hold."""
+    module, _, own = KINDS[name].partition(".")
+    found: type[Any] = getattr(import_module(f"digest.sources.{module}"), own)
+    return found
