@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from email.utils import parseaddr
 
 from digest.header import header
 
@@ -12,6 +11,11 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
+# RFC 5322 3.4: a quoted string or plain words, then the address in angle brackets. Not `email.utils`, which takes 6 ms
+# to import and reads `Ann <ann@example.org>, <bob@example.org>` as one address or the other.
+_NAMED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>]*)>\s*')
+
+_MOST = 600  # characters, the name included: a line of a header has no more than 998 octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,13 @@ def mailbox(text: str) -> Mailbox:
     """Read `Name <address>` or a bare address. Raises ValueError with what is wrong in words."""
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise ValueError("it holds a line break or control character")
-    # A bare address is most of what there is in a long list, and read twice as fast by itself.
-    name, address = parseaddr(text) if "<" in text else ("", text.strip())
-    if not address or "@" not in address:
+    if len(text) > _MOST:
+        raise ValueError("it is too long to be a mail address")
+    named = _NAMED.fullmatch(text)
+    quoted, name, address = named.groups("") if named else ("", "", text.strip())
+    if "@" not in address or "<" in address:
         raise ValueError("it is not a mail address")
-    return Mailbox(header(name), wire(address))
+    return Mailbox(header(re.sub(r"\\(.)", r"\1", quoted) or name), wire(address))
 
 
 def wire(address: str) -> str:

@@ -11,7 +11,7 @@ def sent(report: Report) -> str:
     """One line on what a run did."""
     count = report.summary()
     if count["sent"]:
-        papers = f" with {count['papers']} papers" if count["papers"] else ""
+        papers = f" with {many(int(count['papers']), 'paper')}" if count["papers"] else ""
         line = f"Sent {many(int(count['sent']), 'message')}{papers}."
     else:
         line = "Nothing new to send."

@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digest.errors import ScheduleError
-from digest.schedule import Found, cron, handmade, systemd
+from digest.schedule import Found, cron, handmade
 from digest.schedule.plan import Plan, Rhythm, plain
+
+if TYPE_CHECKING:
+    from digest.schedule.systemd import Timers
 
 
 def in_crontab(
@@ -20,6 +24,8 @@ def in_crontab(
 
 def in_timers(config: Path, now: datetime, home: Path, environ: Mapping[str, str]) -> Iterator[Found]:
     """What of the timers does."""
+    from digest.schedule import systemd  # with hashes, 6 ms
+
     yield from _timer(systemd.Timers(environ, home, now.date()), plain(config), now, home)
 
 
@@ -47,7 +53,7 @@ def _by_hand(text: str, config: Path, now: datetime, home: Path, machine: tzinfo
         yield Found("crontab", line.line, False, at, wrong_times or fault)
 
 
-def _timer(timers: systemd.Timers, config: Path, now: datetime, home: Path) -> Iterator[Found]:
+def _timer(timers: "Timers", config: Path, now: datetime, home: Path) -> Iterator[Found]:
     timer = timers.installed(config)
     if timer is None:
         return

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -122,13 +121,19 @@ def times(line: Handmade, now: datetime, zone: tzinfo) -> tuple[datetime | None,
 
 def trouble(program: str, config: str, home: Path, folder: str = "", path: str = _PATH) -> str:
     """What keeps cron from running this program with this configuration: a sentence or ''."""
-    if "/" not in program and not shutil.which(program, path=path):
+    if "/" not in program and not _on(path, program):
         return f"cron finds no {program}, for its PATH is {path}; write the whole path, as `which digest` tells it"
     if "/" in program and not _there(wanted := place(program, home, folder)):
         return f"there is no program {wanted}"
     if config and not _there(wanted := place(config, home, folder)):
         return f"there is no configuration {wanted}"
     return ""
+
+
+def _on(path: str, program: str) -> bool:
+    from shutil import which  # with every kind of archive, 2 ms
+
+    return which(program, path=path) is not None
 
 
 def _there(path: Path) -> bool:
