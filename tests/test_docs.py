@@ -2,10 +2,16 @@
 
 import dataclasses
 import re
+import shlex
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
+from freezegun import freeze_time
 
 from digest.cli import main
 from digest.config import Digest
@@ -17,21 +23,81 @@ from digest.render import shipped
 from digest.sources.registry import KINDS, kind
 from digest.topics import Topic
 
+from .conftest import MORNING, Workplace, paper
+from .machine import programs
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SANDBOX = """
+[[sources]]
+type = "file"
+path = "papers.jsonl"
+[[topics]]
+name = "Diffusion"
+match = ["diffusion"]
+[inbox]
+path = "answers"
+"""
 EXAMPLE = shipped("config.example.toml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_every_command_and_option_has_help_and_is_in_the_readme(name: str) -> None:
-    command = main.commands[name]
+def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and subcommand, by the words that call it."""
+    for name, command in sorted(group.commands.items()):
+        yield (*before, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*before, name))
+
+
+@pytest.mark.parametrize(("words", "command"), commands(main))
+def test_every_command_and_option_has_help_and_is_in_the_readme(words: tuple[str, ...], command: click.Command) -> None:
     assert command.help
-    assert f"`digest {name}" in README
+    assert f"`digest {words[0]}" in README
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help or option.type.name == "choice", option.name
-            assert f"`digest {name}" in README
-            assert max(option.opts, key=len) in README, option.opts
+            for spelling in (max(option.opts, key=len), *option.secondary_opts):
+                assert spelling in README, spelling
+
+
+def examples() -> list[list[str]]:
+    """The words of each example of a command line in the README, in their order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = (line for block in blocks for line in block.splitlines() if line.startswith("digest "))
+    return [shlex.split(line.partition(" && ")[0], comments=True)[1:] for line in lines]
+
+
+def test_every_command_has_an_example() -> None:
+    shown = [" ".join(word for word in example if not word.startswith("-")) for example in examples()]
+    for words, command in commands(main):
+        if not isinstance(command, click.Group):
+            assert any(re.match(rf"{' '.join(words)}\b", example) for example in shown), words
+
+
+def test_every_example_does_what_it_says(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All of them, one after the other, as a reader would type them; `~` is a folder of the test's."""
+    home = tmp_path_factory.mktemp("home")
+    programs(home / "bin", monkeypatch)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("BROWSER", "true")
+    for name in ("DIGEST_CONFIG", "XDG_CONFIG_HOME", "DBUS_SESSION_BUS_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    place = Workplace(home / "papers", to=("ann@example.org",), more=SANDBOX)
+    for part in ("new", "cur", "tmp"):
+        (place.folder / "answers" / part).mkdir(parents=True)
+    place.lists(*(paper(n, title=f"Paper {n} on flow matching", authors=["Geoffrey Hinton"]) for n in range(1, 9)))
+    (place.folder / "people.csv").write_text("address\neve@example.org\n")
+    place.config()
+    monkeypatch.chdir(place.folder)
+    for number, words in enumerate(examples()):
+        frozen = freeze_time(MORNING + timedelta(minutes=number))
+        with nullcontext() if "doctor" in words else frozen:  # the doctor would notice a clock that went back
+            result = CliRunner().invoke(main, [str(Path(word).expanduser()) if "~" in word else word for word in words])
+        assert result.exit_code == 0, (words, result.output)
+    assert len(place.mails()["ann@example.org"]) == 1
+    assert (home / "papers-backup.db").exists()
 
 
 def keys(kind: type) -> list[str]:

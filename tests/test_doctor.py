@@ -33,9 +33,9 @@ from digest.schedule import Found
 from digest.sources import Fetched, Past
 
 from .conftest import MONDAY, Workplace, html_of, paper, text_of
+from .machine import programs
 from .server import DROP, STALL, Answer, Server
 from .test_faults import MEEK
-from .test_schedule import CRONTAB
 from .test_smtp import SECRET, STARTTLS
 from .test_smtp import at as answers
 
@@ -46,10 +46,7 @@ NOW = datetime.now().astimezone()
 def place(workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A sound installation that has run once and is scheduled, as current folder and home."""
     monkeypatch.chdir(workplace.folder)
-    programs = tmp_path_factory.mktemp("bin")
-    (programs / "crontab").write_text(CRONTAB)
-    (programs / "crontab").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    programs(tmp_path_factory.mktemp("bin"), monkeypatch)
     monkeypatch.setenv("HOME", str(workplace.folder))
     for name in ("DIGEST_CONFIG", "DIGEST_SMTP_PASSWORD"):
         monkeypatch.delenv(name, raising=False)

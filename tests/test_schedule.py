@@ -28,6 +28,7 @@ from digest.schedule.plan import Plan, machine_zone
 from digest.schedule.systemd import Timers, service, timer
 
 from .conftest import Workplace, paper
+from .machine import CRONTAB, programs
 
 CONFIG = Path("/home/ann/papers/config.toml")
 TODAY = date(2026, 11, 24)
@@ -285,28 +286,16 @@ def test_a_service_takes_dollars_and_percents_as_they_are() -> None:
 
 # The commands
 
-CRONTAB = """\
-#!/bin/sh
-table="${0%/*}/table"
-case "$1" in
--l) [ -f "$table" ] || { echo "no crontab for me" >&2; exit 1; }; cat "$table" ;;
--r) rm "$table" ;;
--) cat > "$table" ;;
-esac
-"""
-
 
 class Machine:
     """A workplace whose PATH begins with a crontab program that keeps its table in a file, and whose zone is UTC."""
 
     def __init__(self, workplace: Workplace, monkeypatch: pytest.MonkeyPatch, zone: str = "Europe/Berlin") -> None:
         self.bin = workplace.folder / "bin"
-        self.bin.mkdir()
-        self.crontab(CRONTAB)
+        programs(self.bin, monkeypatch)
         workplace.digest["timezone"] = zone
         workplace.config()
         self.workplace, self.home = workplace, workplace.folder
-        monkeypatch.setenv("PATH", f"{self.bin}:{os.environ['PATH']}")
         monkeypatch.setenv("HOME", str(workplace.folder))
         monkeypatch.setenv("TZ", "UTC")
         for name in ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DIGEST_CONFIG"):
