@@ -17,6 +17,7 @@ import pytest
 from digest.delivery import Secret
 from digest.errors import InboxError
 from digest.inbox import Inbox
+from digest.inbox.imap import letters as imap_letters
 from digest.inbox.maildir import letters as maildir_letters
 from digest.inbox.reading import Read, name, requests
 from digest.inbox.requests import LIMIT, Bounce, Leave
@@ -86,9 +87,10 @@ def test_letters_that_are_moved_while_being_read_are_read_once(maildir: Path) ->
         (maildir / part / (f"{number}.host" + (":2," if part == "cur" else ""))).write_bytes(leave(more=str(number)))
     found: list[bytes] = []
     for letter in maildir_letters(maildir):
-        if not found:  # a mail program opens the folder, marks a letter as read, and deletes one
+        if not found:  # a mail program opens the folder …
             for path in (maildir / "new").iterdir():
                 path.rename(maildir / "cur" / f"{path.name}:2,")
+        if len(found) == 1:  # … marks a letter as read, and deletes one
             (maildir / "cur/4.host:2,").rename(maildir / "cur/4.host:2,S")
             (maildir / "cur/5.host:2,").unlink()
         found.append(letter.raw)
@@ -426,6 +428,7 @@ def test_letters_from_before_the_first_digest_are_not_looked_at(server: Dovecot)
     [
         ("Answers", "Answers"),
         ("Two words", '"Two words"'),
+        ("\u03ff", "&A,8-"),
         ('Entwürfe & "mehr" \\ 日本', '"Entw&APw-rfe &- \\"mehr\\" \\\\ &ZeVnLA-"'),
     ],
 )
@@ -443,6 +446,8 @@ def test_another_folder_can_be_read_whatever_its_name(server: Dovecot, folder: s
 @real
 def test_a_large_letter_is_fetched_up_to_the_limit(server: Dovecot) -> None:
     server.deliver(leave(more="x" * 70 + "\n" + "y" * 3 * LIMIT))
+    (whole,) = imap_letters(server.inbox(), "", LONG_AGO)
+    assert len(whole.raw) == LIMIT
     (from_imap,), (from_maildir,) = read(server.inbox()), read(Inbox(path=server.mail))
     assert from_imap.requests == (Leave(TOKEN),)
     assert from_imap.identity == from_maildir.identity

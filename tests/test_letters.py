@@ -206,7 +206,7 @@ def test_a_report_that_brings_nothing_back_says_so() -> None:
         (f"<mailto:unsubscribe+{TOKEN}@example.org?subject=unsubscribe>", TOKEN),
         (f"<mailto:digest@example.org?subject=unsubscribe%20{TOKEN}>", TOKEN),
         (f"<https://example.org/u/{TOKEN}>", TOKEN),
-        (f"<https://example.org/unsubscribefromthisdigest/{TOKEN}>", TOKEN),
+        (f"<https://example.org/unsubscribefromthisdigests/{TOKEN}>", TOKEN),  # 26 letters
         ("<mailto:leave@list.example.org>", ""),
     ],
 )
@@ -214,6 +214,9 @@ def test_what_came_back_is_known_by_its_message_id_and_token(unsubscribe: str, t
     (found,) = read(report(failed("5.1.1"), returned=f"Message-ID: {OURS}\r\nList-Unsubscribe: {unsubscribe}"))
     assert isinstance(found, Bounce)
     assert (found.returned, found.message_id, found.token) == (True, OURS, token)
+    (found,) = read(report(failed("5.1.1"), returned=f"\r\nMessage-ID: {OURS}"))  # one empty line too many
+    assert isinstance(found, Bounce)
+    assert found.message_id == OURS
 
 
 @pytest.mark.parametrize(
@@ -242,6 +245,21 @@ def test_the_address_we_wrote_to_counts_not_the_one_it_was_forwarded_to() -> Non
 def test_reports_with_encoded_or_international_parts_are_read() -> None:
     assert len(read(report(failed("5.1.1"), encode=True))) == 1
     assert len(read(report(failed("5.1.1"), kind="message/global-delivery-status"))) == 1
+
+
+def test_a_part_ends_at_its_own_boundary() -> None:
+    quoted = f"--x2\r\nContent-Type: message/delivery-status\r\n\r\n{failed('5.1.1')}\r\n--x2--\r\n--x y\r\n"
+    said = report("Action: delivered").partition(b"--x\r\n")
+    assert read(said[0] + b"--x\r\n\r\n" + quoted.encode() + said[1] + said[2]) == ()
+    padded = report(failed("5.1.1")).replace(b"--x\r\n", b"--x \t\r\n")
+    assert len(read(padded)) == 1
+
+
+def test_no_more_than_twenty_parts_are_looked_at() -> None:
+    text = report(failed("5.1.1"))
+    for others, bounces in ((19, 1), (20, 0)):
+        parts = b"--x\r\n\r\n" * others + b"--x\r\n"
+        assert len(read(text.replace(b"--x\r\n", parts, 1))) == bounces
 
 
 def test_a_report_quoted_in_another_letter_is_none() -> None:

@@ -46,7 +46,7 @@ def read(found: Fields, body: bytes) -> tuple[Bounce | Complaint, ...]:
 
 def _parts(found: Fields, body: bytes) -> Iterator[tuple[Fields, bytes]]:
     """The parts between the lines that hold the boundary and nothing else; the last may be cut off."""
-    boundary = _BOUNDARY.search(first(found, "content-type")[:2000])
+    boundary = _BOUNDARY.search(first(found, "content-type"))
     if not boundary:
         return
     mark = re.escape((boundary[1] or boundary[2]).encode())
