@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -179,7 +179,7 @@ class Scripted:
 
     def _serve(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        with connection, connection.makefile("rwb") as stream:
+        with suppress(ConnectionError), connection, connection.makefile("rwb") as stream:
             step, tag, said = "GREETING", "", ""
             while True:
                 reply = {**GOOD, **self.replies}.get(step, "{tag} BAD what?\r\n")
@@ -191,7 +191,7 @@ class Scripted:
                     stream.flush()
                 if reply.startswith("* BYE"):
                     return
-                line = stream.readline().decode().rstrip("\r\n")
+                line = stream.readline().decode("latin-1").rstrip("\r\n")
                 if not line:
                     return
                 self.asked.append(line)
@@ -246,10 +246,10 @@ def test_a_letter_that_is_gone_before_it_is_fetched_is_none() -> None:
         ({"EXAMINE": "{tag} NO none\r\n"}, "it does not open the folder 'INBOX' (none); check inbox.folder"),
         ({"GREETING": "* BYE too many\r\n"}, "it cannot be worked with (* BYE too many); try again later"),
         ({"SEARCH": "{tag} NO busy\r\n"}, "it cannot be worked with (busy); try again later"),
-        ({"SEARCH": "* SEARCH one two\r\n{tag} OK\r\n"}, "it cannot be worked with ("),
+        ({"SEARCH": "* SEARCH one two\r\n{tag} OK done\r\n"}, "it cannot be worked with ("),
         ({"HEADS": "{tag} NO busy\r\n"}, "it cannot be worked with (busy); try again later"),
         ({"EXAMINE": "* 2 EXISTS\r\n{tag} OK open\r\n"}, "it cannot be worked with (a number was expected, not '')"),
-        ({"CAPABILITY": "* CAPABILITY \xff\r\n{tag} OK\r\n"}, "it cannot be worked with ("),
+        ({"CAPABILITY": "* CAPABILITY \xff\r\n{tag} OK done\r\n"}, "it cannot be worked with ("),
         ({"GREETING": "220 smtp.example.org ESMTP\r\n"}, "it cannot be worked with ("),
         ({"LOGIN": "\x00\xff\r\n"}, ""),
         ({"HEADS": "* 1 FETCH (UID 1 BODY[] {99}\r\nx"}, "it did not answer for 0.3 seconds"),
@@ -292,16 +292,21 @@ def test_a_password_of_any_letters_is_carried_where_the_server_allows_it() -> No
     "replies",
     [
         {},
-        {"CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK\r\n", "STARTTLS": "{tag} NO not now\r\n"},
-        {"CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK\r\n", "STARTTLS": "{tag} OK go\r\n* OK hm\r\n"},
-        {"GREETING": "* PREAUTH go on\r\n", "CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK\r\n"},
+        {"CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK done\r\n", "STARTTLS": "{tag} NO not now\r\n"},
+        {
+            "CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK done\r\n",
+            "STARTTLS": "{tag} OK go\r\n* OK hm\r\n",
+        },
+        {"GREETING": "* PREAUTH go on\r\n", "CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK done\r\n"},
     ],
 )
 def test_a_server_that_does_not_encrypt_gets_no_password(replies: dict[str, str]) -> None:
     server = Scripted(replies)
-    with server.running() as inbox, pytest.raises(InboxError):
+    with server.running() as inbox, pytest.raises(InboxError) as caught:
         read(replace(inbox, security="starttls"))
     assert not re.search("LOGIN|AUTHENTICATE", " ".join(server.asked))
+    assert [line for line in server.asked if "STARTTLS" in line] or "STARTTLS" not in replies
+    assert replies or "it does not offer STARTTLS; set inbox.security" in str(caught.value)
 
 
 def test_a_password_that_login_cannot_carry_is_told_and_not_sent() -> None:
