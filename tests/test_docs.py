@@ -49,7 +49,7 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple
             yield from commands(command, (*before, name))
 
 
-@pytest.mark.parametrize(("words", "command"), commands(main))
+@pytest.mark.parametrize(("words", "command"), [*commands(main)])
 def test_every_command_and_option_has_help_and_is_in_the_readme(words: tuple[str, ...], command: click.Command) -> None:
     assert command.help
     assert f"`digest {words[0]}" in README

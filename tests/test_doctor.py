@@ -277,7 +277,7 @@ def test_what_may_not_be_written_to_is_told_before_a_run_finds_out(place: Workpl
     place.folder.chmod(0o755)
     if block == "hidden":
         (place.folder / "hidden").chmod(0o755)
-    assert (done.returncode, "1 of 7 checks failed: database" in done.stderr) == (2, True), done
+    assert (done.returncode, "1 of 8 checks failed: database" in done.stderr) == (2, True), done
     assert "✗ database" in done.stdout
 
 
