@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from digest.header import header
+from digest.text.header import header
 
 # RFC 5321 limits: 64 octets before the @, 254 in all. The local part is RFC 5322's dot-atom: quoted local parts exist
 # on paper only, and non-ASCII ones need SMTPUTF8 on every server on the way.

@@ -11,8 +11,8 @@ from datetime import date
 
 from sqlite_utils import Database
 
-from digest.clean import clean
 from digest.database import writing
+from digest.text.clean import clean
 
 _MOST_TERMS = 40  # of a query; SQLite's own limit for an expression is far above
 _TERM = re.compile(r'(?:(authors?|title|abstract):\s*)?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)

@@ -13,7 +13,7 @@ from digest.history import History
 from digest.likeness import Likeness
 from digest.subscribers import Profile, Subscriber
 from digest.table import table
-from digest.text import snippet
+from digest.text.fit import snippet
 
 _TITLE = 70
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from digest.clean import clean
 from digest.paper import Paper
 from digest.ranking import Ranked, Section
+from digest.text.clean import clean
 
 _HEADINGS = {
     Section.TODAY: "Trending today",

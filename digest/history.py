@@ -10,9 +10,9 @@ from itertools import groupby
 from sqlite_utils import Database
 
 from digest.database import writing
-from digest.fold import fold
 from digest.paper import Paper, identify, merge, names
 from digest.sources import Sighting
+from digest.text.fold import fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from digest.archive import Archive, Hit
 from digest.history import History
 from digest.paper import Paper, identify
 from digest.similarity import nearest
-from digest.text import snippet
+from digest.text.fit import snippet
 from digest.topics import Alike, Topic
 
 log = logging.getLogger("digest")

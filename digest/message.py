@@ -15,8 +15,8 @@ from email.quoprimime import body_encode
 from email.utils import format_datetime
 
 from digest import address
-from digest.header import header
 from digest.leaving import Unsubscribe, mailto_link
+from digest.text.header import header
 
 # RFC 2045 6.7 wants encoded lines of at most 76 columns; Python's default gives 78.
 _POLICY = SMTP.clone(max_line_length=76)

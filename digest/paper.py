@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from urllib.parse import unquote, urlsplit
 
-from digest.clean import clean
-from digest.fold import fold
+from digest.text.clean import clean
+from digest.text.fold import fold
 
 # arXiv's identifiers: https://info.arxiv.org/help/arxiv_identifier.html
 _ARXIV_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
@@ -83,7 +83,7 @@ def make(
     Text is made readable and bounded, links that are not http(s) are dropped, and each of `identifiers` is filed as
     arXiv identifier, DOI or, within `source`, as a name of its own. Raises ValueError when no title is left.
     """
-    from digest.readable import readable  # with LaTeX, 15 ms to import: whoever only looks at papers does without
+    from digest.text.readable import readable  # with LaTeX, 15 ms to import: whoever only looks at papers does without
 
     readable_title = readable(title[: 4 * _MOST_TITLE])[:_MOST_TITLE].strip()
     if not readable_title:

@@ -21,9 +21,9 @@ from jinja2 import (
 
 from digest.edition import Edition, Entry
 from digest.errors import ConfigError
-from digest.header import header
 from digest.message import Rendered, Slots, quoted_printable
-from digest.text import snippet, wrap
+from digest.text.fit import snippet, wrap
+from digest.text.header import header
 
 # Gmail cuts a mail at about 102 KB of HTML and hides the rest, the way to unsubscribe included.
 LIMIT = 100_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from digest.clean import columns
+from digest.text.clean import columns
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

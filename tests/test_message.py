@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest import address, message
-from digest.header import header
 from digest.leaving import Unsubscribe
 from digest.message import Rendered, build, fill, quoted_printable
+from digest.text.header import header
 
 from .editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, mail, plain_papers
 

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
-from digest import latex_tables
-from digest.clean import clean, columns
-from digest.fold import fold
-from digest.header import header
-from digest.readable import readable
-from digest.text import snippet, wrap
+from digest.text import latex_tables
+from digest.text.clean import clean, columns
+from digest.text.fit import snippet, wrap
+from digest.text.fold import fold
+from digest.text.header import header
+from digest.text.readable import readable
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from digest.clean import columns
 from digest.doctor import Check, Mark
+from digest.text.clean import columns
 
 _NAME = 18  # columns: "source huggingface"; what is longer pushes its words to the right
 _SIGNS = {Mark.OK: "✓", Mark.WARN: "!", Mark.FAIL: "✗"}

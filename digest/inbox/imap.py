@@ -13,12 +13,12 @@ from datetime import date, timedelta
 from itertools import zip_longest
 from typing import Any
 
-from digest.clean import clean
 from digest.errors import InboxError
 from digest.inbox import Inbox
 from digest.inbox.fields import HEAD
 from digest.inbox.letters import FIELDS, asks
 from digest.inbox.requests import LIMIT, Letter
+from digest.text.clean import clean
 
 _WINDOW = 50_000  # letters searched at a time: the answer is one line, of which imaplib takes a million octets
 _BATCH = 200  # heads fetched at a time: their numbers must fit into a command of 8,000 octets (RFC 7162 4)

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from digest.clean import clean
 from digest.inbox.fields import Fields, first, media_type, split
 from digest.inbox.requests import Bounce, Complaint
+from digest.text.clean import clean
 
 _PARTS = 20  # RFC 6522 has three: words for people, the report, the mail it is about
 _RECIPIENTS = 100  # ours is one a message

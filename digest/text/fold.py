@@ -13,7 +13,7 @@ def fold(text: str) -> str:
 
     Compatible forms (NFKD: ², ℝ, ﬁ) are taken apart, accents dropped, case folded; ø, ł, ß, æ are o, l, ss, ae.
     """
-    from digest.readable import readable  # with LaTeX, 15 ms to import: whoever only looks at papers does without
+    from digest.text.readable import readable  # with LaTeX, 15 ms to import: whoever only looks at papers does without
 
     folded = unicodedata.normalize("NFKD", readable(text)).casefold().translate(_UNLIGATED)
     return "".join(char for char in unicodedata.normalize("NFKD", folded).casefold() if char.isalnum())

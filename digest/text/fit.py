@@ -2,7 +2,7 @@
 
 import re
 
-from digest.clean import clean, columns, cut
+from digest.text.clean import clean, columns, cut
 
 # ---- cut to fit ------------------------------------------------------------------------------------------------------
 

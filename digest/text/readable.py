@@ -5,8 +5,8 @@ import re
 from functools import lru_cache
 from html.entities import html5
 
-from digest.clean import clean
-from digest.latex import script, typeset
+from digest.text.clean import clean
+from digest.text.latex import script, typeset
 
 _MARKUP = re.compile(r"[\\$<&*`{~\]]|--|''")
 # What JATS (Crossref, bioRxiv) and feeds leave in abstracts. A closed list: one abstract in seventy has "<" or ">" as

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from digest.clean import clean, cut
+from digest.text.clean import clean, cut
 
 # Mathematical letters: the block of its own, and the letterlike ones, like ℝ, that are older.
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\u2102\u210a-\u2115\u2119-\u211d\u2124\u2128\u212c-\u2131\u2133\u2134]")
@@ -20,7 +20,7 @@ def header(text: str, most: int = 120) -> str:
     """
     plain = text
     if not _PLAIN.fullmatch(text):
-        from digest.readable import readable  # with LaTeX, 15 ms to import: a plain name does without
+        from digest.text.readable import readable  # with LaTeX, 15 ms to import: a plain name does without
 
         plain = readable(text)
     plain = _STYLED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), plain)

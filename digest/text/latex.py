@@ -8,9 +8,9 @@ and those nested deeper than anybody writes are text, so hostile input costs lin
 import re
 import unicodedata
 
-from digest import latex_tables as tex
-from digest.latex_pairs import Pairs
-from digest.latex_tables import script
+from digest.text import latex_tables as tex
+from digest.text.latex_pairs import Pairs
+from digest.text.latex_tables import script
 
 __all__ = ["script", "typeset"]
 
