@@ -55,7 +55,7 @@ def explain(d: Desk, archive: Archive, name: str, to: str | None, day: date) -> 
     alike: dict[tuple[frozenset[int], Profile], list[str]] = {}
     for address in [to] if to else list(d.config.digest.to)[:_READERS]:
         subscriber = d.subscribers.get(address)
-        shown = d.outbox.shown_to(subscriber, {row, *(c.id for c in choice.candidates)})
+        shown = d.outbox.shown_to(subscriber, {row, *(c.id for c in choice.candidates)}, day)
         alike.setdefault((shown, subscriber.profile), []).append(address)
     readers = [(standing(d, choice, row, paper, first_seen, *key), who) for key, who in alike.items()]
     return Account(paper, day, first_seen, sights, archive.showings(row, reader), readers)

@@ -133,7 +133,7 @@ def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fe
         if not report.readable:
             raise NothingReadable("no source could be read, so there is nothing to preview")
         choice = Choice(d.config, d.history, d.likeness, day)
-        shown = d.outbox.shown_to(reader, (c.id for c in choice.candidates))
+        shown = d.outbox.shown_to(reader, (c.id for c in choice.candidates), day)
         edition = _edit(d, report, choice, shown, reader.profile)
         return Preview(_filled(d, edition, reader, clock()), len(edition.entries), queued=False)
 

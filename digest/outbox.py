@@ -32,6 +32,8 @@ from digest.subscribers import Profile, Subscriber, profile
 _BATCH = 100  # deliveries claimed by one commit
 _KEPT_DAYS = 3
 _FRAMES = 8  # editions held in memory; the queue goes through them one after the other
+# Whether a delivery `d` shows its papers: not when it expired unsent, or will as soon as a run comes (see `resume`).
+_SHOWN = "NOT (d.doubt = 0 AND (d.state = 'expired' OR (d.state = 'pending' AND d.day < :oldest)))"
 REFUSALS = 3  # days with a refusal, and none with an acceptance between, after which a subscriber gets no more mail
 
 
@@ -70,11 +72,11 @@ class Outbox:
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
                 "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT d.edition"
-                " FROM deliveries d WHERE d.subscriber = s.id AND NOT (d.state = 'expired' AND d.doubt = 0)"
+                f" FROM deliveries d WHERE d.subscriber = s.id AND {_SHOWN}"
                 " AND d.edition IN (SELECT value FROM json_each(:editions)) ORDER BY d.edition)), ''),"
                 " s.topics, s.max_papers FROM receivers s WHERE s.since <= :day"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
-                {"editions": json.dumps(sorted(editions)), "day": day.isoformat()},
+                {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(day)},
             )
         rows = self._db.execute(
             "SELECT seen, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
@@ -84,12 +86,12 @@ class Outbox:
             for seen, topics, most, size in rows
         ]
 
-    def shown_to(self, subscriber: Subscriber, papers: Iterable[int]) -> frozenset[int]:
-        """Which of `papers` the subscriber has been shown."""
+    def shown_to(self, subscriber: Subscriber, papers: Iterable[int], day: date) -> frozenset[int]:
+        """Which of `papers` the subscriber has been shown, as a run of `day` counts it."""
         editions = self._editions_with(papers)
         rows = self._db.execute(
-            "SELECT edition FROM deliveries WHERE subscriber = ? AND NOT (state = 'expired' AND doubt = 0)",
-            [subscriber.id],
+            f"SELECT d.edition FROM deliveries d WHERE d.subscriber = :subscriber AND {_SHOWN}",
+            {"subscriber": subscriber.id, "oldest": _oldest(day)},
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
@@ -111,7 +113,8 @@ class Outbox:
     def publish(self, day: date, frame: Frame, papers: Sequence[int], audience: Audience, now: datetime) -> int:
         """Freeze an edition and queue it for an audience, in one commit; return how many messages that made.
 
-        A subscriber that has got a message of that day meanwhile is left out by the unique key.
+        A subscriber that has got a message of that day meanwhile is left out by the unique key, and who has left since
+        the audience was counted by a second look.
         """
         seen, topics, most = audience.key
         with writing(self._db):
@@ -126,8 +129,8 @@ class Outbox:
             return self._db.execute(
                 "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
                 " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
-                " FROM temp.audience a JOIN subscribers s ON s.id = a.subscriber"
-                " WHERE a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
+                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
+                " AND a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
                 {
                     "day": day.isoformat(),
                     "edition": edition,
@@ -168,8 +171,8 @@ class Outbox:
         """
         with writing(self._db):
             rows = self._db.execute(
-                "SELECT id FROM queue WHERE state <> 'sending'"
-                " AND subscriber NOT IN (SELECT id FROM receivers WHERE since <= ?)",
+                "SELECT id FROM queue WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM receivers s"
+                " WHERE s.id = queue.subscriber AND s.since <= max(queue.day, ?))",
                 [today.isoformat()],
             )
             unwanted = json.dumps([row[0] for row in rows.fetchall()])
@@ -190,7 +193,6 @@ class Outbox:
 
         The caller holds the run lock, so whatever is still `sending` belongs to a run that is dead.
         """
-        oldest = (today - timedelta(_KEPT_DAYS)).isoformat()
         with writing(self._db):
             self._db.execute(
                 "UPDATE deliveries SET state = 'in doubt', doubt = 1, reply = 'the run that was sending it died',"
@@ -199,7 +201,7 @@ class Outbox:
             )
             self._db.execute(
                 "UPDATE deliveries SET state = 'expired', changed = ? WHERE id IN (SELECT id FROM queue WHERE day < ?)",
-                [now.isoformat(), oldest],
+                [now.isoformat(), _oldest(today)],
             )
         self.withdraw(today)
 
@@ -264,7 +266,7 @@ class Outbox:
         )
 
     def release(self, run: int, now: datetime) -> int:
-        """What the run had claimed and did not come to goes back into the queue.
+        """What the run had claimed and did not come to goes back into the queue, unless its reader left meanwhile.
 
         Returns how many messages wait there that the run may try again.
         """
@@ -274,11 +276,15 @@ class Outbox:
                 " changed = :now WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run = :run)",
                 {"now": now.isoformat(), "run": run},
             )
-            row = self._db.execute(
-                "SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]
-            ).fetchone()
+        self.withdraw(now.date())
+        row = self._db.execute("SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]).fetchone()
         return int(row[0])
 
     def waiting(self) -> int:
         """How many messages are still in the queue."""
         return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
+
+
+def _oldest(today: date) -> str:
+    """The first day whose mail is still worth sending."""
+    return (today - timedelta(_KEPT_DAYS)).isoformat()

@@ -182,7 +182,7 @@ def test_mail_that_may_have_arrived_is_not_sent_to_who_left_and_counts_as_shown(
     assert (server.taken, office.counts()) == ([], {"expired": 1})
     with opened(workplace.folder / "history.db") as db:
         reader = Subscribers(db, b"x").get("reader0@example.org")
-        assert Outbox(db).shown_to(reader, range(9)) == {1, 2, 3}
+        assert Outbox(db).shown_to(reader, range(9), MONDAY) == {1, 2, 3}
 
 
 def test_who_was_suspended_gets_mail_again_once_added(place: Workplace) -> None:
