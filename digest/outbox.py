@@ -32,8 +32,6 @@ from digest.subscribers import Profile, Subscriber, profile
 _BATCH = 100  # deliveries claimed by one commit
 _KEPT_DAYS = 3
 _FRAMES = 8  # editions held in memory; the queue goes through them one after the other
-# Whether a delivery `d` shows its papers: not when it expired unsent, or will as soon as a run comes (see `resume`).
-_SHOWN = "NOT (d.doubt = 0 AND (d.state = 'expired' OR (d.state = 'pending' AND d.day < :oldest)))"
 REFUSALS = 3  # days with a refusal, and none with an acceptance between, after which a subscriber gets no more mail
 
 
@@ -68,12 +66,14 @@ class Outbox:
             "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, seen TEXT NOT NULL,"
             " topics TEXT, max_papers INTEGER)"
         )
+        self._db.execute("CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, seen)")
         with writing(self._db):
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
                 "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT d.edition"
-                f" FROM deliveries d WHERE d.subscriber = s.id AND {_SHOWN}"
-                " AND d.edition IN (SELECT value FROM json_each(:editions)) ORDER BY d.edition)), ''),"
+                " FROM deliveries d WHERE d.subscriber = s.id AND d.edition IN (SELECT value FROM json_each(:editions))"
+                " AND (d.doubt OR d.state <> 'expired' AND (d.state <> 'pending' OR d.day >= :oldest))"
+                " ORDER BY d.edition)), ''),"
                 " s.topics, s.max_papers FROM receivers s WHERE s.since <= :day"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
                 {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(day)},
@@ -87,11 +87,12 @@ class Outbox:
         ]
 
     def shown_to(self, subscriber: Subscriber, papers: Iterable[int], day: date) -> frozenset[int]:
-        """Which of `papers` the subscriber has been shown, as a run of `day` counts it."""
+        """Which of `papers` the subscriber has been shown, as a run of `day` will count it once it has resumed."""
         editions = self._editions_with(papers)
         rows = self._db.execute(
-            f"SELECT d.edition FROM deliveries d WHERE d.subscriber = :subscriber AND {_SHOWN}",
-            {"subscriber": subscriber.id, "oldest": _oldest(day)},
+            "SELECT edition FROM deliveries WHERE subscriber = ?"
+            " AND (doubt OR state <> 'expired' AND (state <> 'pending' OR day >= ?))",
+            [subscriber.id, _oldest(day)],
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
