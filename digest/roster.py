@@ -12,11 +12,15 @@ from typing import Any
 from digest import address
 from digest.subscribers import FOREVER, Line, Standing, TakenIn
 from digest.table import table
+from digest.text.clean import clean
 
+_STATES = ("active", "paused", "suspended", "left", "dropped")
 _COLUMNS = ("address", "state", "topics", "max_papers", "paused_until")
 _BETWEEN = "|"  # topics in one cell of CSV
 _ADDRESS = ("address", "email", "e-mail", "mail")  # what others call the column
 _BETWEEN_VALUES = re.compile(r"[\s,]*")
+_FORMULA = "=+-@"  # what a spreadsheet takes for the beginning of one
+_ROW = 10_000  # characters of a line of JSON that are decoded apart from the rest
 _FEW = 50  # bad rows named one by one
 _SHORT = 60
 FORMATS = ("table", "csv", "json")
@@ -60,8 +64,10 @@ def _csv(standings: Iterable[Standing]) -> Iterator[str]:
     yield ",".join(_COLUMNS) + "\n"
     for standing in standings:
         row = _row(standing)
-        topics = _BETWEEN.join(row["topics"] or ())
-        yield _csv_line([row["address"], row["state"], topics, _most(standing), row["paused_until"] or ""])
+        # No spreadsheet computes what stands in angle brackets, and `read` knows them.
+        given = f"<{standing.address}>" if standing.address[0] in _FORMULA else standing.address
+        until = row["paused_until"] or ""
+        yield _csv_line([given, row["state"], _cell(row["topics"] or ()), _most(standing), until])
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -107,18 +113,22 @@ def read(data: bytes, topics: Topics) -> Iterator[Line | Bad]:
             yield row if isinstance(row, Bad) else _line(row, topics)
         except ValueError as problem:
             yield Bad(number, str(problem))
+        except RecursionError:  # of showing or reading a value within a value within a value
+            yield Bad(number, "it is nested too deep")
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | Bad]]:
     """(line it begins in, row by column) of CSV; without a header every line is an address and nothing else."""
     header = ["address"]
-    for number, cells in _records(text.splitlines(keepends=True)):
+    for number, cells in _records(list(io.StringIO(text, newline=""))):
         if isinstance(cells, Bad):
             yield number, cells
             continue
         named = [cell.strip().lower().replace(" ", "_") for cell in cells]
         if header == ["address"] and set(named) & set(_ADDRESS):
             header = named
+        elif any("@" in cell for cell in cells[len(header) :]):
+            yield number, Bad(number, f"{_short(cells[len(header)])} stands in no column; write one address a line")
         elif any(named):
             yield number, dict(zip(header, (cell.strip() for cell in cells), strict=False))
 
@@ -128,7 +138,8 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | Bad]]:
     delimiter = max(",;\t", key=next((line for line in lines if line.strip()), "").count)
     begins = 0
     while begins < len(lines):
-        reader = csv.reader(lines[begins:], delimiter=delimiter, strict=True)
+        # From here on, without a copy of the rest: there may be as many bad lines as lines.
+        reader = csv.reader(map(lines.__getitem__, range(begins, len(lines))), delimiter=delimiter, strict=True)
         start = begins
         try:
             for cells in reader:
@@ -141,21 +152,42 @@ def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | Bad]]:
 
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
     """(line it begins in, value) of each element of a JSON array, or of each value one after the other."""
-    decoder, line, counted = json.JSONDecoder(), 1, 0
+    line, counted = 1, 0
     array = text.lstrip().startswith("[")
     place = text.index("[") + 1 if array else 0
     while (found := _BETWEEN_VALUES.match(text, place)) and found.end() < len(text):
         place = found.end()
         line, counted = line + text.count("\n", counted, place), place
         if array and text[place] == "]":
-            return
+            array, place = False, place + 1
+            continue
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, place = _value(text, place)
             yield line, value
         except (ValueError, RecursionError):
             yield line, Bad(line, "it is not JSON" + ("; the rows after it were not read" if array else ""))
             end = text.find("\n", place)
-            place = len(text) if array or end < 0 else end
+            if array or end < 0:
+                return
+            place = end
+    if array:
+        yield line, Bad(line, "the array has no end; the file may be cut off")
+
+
+def _value(text: str, place: int) -> tuple[Any, int]:
+    """The JSON value that begins at `place`, and where it ends. Raises ValueError or RecursionError."""
+    decoder, end = json.JSONDecoder(), text.find("\n", place)
+    if 0 < end - place < _ROW:
+        # The line by itself: to tell where an error is, Python counts the lines of all it was given.
+        row = text[place:end].rstrip()
+        try:
+            value, length = decoder.raw_decode(row)
+        except json.JSONDecodeError as problem:
+            if problem.pos < len(row):
+                raise
+        else:
+            return value, place + length
+    return decoder.raw_decode(text, place)
 
 
 def _line(row: Any, topics: Topics) -> Line:
@@ -171,8 +203,20 @@ def _line(row: Any, topics: Topics) -> Line:
         wire = address.mailbox(given).address
     except ValueError as problem:
         raise ValueError(f"{_short(given)}: {problem}") from None
-    left = row.get("state") == "left"
-    return Line(wire, _topics(row, topics), _papers(row), _until(row), left)
+    state = _state_of(row)
+    # Who gets no mail is taken in with topics that are no more: it is by being known that they stay out.
+    chosen = _topics(row, clean if state in ("suspended", "left", "dropped") else topics)
+    until = _until(row) or (FOREVER if state == "paused" else None)
+    return Line(wire, chosen, _papers(row), until, state, clean(str(row.get("why") or ""))[:300])
+
+
+def _state_of(row: Mapping[str, Any]) -> str:
+    """How a row says its subscriber stands, '' where it does not: nobody is subscribed who may not want to be."""
+    given = row.get("state") or ""
+    state = given.casefold() if isinstance(given, str) else ""
+    if given and state not in _STATES:
+        raise ValueError(f"state {_short(given)} is none of {', '.join(_STATES)}; write left for who wants no mail")
+    return state
 
 
 def _topics(row: Mapping[str, Any], topics: Topics) -> tuple[str, ...] | None:
@@ -180,10 +224,24 @@ def _topics(row: Mapping[str, Any], topics: Topics) -> tuple[str, ...] | None:
     if "topics" not in row:
         return None
     given = row["topics"] or []
-    names = given.split(_BETWEEN) if isinstance(given, str) else given
+    names = _listed(given) if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"topics {_short(given)} are no list of names")
     return tuple(dict.fromkeys(topics(name.strip()) for name in names if name.strip()))
+
+
+def _cell(topics: Sequence[str]) -> str:
+    """Topics in one cell: between |, or as JSON where that would not come back as it went."""
+    plain = not any(_BETWEEN in name or name.startswith("[") for name in topics)
+    return _BETWEEN.join(topics) if plain else json.dumps(topics, ensure_ascii=False)
+
+
+def _listed(cell: str) -> Any:
+    """The topics in one cell."""
+    try:
+        return json.loads(cell) if cell.startswith("[") else cell.split(_BETWEEN)
+    except json.JSONDecodeError:
+        return cell.split(_BETWEEN)
 
 
 def _papers(row: Mapping[str, Any]) -> int | None:

@@ -63,13 +63,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A subscriber as an import names it. What is None in `topics`, `max_papers`, `paused` was not said."""
+    """A subscriber as an import names it. What is None in `topics`, `max_papers`, `paused` was not said.
+
+    `state` is one of those of `Standing` or '', `why` says why one is suspended.
+    """
 
     address: str
     topics: tuple[str, ...] | None = None
     max_papers: int | None = None
     paused: date | None = None
-    left: bool = False
+    state: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,16 +186,18 @@ class Subscribers:
             )
 
     def take_in(self, lines: Iterable[Line], day: date) -> TakenIn:
-        """Subscribe everybody an import names, in one transaction. Who has left stays out.
+        """Take in everybody an import names, as they stood there, in one transaction. Who has left stays out.
 
         Of an address that comes twice, the last line counts. What a line does not say stays as it is.
         """
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT,"
-                         " topics TEXT, max_papers INTEGER, paused TEXT, gone TEXT)")  # fmt: skip
+        self._db.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
+            " max_papers INTEGER, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
+        )
         with writing(self._db):
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
-                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._incoming(line, day) for line in lines),
             )
             known, out = self._met()
@@ -206,7 +212,9 @@ class Subscribers:
             token(self._secret, line.address),
             *columns(Profile(line.topics, line.max_papers)),
             line.paused and line.paused.isoformat(),
-            day.isoformat() if line.left else None,
+            line.state not in ("left", "dropped"),
+            day.isoformat() if line.state == "left" else None,
+            (line.why or "was suspended before it was imported") if line.state == "suspended" else "",
         ]
 
     def _met(self) -> tuple[int, list[str]]:
@@ -227,12 +235,13 @@ _STANDINGS = (
 )
 # An empty list says "all topics" and 0 "as many as the digest has", where NULL says nothing.
 _TAKE_IN = """
-INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone)
-SELECT key, address, token, 0, gone IS NULL, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone
+INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone, suspended)
+SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone, suspended
 FROM temp.incoming WHERE true ORDER BY rowid
 ON CONFLICT (key) DO UPDATE SET
-    subscribed = excluded.gone IS NULL,
+    subscribed = excluded.gone IS NULL AND max(excluded.subscribed, subscribed),
     gone = excluded.gone,
+    suspended = coalesce(nullif(excluded.suspended, ''), suspended),
     topics = (SELECT nullif(coalesce(i.topics, subscribers.topics), '[]')
               FROM temp.incoming i WHERE i.key = excluded.key),
     max_papers = (SELECT nullif(coalesce(i.max_papers, subscribers.max_papers), 0)
@@ -248,8 +257,8 @@ def profile(topics: str | None, max_papers: int | None) -> Profile:
 
 
 def columns(chosen: Profile) -> tuple[str | None, int | None]:
-    """The two columns of a profile."""
-    return None if chosen.topics is None else json.dumps(chosen.topics, ensure_ascii=False), chosen.max_papers
+    """The two columns of a profile; the same for the same choice, in whatever order its topics were named."""
+    return None if chosen.topics is None else json.dumps(sorted(chosen.topics), ensure_ascii=False), chosen.max_papers
 
 
 def token(secret: bytes, given: str) -> str:

@@ -60,7 +60,7 @@ class _Desk:
         from difflib import get_close_matches
 
         names = [topic.name for topic in self.config.topics]
-        found = next((one for one in names if one.casefold() == name.casefold()), None)
+        found = name if name in names else next((one for one in names if one.casefold() == name.casefold()), None)
         if found is None:
             near = get_close_matches(name, names, n=1)
             there = f"the topics are {', '.join(names)}" if names else "the configuration has no [[topics]]"
