@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from functools import cached_property
 
 from digest.config import Config
+from digest.edition import MOST_PAPERS
 from digest.history import History
 from digest.likeness import Likeness
 from digest.paper import Paper
@@ -32,13 +33,13 @@ class Choice:
         self._wanted: dict[tuple[Topic, ...], Mapping[int, tuple[Part, ...]]] = {}
 
     def topics(self, profile: Profile) -> tuple[Topic, ...]:
-        """The topics of the configuration that a reader chose."""
-        chosen = profile.topics
-        return tuple(topic for topic in self._config.topics if chosen is None or topic.name in chosen)
+        """The topics of the configuration that a reader chose; all of them when it has none of those any more."""
+        chosen = profile.topics or ()
+        return tuple(topic for topic in self._config.topics if topic.name in chosen) or self._config.topics
 
     def most(self, profile: Profile) -> int:
-        """How many papers a reader wants in a mail."""
-        return profile.max_papers or self._config.digest.max_papers
+        """How many papers a reader wants in a mail, which has room for no more than `MOST_PAPERS`."""
+        return min(profile.max_papers or self._config.digest.max_papers, MOST_PAPERS)
 
     def wanted(self, profile: Profile) -> Mapping[int, tuple[Part, ...]]:
         """What a reader's topics add to each candidate; muted ones are not in it."""

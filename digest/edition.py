@@ -8,6 +8,8 @@ from digest.paper import Paper
 from digest.ranking import Ranked, Section
 from digest.text.clean import clean
 
+# A mail holds no more papers than surely fit, however long their titles; what is left waits for the next.
+MOST_PAPERS = 120
 _HEADINGS = {
     Section.TODAY: "Trending today",
     Section.RISING: "Rising from earlier days",

@@ -18,10 +18,11 @@ from digest.edition import Edition, compose
 from digest.errors import ConfigError, DigestError, InboxError, NothingReadable, Undelivered
 from digest.fetch import Fetcher
 from digest.freshness import judged, late, notice
+from digest.ledger import Ledger
 from digest.mailroom import Received
 from digest.notify import pinging
 from digest.outbox import Audience
-from digest.render import MOST_PAPERS, Renderer
+from digest.render import Renderer
 from digest.sources import Fetched
 from digest.subscribers import Profile, Subscriber
 
@@ -222,6 +223,9 @@ def _log(fetched: Fetched, new: int) -> None:
 
 def _publish(d: Desk, report: Report, now: datetime) -> None:
     """Put the day's editions into the outbox, for everyone who has none yet."""
+    for name, readers in Ledger(d.db.conn).lost_topics(topic.name for topic in d.config.topics).items():
+        why = "it is not in [[topics]]; who chose nothing else gets all"
+        log.warning("no such topic", {"topic": name, "subscribers": readers, "why": why})
     for audience, edition in _editions(d, report):
         if not edition.entries and d.config.digest.when_empty == "skip":
             log.info("nothing new", {"subscribers": audience.size})
@@ -241,7 +245,7 @@ def _editions(d: Desk, report: Report) -> Iterator[tuple[Audience, Edition]]:
 
 def _edit(d: Desk, report: Report, choice: Choice, shown: frozenset[int], profile: Profile) -> Edition:
     """The edition for readers that chose `profile` and have been shown `shown`."""
-    ranked = choice.lineup(shown, profile)[: min(choice.most(profile), MOST_PAPERS)]
+    ranked = choice.lineup(shown, profile)[: choice.most(profile)]
     papers = dict(d.history.papers(r.trend.id for r in ranked))
     notices = [sentence for fetched in report.fetched if (sentence := notice(fetched))]
     return compose(d.config.digest.title, report.day, ranked, papers, d.history.count_new(report.day), notices)

@@ -5,7 +5,7 @@ Reads only, over a plain connection, so that who only wants to look does not wai
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
@@ -98,6 +98,16 @@ class Ledger:
                 [most],
             )
         )
+
+    def lost_topics(self, topics: Iterable[str]) -> dict[str, int]:
+        """Topics that subscribers chose and that are none of `topics`: how many of those that get mail chose each."""
+        rows = self._connection.execute(
+            "SELECT t.value, sum(s.readers) FROM (SELECT topics, count(*) AS readers FROM receivers"
+            " WHERE topics IS NOT NULL GROUP BY topics) s JOIN json_each(s.topics) t"
+            " WHERE t.value NOT IN (SELECT value FROM json_each(?)) GROUP BY 1 ORDER BY 1",
+            [json.dumps(list(topics))],
+        )
+        return dict(rows.fetchall())
 
     def mailboxes(self) -> list[dict[str, Any]]:
         """Each mailbox that letters were looked for in: when it was last read, since when it cannot be, and why."""

@@ -28,9 +28,6 @@ from digest.text.header import header
 # Gmail cuts a mail at about 102 KB of HTML and hides the rest, the way to unsubscribe included.
 LIMIT = 100_000
 _COLUMNS = 72
-# A mail holds no more papers than surely fit, however long their titles; what is left waits for the next.
-MOST_PAPERS = 120
-_COLUMNS = 72
 # Levels of detail: letters of the abstract, and the bytes that an entry costs besides its own words once its styles
 # are inlined and encoded (measured; a test holds the sum against the real thing).
 _ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}

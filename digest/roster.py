@@ -36,16 +36,17 @@ class Bad:
     problem: str
 
 
-def written(standings: Iterable[Standing], form: str) -> Iterator[str]:
-    """The list in one of `FORMATS`, in pieces as they are needed."""
-    return {"table": _table, "csv": _csv, "json": _json}[form](standings)
+def written(standings: Iterable[Standing], form: str, topics: Iterable[str]) -> Iterator[str]:
+    """The list in one of `FORMATS`, in pieces as they are needed; a table says which are none of `topics`."""
+    return _table(standings, set(topics)) if form == "table" else {"csv": _csv, "json": _json}[form](standings)
 
 
-def _table(standings: Iterable[Standing]) -> Iterator[str]:
+def _table(standings: Iterable[Standing], topics: set[str]) -> Iterator[str]:
     rows = [("ADDRESS", "STATE", "TOPICS", "PAPERS", "")]
     for s in standings:
         note = s.why or ("named in digest.to" if s.configured else "")
-        rows.append((s.address, _state(s), ", ".join(s.profile.topics or ()) or "all", _most(s) or "all", note))
+        chosen = ", ".join(name if name in topics else f"{name} (not there)" for name in s.profile.topics or ())
+        rows.append((s.address, _state(s), chosen or "all", _most(s) or "all", note))
     nobody = "Nobody yet: name addresses in digest.to, or `digest subscribers add` them."
     yield (table(rows) if len(rows) > 1 else nobody) + "\n"
 

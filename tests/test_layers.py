@@ -161,7 +161,7 @@ ALLOWED = {
     "ledger": {"database", "mishap", "schema"},
     "history": {*BASE, "database", "paper", "sources"},
     "ranking": {*BASE, "history", "topics"},
-    "choice": {"config", "history", "likeness", "paper", "ranking", "subscribers", "topics", "variety"},
+    "choice": {"config", "edition", "history", "likeness", "paper", "ranking", "subscribers", "topics", "variety"},
     "edition": {*BASE, "freshness", "paper", "ranking", "sources"},
     "leaving": {*BASE},
     "message": {*BASE, "leaving"},

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.edition import compose
+from digest.edition import MOST_PAPERS, compose
 from digest.errors import ConfigError
 from digest.message import quoted_printable
 from digest.paper import Paper, make
 from digest.ranking import Section
-from digest.render import LIMIT, MOST_PAPERS, Renderer, fitted, shipped
+from digest.render import LIMIT, Renderer, fitted, shipped
 from digest.text.clean import columns
 
 from .editions import DAY, SLOTS, edition, mail, plain_papers, ranked, rendered

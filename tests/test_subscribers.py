@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from digest import job
 from digest.cli import main
 from digest.database import opened
+from digest.doctor import readers
 from digest.errors import Undelivered
 from digest.fetch import Fetcher
 from digest.outbox import Outbox
@@ -321,7 +322,7 @@ STANDINGS = st.builds(
 
 @given(st.lists(STANDINGS, unique_by=lambda standing: standing.address), st.sampled_from(["csv", "json"]))
 def test_what_is_written_can_be_read(standings: list[Standing], form: str) -> None:
-    good, bad = lines("".join(written(standings, form)).encode())
+    good, bad = lines("".join(written(standings, form, ())).encode())
     assert bad == []
     assert good == [
         Line(s.address, s.profile.topics or (), s.profile.max_papers or 0, s.paused, s.state) for s in standings
@@ -459,7 +460,7 @@ def test_an_export_taken_in_where_it_was_made_changes_nobody(place: Workplace, f
 @pytest.mark.parametrize("given", ["=cmd|'/C!A0", "+1", "-1", "=HYPERLINK"])
 def test_no_cell_of_an_export_is_a_formula_and_it_comes_back_the_same(given: str) -> None:
     there = Standing(f"{given}@example.org", "active", PLAIN, configured=False)
-    text = "".join(written([there], "csv"))
+    text = "".join(written([there], "csv", ()))
     assert not any(cell[:1] in "=+-@\t" for row in csv.reader(io.StringIO(text)) for cell in row if cell)
     (line,), bad = lines(text.encode())
     assert (line.address, bad) == (there.address, [])
@@ -467,10 +468,10 @@ def test_no_cell_of_an_export_is_a_formula_and_it_comes_back_the_same(given: str
 
 def test_topics_with_the_mark_between_topics_come_back_the_same() -> None:
     there = Standing("ann@example.org", "active", Profile(("C|D", "[E]")), configured=False)
-    good = list(read("".join(written([there], "csv")).encode(), str))
+    good = list(read("".join(written([there], "csv", ())).encode(), str))
     assert good == [Line("ann@example.org", ("C|D", "[E]"), 0, None, "active")]
     one = Standing("ann@example.org", "active", Profile(("[E]",)), configured=False)
-    good = list(read("".join(written([one], "csv")).encode(), str))
+    good = list(read("".join(written([one], "csv", ())).encode(), str))
     assert good == [Line("ann@example.org", ("[E]",), 0, None, "active")]
 
 
@@ -490,3 +491,35 @@ def test_as_many_bad_rows_as_rows_cost_no_more_than_good_ones() -> None:
         _, bad = lines(data)
         assert len(bad) >= 50_000
         assert time.process_time() - begun < 3
+
+
+# --- Topics that the configuration has no more
+
+
+def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Even", "--topic", "Odd")
+    place.digest = {"topics_only": True}
+    place.more = place.more.replace('"Even"', '"Straight"')
+    place.config()
+    result = digest(place, "run")
+    assert result.exit_code == 0, result.output
+    assert 'WARNING no such topic topic=Even subscribers=2' in result.stderr
+    previewed = digest(place, "preview", "--to", "bob@example.org", "--format", "eml", "-o", "-").stdout_bytes
+    bob, cyd = place.titles("bob@example.org")[0], place.titles("cyd@example.org")[0]
+    assert (len(bob), {title[:3] for title in cyd}) == (3, {"Odd"})
+    assert b"bob@example.org" in previewed
+    assert "Even (not there)" in digest(place, "subscribers", "list").stdout
+    (check,) = readers.examine(place.config())
+    assert (check.mark, check.said) == ("warn", "2 readers chose the topic 'Even', which is not in the configuration")
+    place.more = place.more.replace('"Straight"', '"Even"')
+    assert list(readers.examine(place.config())) == []
+
+
+def test_a_limit_beyond_what_a_mail_holds_is_that_of_the_mail_and_so_explained(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--max-papers", "1000")
+    place.lists(*(paper(n, upvotes=n) for n in range(200)))
+    job.fetch(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    for number, words in ((199, "has place 1 of at most 120"), (1, "a mail has at most 120")):
+        told = digest(place, "explain", f"2604.{number:05}", "--to", "bob@example.org", "--date", "2026-04-20").stdout
+        assert words in told, told

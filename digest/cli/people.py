@@ -55,11 +55,15 @@ class _Desk:
         standing = self.people.standing(given, self.today)
         return (self.people.get(given), standing) if standing else None
 
+    @property
+    def topics(self) -> list[str]:
+        return [topic.name for topic in self.config.topics]
+
     def topic(self, name: str) -> str:
         """A topic as the configuration spells it. Raises ValueError for one it does not have."""
         from difflib import get_close_matches
 
-        names = [topic.name for topic in self.config.topics]
+        names = self.topics
         found = name if name in names else next((one for one in names if one.casefold() == name.casefold()), None)
         if found is None:
             near = get_close_matches(name, names, n=1)
@@ -212,7 +216,7 @@ def list_(chosen: Chosen, everyone: bool, form: str, as_json: bool) -> None:
 
     with _desk(chosen) as desk:
         found = (s for s in desk.people.roster(desk.today) if everyone or s.state not in ("left", "dropped"))
-        for part in roster.written(found, "json" if as_json else form):
+        for part in roster.written(found, "json" if as_json else form, desk.topics):
             chosen.tell(part, nl=False)
 
 
@@ -229,7 +233,7 @@ def export_(chosen: Chosen, target: Path, form: str | None) -> None:
 
     kind = form or ("json" if target.suffix.lower() == ".json" else "csv")
     with _desk(chosen) as desk:
-        parts = roster.written(desk.people.roster(desk.today), kind)
+        parts = roster.written(desk.people.roster(desk.today), kind, desk.topics)
         if str(target) == "-":
             for part in parts:
                 chosen.tell(part, nl=False)

@@ -6,7 +6,20 @@ from pathlib import Path
 
 from digest.config import Config
 from digest.delivery import Smtp
-from digest.doctor import Check, Mark, answers, clock, domain, files, history, mail, sources, templates, timetable
+from digest.doctor import (
+    Check,
+    Mark,
+    answers,
+    clock,
+    domain,
+    files,
+    history,
+    mail,
+    readers,
+    sources,
+    templates,
+    timetable,
+)
 from digest.doctor.domain import Nameserver
 from digest.errors import ConfigError
 from digest.fetch import Fetcher
@@ -34,6 +47,8 @@ def examine(
     yield rendered
     found, readable = history.examine(config.digest.database)
     yield found
+    if readable:
+        yield from readers.examine(config)
     yield clock.examine(config, now, readable)
     yield timetable.examine(scheduled)
     yield from sources.examine(config, here, fetcher, readable)

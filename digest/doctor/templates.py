@@ -5,10 +5,11 @@ from pathlib import Path
 
 from digest.config import Config
 from digest.doctor import Check, Mark, Trouble, sample
+from digest.edition import MOST_PAPERS
 from digest.errors import ConfigError
 from digest.leaving import leave_link
 from digest.message import Rendered, quoted_printable, slots
-from digest.render import LIMIT, MOST_PAPERS, shipped
+from digest.render import LIMIT, shipped
 from digest.table import many
 
 
