@@ -64,20 +64,30 @@ class Report:
         }
 
 
-def run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch = UNWATCHED) -> Report:
-    """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done."""
+def run(
+    config: Config,
+    day: date,
+    clock: Clock,
+    fetcher: Fetcher,
+    watch: Watch = UNWATCHED,
+    moment: Clock | None = None,
+) -> Report:
+    """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done.
+
+    `moment` tells the true time where `clock` agrees with another `day`: letters are read by it.
+    """
     with (
         pinging(config.notify) as begin,
         lock.alone(config.digest.database),
     ):
         begin()
-        return _run(config, day, clock, fetcher, watch)
+        return _run(config, day, clock, fetcher, watch, moment or clock)
 
 
-def _run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch) -> Report:
+def _run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Watch, moment: Clock) -> Report:
     deliver = way(config)
     with desk(config) as d, _entry(d, "run", day, clock) as (number, report):
-        _take_up(d, number, report, clock)  # first: the papers of what expires unsent may be chosen again
+        _take_up(d, number, report, clock, moment)  # first: the papers of what expires unsent may be chosen again
         _fetch(d, fetcher, number, report, clock())
         if report.readable and day.weekday() in config.digest.days:
             _publish(d, report, clock())
@@ -101,7 +111,7 @@ def send(config: Config, day: date, clock: Clock, watch: Watch = UNWATCHED) -> R
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
     deliver = way(config)
     with lock.alone(config.digest.database), desk(config) as d, _entry(d, "send", day, clock) as (number, report):
-        _take_up(d, number, report, clock)
+        _take_up(d, number, report, clock, clock)
         _deliver(d, deliver, number, report, clock, watch)
         _check_delivered(report)
     return report
@@ -171,19 +181,19 @@ def read_inbox(config: Config, day: date, clock: Clock) -> Received:
         )
     with lock.alone(config.digest.database), desk(config) as d:
         d.subscribers.configure(config.digest.to)
-        received = d.mailroom.read(config.inbox, day, clock)
+        received = d.mailroom.read(config.inbox, clock)
         d.outbox.withdraw(day)
     if received.problem:
         raise InboxError(received.problem)
     return received
 
 
-def _take_up(d: Desk, number: int, report: Report, clock: Clock) -> None:
+def _take_up(d: Desk, number: int, report: Report, clock: Clock, moment: Clock) -> None:
     """Who receives from now on, and what earlier runs left in the queue for them."""
     d.subscribers.configure(d.config.digest.to)
     if d.config.inbox is not None:
-        received = d.mailroom.read(d.config.inbox, report.day, clock)
-        report.held = received.held(clock())
+        received = d.mailroom.read(d.config.inbox, moment)
+        report.held = received.held(moment())
         if received.problem:
             log.error("NO LETTER COULD BE READ", {"since": received.failing, "why": received.problem})
     d.outbox.resume(number, report.day, clock())

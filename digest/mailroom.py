@@ -52,9 +52,13 @@ class Mailroom:
         self._db = db
         self._subscribers = subscribers
 
-    def read(self, settings: Inbox, today: date, clock: Callable[[], datetime]) -> Received:
-        """Read the mailbox to its end. That it cannot be read is told in what is returned, and kept."""
-        mailbox, received = name(settings), Received()
+    def read(self, settings: Inbox, clock: Callable[[], datetime]) -> Received:
+        """Read the mailbox to its end. That it cannot be read is told in what is returned, and kept.
+
+        `clock` tells the true time: letters come, and readers wait to be heard, by no other.
+        """
+        mailbox, today, received = name(settings), clock().date(), Received()
+        self._forget_others(mailbox)
         try:
             for found in requests(settings, self._cursor(mailbox), self._beginning(today)):
                 self._take(mailbox, found, today, received)
@@ -66,6 +70,11 @@ class Mailroom:
                 self._db.execute(_READ, [mailbox, clock().isoformat()])
         return received
 
+    def _forget_others(self, mailbox: str) -> None:
+        """A mailbox that is asked no more is no longer one that cannot be read. Up to where it was read, stays."""
+        with writing(self._db):
+            self._db.execute("UPDATE mailboxes SET failing = NULL, problem = '' WHERE name <> ?", [mailbox])
+
     def _cursor(self, mailbox: str) -> str:
         row = self._db.execute("SELECT cursor FROM mailboxes WHERE name = ?", [mailbox]).fetchone()
         return str(row[0]) if row else ""
@@ -73,7 +82,7 @@ class Mailroom:
     def _beginning(self, today: date) -> date:
         """The day of the first mail: no letter can be an answer to us before it."""
         (day,) = self._db.execute("SELECT min(day) FROM editions").fetchone()
-        return date.fromisoformat(day) if day else today
+        return min(date.fromisoformat(day), today) if day else today
 
     def _take(self, mailbox: str, found: Read, today: date, received: Received) -> None:
         """One letter, in one transaction with the memory of it."""

@@ -249,6 +249,27 @@ def test_a_mailbox_that_cannot_be_read_is_said_loudly_and_after_two_days_holds_t
     assert "CANNOT" not in box.command("status").stdout
 
 
+@pytest.mark.parametrize("first", ["2026-04-01", "2027-01-01"])
+def test_how_long_a_mailbox_cannot_be_read_is_told_by_the_true_time_whatever_day_is_run(box: Box, first: str) -> None:
+    box.folder.rename(box.workplace.folder / "away")
+    box.workplace.lists(*(paper(n) for n in range(4)))
+    box.day = MONDAY + timedelta(1)
+    assert box.command("run", "--date", first).exit_code == 0
+    assert box.command("run").exit_code == 0
+    assert "CANNOT BE READ since 2026-04-21 09:00" in box.command("status").stdout
+    box.day = MONDAY + timedelta(3)
+    box.workplace.lists(*(paper(n) for n in range(9)))
+    assert box.command("run").exit_code == 4
+
+
+def test_a_mailbox_that_is_named_no_more_is_complained_of_no_more(box: Box) -> None:
+    box.folder.rename(box.workplace.folder / "away")
+    assert box.command("inbox").exit_code == 3
+    box.workplace.more = MORE + '[inbox]\npath = "away"\n'
+    assert box.command("inbox").exit_code == 0
+    assert "CANNOT" not in box.command("status").stdout
+
+
 def test_the_command_says_what_is_wrong_by_sentence_and_exit_code(box: Box) -> None:
     box.folder.rename(box.workplace.folder / "away")
     result = box.command("inbox")

@@ -504,7 +504,7 @@ def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place
     place.config()
     result = digest(place, "run")
     assert result.exit_code == 0, result.output
-    assert 'WARNING no such topic topic=Even subscribers=2' in result.stderr
+    assert "WARNING no such topic topic=Even subscribers=2" in result.stderr
     previewed = digest(place, "preview", "--to", "bob@example.org", "--format", "eml", "-o", "-").stdout_bytes
     bob, cyd = place.titles("bob@example.org")[0], place.titles("cyd@example.org")[0]
     assert (len(bob), {title[:3] for title in cyd}) == (3, {"Odd"})

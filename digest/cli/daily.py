@@ -34,12 +34,13 @@ def run(chosen: Chosen, day: date | None, dry_run: bool) -> None:
     from digest.watch import watching
 
     today, now = clock(config, day)
+    _, moment = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=chosen.screen)
     if dry_run:
         chosen.say(report.planned(job.dry_run(config, today, now, fetcher)))
     else:
         with watching(quiet=chosen.quiet) as watch:
-            done = job.run(config, today, now, fetcher, watch)
+            done = job.run(config, today, now, fetcher, watch, moment)
         chosen.say(report.sent(done))
 
 
