@@ -1,6 +1,8 @@
 """The failures that are expected, each with the exit code it ends in.
 
     DigestError
+    ├── Unprinted          1   standard output cannot be written
+    ├── Stopped          130   Ctrl-C
     ├── ConfigError        2   the configuration or an override of a template; every problem at once
     ├── Unknown            2   no paper goes by the name that was given
     ├── BadRows            2   some rows of an import could not be taken; the others were
@@ -25,6 +27,17 @@ class DigestError(Exception):
     """An expected failure; its text is a sentence for the person at the terminal."""
 
     exit_code = 1
+
+
+class Unprinted(DigestError):
+    exit_code = 1
+
+
+class Stopped(DigestError):
+    exit_code = 130  # 128 and the number of SIGINT, as shells count
+
+    def __init__(self) -> None:
+        super().__init__("stopped; what was done so far is kept, and doing it again is safe")
 
 
 class ConfigError(DigestError):

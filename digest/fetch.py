@@ -75,7 +75,8 @@ class Fetcher:
         spacing = Spacing(memory.spacing, self._sleep)
         with ExitStack() as stack:
             client = self._client or stack.enter_context(self._own_client())
-            pool = stack.enter_context(ThreadPoolExecutor(max_workers=max(1, min(8, len(sources)))))
+            pool = ThreadPoolExecutor(max_workers=max(1, min(8, len(sources))))
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # Ctrl-C waits for no slow server
             visits = [
                 _Visit(source, memory, client, spacing, self._sleep, self._most, self._deadline) for source in sources
             ]

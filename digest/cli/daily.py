@@ -1,6 +1,5 @@
 """The commands of every day: try, run, look, deliver, see how it stands."""
 
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def preview(chosen: Chosen, day: date | None, to: str | None, output: str | None
         raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
     content = view.part(shown.bytes, form)
     if output == "-":
-        sys.stdout.buffer.write(content)
+        click.echo(content, nl=False)
         return
     path = Path(output or f"digest-preview.{form}")
     view.save(path, content)

@@ -2,17 +2,19 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
 from digest import __version__
-from digest.errors import ConfigError, DigestError
+from digest.cli import streams
+from digest.errors import ConfigError, DigestError, Stopped
 from digest.logs import Handler, Veil
 
 if TYPE_CHECKING:
@@ -132,12 +134,15 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except DigestError as problem:
-            _complain(f"digest: {problem}")
-            sys.exit(problem.exit_code)
-        except click.exceptions.Exit:
+            _end(problem)
+        except (click.exceptions.Exit, click.ClickException):
             raise
-        except (click.ClickException, click.Abort):
-            raise
+        except click.Abort:  # Ctrl-C or the end of the input at a question
+            _end(Stopped(), below=True)
+        except KeyboardInterrupt:
+            _complain(f"digest: {Stopped()}", below=True)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
         except Exception as problem:
             log.debug("traceback", exc_info=True)
             words = f"{type(problem).__name__}: {problem}"
@@ -147,16 +152,36 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def _complain(sentence: str) -> None:
-    """Say on standard error what went wrong, and no secret with it."""
-    chosen = click.get_current_context().find_object(Chosen)
+def _end(problem: DigestError, *, below: bool = False) -> NoReturn:
+    """End with a sentence on standard error and an exit code."""
+    _complain(f"digest: {problem}", below=below)
+    sys.exit(problem.exit_code)
+
+
+def _complain(sentence: str, *, below: bool = False) -> None:
+    """Say on standard error what went wrong, and no secret with it; `below` what stands in a terminal's line now."""
+    if below and sys.stderr.isatty():
+        click.echo(err=True)
+    context = click.get_current_context(silent=True)
+    chosen = context and context.find_object(Chosen)
     click.echo(chosen.veil.over(sentence) if chosen else sentence, err=True)
+
+
+class Digest(click.Group):
+    """The command as a process: with streams that hold, whatever the shell has done to them."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        streams.settle()
+        try:
+            return super().main(*args, **kwargs)
+        except DigestError as problem:  # of printing a help text, which no command does
+            _end(problem)
 
 
 date_option = click.option("--date", "day", type=Day(), help="Run as if this day (YYYY-MM-DD) were today.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Digest, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on success.")
