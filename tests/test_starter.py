@@ -152,7 +152,7 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
         person.answer("Your mail address", "ann@lab.example")
         person.answer("Mail server", "\x04")  # end of file
         assert "Traceback" not in person.rest()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 
 
