@@ -1,12 +1,16 @@
 """Whoever watches is told that a run began and how it ended; no watchdog, however it fails, changes a run."""
 
+import contextlib
+import re
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from digest import lock
+from digest import lock, notify
 from digest.errors import Busy, ConfigError, HistoryError, NothingReadable, Undelivered
 from tests.conftest import MONDAY, Workplace, paper
 
@@ -108,6 +112,40 @@ def test_a_watchdog_that_fails_is_a_warning_without_its_address(
         *["[Errno 111] Connection refused"] * 2,
     ]
     assert "uuid" not in caplog.text + repr(watched.config())
+
+
+@pytest.mark.parametrize("drop", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["nothing", "half an answer, again and again"])
+def test_a_watchdog_that_never_answers_holds_up_no_mail(
+    watched: Workplace, caplog: pytest.LogCaptureFixture, drop: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        stop = threading.Event()
+        tap = threading.Thread(target=dripping, args=(silent, drop, stop))
+        tap.start()
+        watched.more = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{silent.getsockname()[1]}", watched.more)
+        began = time.monotonic()
+        watched.run(MONDAY)
+        took = time.monotonic() - began
+        stop.set()
+        tap.join()
+    assert took < 5
+    assert len(watched.mails()["ann@example.org"]) == 1
+    assert [r.args["why"] for r in caplog.records if isinstance(r.args, dict) and r.msg == "no ping"] == [
+        "it did not answer within 0.5 seconds"
+    ] * 2
+
+
+def dripping(server: socket.socket, drop: bytes, stop: threading.Event) -> None:
+    """Take every connection and send it a drop now and then, until it is time to stop."""
+    server.settimeout(0.05)
+    with contextlib.ExitStack() as stack:
+        clients: list[socket.socket] = []
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                clients.append(stack.enter_context(server.accept()[0]))
+            for client in clients:
+                client.sendall(drop)
 
 
 def test_an_address_that_is_none_is_told(watched: Workplace) -> None:
