@@ -89,8 +89,6 @@ def health(path: Path) -> Health:
         for step in ("PRAGMA query_only = OFF", "BEGIN IMMEDIATE", "ROLLBACK", "PRAGMA query_only = ON"):
             db.conn.execute(step)
         applied, known = _versions(db, path)
-        if not applied and db.table_names():
-            raise unusable(path, sqlite3.DatabaseError("no such table"))
         damage = [row[0] for row in db.execute("PRAGMA integrity_check(3)") if row[0] != "ok"]
         if orphans := len(db.execute("PRAGMA foreign_key_check").fetchall()):
             damage.append(f"{orphans:,} rows refer to others that are gone")
@@ -114,6 +112,7 @@ def _connect(path: Path) -> Database:
     db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))
     try:
         db.conn.execute("PRAGMA foreign_keys = ON")
+        _versions(db, path)  # before anything is written
         db.conn.execute("PRAGMA journal_mode = WAL")
         db.conn.execute("PRAGMA synchronous = FULL")
         _migrate(db, path)
@@ -134,9 +133,15 @@ def _migrate(db: Database, path: Path) -> None:
 
 
 def _versions(db: Database, path: Path) -> tuple[set[str], set[str]]:
-    """The migrations a database has been through, and all there are. Refuses a newer one: we could only damage it."""
+    """The migrations a database has been through, and all there are.
+
+    Refuses a newer database, and one of something else: we could only damage them.
+    """
+    tables = db.table_names()  # first: whoever makes them meanwhile has said so by then
     applied = {migration.name for migration in migrations.applied(db)}
     known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    if tables and not applied:
+        raise unusable(path, sqlite3.DatabaseError("no such table"))
     if not applied <= known:
         raise HistoryError(f"the history {path} was written by a newer version of digest; upgrade with pip install -U")
     return applied, known

@@ -16,6 +16,7 @@ from sqlite_utils import Migrations
 from digest import database
 from digest.delivery import Maildir, State, maildir
 from digest.errors import HistoryError, Undelivered
+from digest.ledger import reading
 from digest.schema import MIGRATIONS
 from digest.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
@@ -65,6 +66,16 @@ def test_a_file_that_is_no_database_is_named_and_left_as_it_is(office: Office) -
     assert server.taken == []
     history(office).write_bytes(good)
     check_goes_on(office)
+
+
+def test_a_database_of_something_else_is_named_and_left_as_it_is(office: Office) -> None:
+    with closing(sqlite3.connect(history(office))) as db:
+        db.execute("CREATE TABLE wine (year INTEGER)")
+    before = history(office).read_bytes()
+    for look in (database.opened, reading):
+        with pytest.raises(HistoryError, match="a database of something else"), look(history(office)):
+            pass
+    assert history(office).read_bytes() == before
 
 
 def test_a_damaged_page_is_a_sentence_and_not_a_second_mail(office: Office) -> None:
