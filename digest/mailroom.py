@@ -31,8 +31,8 @@ GRACE = timedelta(hours=48)
 class Received:
     """What a reading came to. `failing` says since when the mailbox cannot be read, None when it can; `problem` why."""
 
-    left: list[str] = field(default_factory=list)
-    bounced: list[str] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
+    bounced: set[str] = field(default_factory=set)
     forged: int = 0
     alone: int = 0
     failing: datetime | None = None
@@ -104,7 +104,7 @@ class Mailroom:
             received.forged += 1
             log.warning("not ours", {"asks": "to leave", "token": request.token})
         elif self._subscribers.leave(subscriber, today):
-            received.left.append(subscriber.address)
+            received.left.add(subscriber.address)
             log.info("left", {"address": subscriber.address, "by": type(request).__name__.lower()})
 
     def _came_back(self, request: Bounce, today: date, received: Received) -> None:
@@ -116,7 +116,7 @@ class Mailroom:
             return
         why = " ".join(filter(None, (request.status, request.diagnostic)))
         self._subscribers.bounced(subscriber, today, hard=request.hard, why=why)
-        received.bounced.append(subscriber.address)
+        received.bounced.add(subscriber.address)
         log.warning("came back", {"address": subscriber.address, "hard": request.hard, "why": why})
 
     def _concerned(self, token: str, message_id: str) -> Subscriber | None:

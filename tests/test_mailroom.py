@@ -179,6 +179,27 @@ def test_a_report_is_known_by_the_message_id_too(box: Box) -> None:
     assert box.states() == "active active active suspended"
 
 
+def test_a_report_about_several_recipients_is_one_about_the_mail_in_it(box: Box) -> None:
+    """Behind Bob's address stands a list of two people: it is his mail that came back, once."""
+    raw = report(box.mail("bob@example.org"), "4.2.2")
+    block = b"Final-Recipient: rfc822; other@else.example\nAction: failed\nStatus: 4.2.2\n"
+    box.deliver(
+        raw.replace(b"\n--edge\nContent-Type: text/rfc822", b"\n" + block + b"\n--edge\nContent-Type: text/rfc822")
+    )
+    assert box.command("inbox").stdout == "Mail to 1 address came back; 0 other letters left alone.\n"
+    assert (box.states(), box.standings()["bob@example.org"].bounces) == ("active active active active", 1)
+
+
+def test_the_token_of_a_mail_that_was_pruned_still_takes_off_the_list(box: Box) -> None:
+    asked, complained = leaving(box.mail("bob@example.org")), complaint(box.mail("cyd@example.org"))
+    box.day += timedelta(400)
+    assert box.command("prune", "--older-than", "90d").exit_code == 0
+    box.deliver(asked)
+    box.deliver(complained)
+    box.command("inbox")
+    assert box.states() == "active left left active"
+
+
 def test_a_report_about_other_mail_suspends_nobody(box: Box) -> None:
     mail = box.mail("bob@example.org")
     for name, value in (("List-Unsubscribe", ""), ("Message-ID", "<20260420.somebody-elses@example.org>")):
