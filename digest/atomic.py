@@ -5,11 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def save(path: Path, content: bytes) -> None:
-    """Put `content` into the file at `path`, or leave what was there. Raises OSError."""
+def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Put `content` into the file at `path`, or leave what was there; `mode` is less the umask. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(content)
         draft.replace(path)
     except OSError:
         with suppress(OSError):

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -351,6 +353,24 @@ def test_an_export_moves_everybody_to_another_place(place: Workplace, tmp_path: 
 def test_export_writes_csv_that_a_spreadsheet_reads_to_standard_output(place: Workplace) -> None:
     (row,) = csv.DictReader(io.StringIO(digest(place, "subscribers", "export").stdout))
     assert row == {"address": "ann@example.org", "state": "active", "topics": "", "max_papers": "", "paused_until": ""}
+
+
+def test_an_exported_file_is_nobody_elses_to_read(place: Workplace, tmp_path: Path) -> None:
+    digest(place, "subscribers", "export", str(tmp_path / "people.csv"))
+    assert (tmp_path / "people.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_reads_only_the_first_lines_ends_nothing_badly(place: Workplace) -> None:
+    with opened(place.folder / "history.db") as db:
+        Subscribers(db, b"x").take_in((Line(f"reader{n}@example.org") for n in range(10_000)), MONDAY)
+    words = [sys.executable, "-m", "digest", "-c", str(place.path), "subscribers", "export"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"address,state,topics,max_papers,paused_until\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_an_import_comes_from_standard_input_and_is_safe_to_repeat(place: Workplace) -> None:

@@ -239,7 +239,7 @@ def export_(chosen: Chosen, target: Path, form: str | None) -> None:
                 chosen.tell(part, nl=False)
             return
         try:
-            atomic.save(target, "".join(parts).encode("utf-8"))
+            atomic.save(target, "".join(parts).encode("utf-8"), mode=0o600)  # addresses
         except OSError as problem:
             raise click.BadParameter(f"{target} cannot be written: {problem.strerror}", param_hint="FILE") from None
     chosen.say(f"Wrote {target}")
