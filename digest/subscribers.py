@@ -194,12 +194,13 @@ class Subscribers:
             "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
             " max_papers INTEGER, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
         )
-        with writing(self._db):
+        with self._db.atomic():  # of the temporary table alone: no run has to wait while a long file is read
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
                 "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._incoming(line, day) for line in lines),
             )
+        with writing(self._db):
             known, out = self._met()
             self._db.execute(_TAKE_IN)
             (total,) = self._db.execute("SELECT count(*) FROM temp.incoming").fetchone()

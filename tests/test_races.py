@@ -1,5 +1,6 @@
 """Who leaves, pauses or comes while a run is at work, and what a preview knows of a queue that nobody has cleared."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from digest.fetch import Fetcher
 from digest.journal import Journal
 from digest.message import Frame
 from digest.outbox import Outbox
-from digest.subscribers import PLAIN, Subscribers
+from digest.subscribers import PLAIN, Line, Subscribers
 
 from .conftest import MONDAY, MORNING, Workplace, at, paper
 from .server import Server
@@ -87,3 +88,17 @@ def test_a_pause_that_is_over_by_its_day_keeps_the_mail_of_that_day_when_an_earl
             office.run(server.port)
         assert Outbox(db).withdraw(MONDAY - timedelta(2)) == 0
     assert office.counts() == {"pending": 1}
+
+
+def test_a_run_can_write_while_a_long_list_is_read(workplace: Workplace) -> None:
+    path = workplace.folder / "history.db"
+    with opened(path) as db, opened(path) as other:
+        other.conn.execute("PRAGMA busy_timeout = 0")
+
+        def lines() -> Iterator[Line]:
+            for name in ("ann", "bob"):
+                yield Line(f"{name}@example.org")
+                Subscribers(other, b"x").add(f"{name}@elsewhere.example", PLAIN)
+
+        assert Subscribers(db, b"x").take_in(lines(), MONDAY).added == 2
+        assert db.table("subscribers").count == 4
