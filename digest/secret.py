@@ -18,6 +18,8 @@ def beside(database: Path) -> bytes:
         if not path.exists():
             _make(path)
         found = bytes.fromhex(path.read_text(encoding="ascii"))
+    except PermissionError:
+        raise HistoryError(f"the secret {path} cannot be used: it may not be read; run digest as its owner") from None
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not what digest wrote"
         raise HistoryError(

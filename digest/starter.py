@@ -160,6 +160,14 @@ def _quoted(secret: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", secret).replace("\r", r"\r").replace("\n", r"\n") + '"'
 
 
+def begun(folder: Path) -> bool:
+    """Whether there is a config.toml. Raises ConfigError where that cannot be told."""
+    try:
+        return (folder / "config.toml").exists()
+    except OSError as problem:
+        raise ConfigError([f"{folder} cannot be looked into: {problem.strerror}"]) from None
+
+
 def write(folder: Path, answers: Answers | None = None, password: str = "") -> list[Path]:
     """Put config.toml and .env (mode 600) into `folder` where they are missing; return what was written.
 

@@ -63,7 +63,11 @@ def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> Non
 @main.command()
 @click.option("--days", metavar="N", type=click.IntRange(1, 366), default=7, help="How many days, to today. [7]")
 @click.option(
-    "--config", "other", metavar="FILE", type=click.Path(path_type=Path), help="The configuration to try. [this one]"
+    "--config",
+    "other",
+    metavar="FILE",
+    type=click.Path(path_type=Path, readable=False),
+    help="The configuration to try. [this one]",
 )
 @click.option("--to", metavar="ADDR", help="Whose mails to compare with; the first of digest.to by default.")
 @date_option

@@ -75,8 +75,8 @@ class Chosen:
         """The first that is there of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml."""
         if named := self._path or os.environ.get("DIGEST_CONFIG"):
             return Path(named).expanduser()
-        places = (Path("config.toml"), Path("~/.config/digest/config.toml").expanduser())
-        found = next((place for place in places if place.is_file()), None)
+        places = (Path("config.toml"), home() / ".config/digest/config.toml")
+        found = next((place for place in places if _there(place)), None)
         if found is None:
             raise ConfigError(
                 [
@@ -120,13 +120,29 @@ def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], dateti
     return chosen, now
 
 
+def home() -> Path:
+    """Your home folder; who has none, like a number without a name in a container, has nothing there."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
+def _there(path: Path) -> bool:
+    """Whether there is something to read, or to complain about: what may not be looked at elsewhere is not ours."""
+    try:
+        return path.is_file()
+    except OSError:
+        return not path.is_absolute()
+
+
 def scheduled(config: "Config") -> "list[Found]":
     """What runs this configuration by itself."""
     from digest.schedule import found
     from digest.schedule.plan import machine_zone
 
     _, now = clock(config, None)
-    return found(config.path, now(), Path.home(), machine_zone(os.environ), os.environ)
+    return found(config.path, now(), home(), machine_zone(os.environ), os.environ)
 
 
 def machine_time() -> datetime:
@@ -190,7 +206,7 @@ date_option = click.option("--date", "day", type=Day(), help="Run as if this day
 
 
 @click.group(cls=Digest, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path, readable=False), help="The configuration file.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on success.")
 @click.option("--log-format", type=click.Choice(_FORMS), default="text", help="Log lines for people, or JSON. [text]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from digest.cli.frame import Chosen, clock, main, outermost
+from digest.cli.frame import Chosen, clock, home, main, outermost
 from digest.errors import ScheduleError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _way(as_timer: bool, today: date = date.min) -> "Crontab | Timers":
     from digest.schedule.systemd import Timers
 
     if as_timer:
-        return Timers(os.environ, Path.home(), today)
+        return Timers(os.environ, home(), today)
     return Crontab(os.environ, machine_zone(os.environ), today)
 
 

@@ -36,7 +36,7 @@ def init(chosen: Chosen, folder: Path, from_: str | None, **options: Any) -> Non
 
     given: dict[str, Answer] = {o: v for o, v in {**options, "from": from_}.items() if v not in (None, ())}
     refuse(starter.mistakes(starter.suggested(given, "")))
-    begun, asking = (folder / "config.toml").exists(), sys.stdin.isatty() and sys.stdout.isatty()
+    begun, asking = starter.begun(folder), sys.stdin.isatty() and sys.stdout.isatty()
     zone = starter.zone(os.environ.get("TZ", ""), Path("/etc/localtime"))
     answers: dict[str, Answer] = {}
     if not begun and (asking or given):

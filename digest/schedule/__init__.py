@@ -34,7 +34,10 @@ def found(config: Path, now: datetime, home: Path, machine_zone: tzinfo, environ
         table = read(environ)
     except ScheduleError:
         table = b""
-    timers = any(units(environ, home).glob("digest-*.timer"))
+    try:
+        timers = any(units(environ, home).glob("digest-*.timer"))
+    except OSError:  # the home folder of somebody else, as under sudo
+        timers = False
     if not timers and b"digest" not in table:
         return []
     from digest.schedule import finding  # only where there is something: `status` need not wait for it
