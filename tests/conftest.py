@@ -14,8 +14,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest import job
+from digest.cli.frame import SECRETS
 from digest.config import Config, load
 from digest.fetch import Fetcher
+
+from .machine import programs
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -101,6 +104,18 @@ def html_of(mail: EmailMessage) -> str:
 def titles(mail: EmailMessage) -> list[str]:
     """What stands behind the numbers of the plain text (tests give their papers titles of one line)."""
     return re.findall(r"^\d+\. +(.+)$", text_of(mail), re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def nobodys_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets the crontab, the timers, the home folder or the secrets of whoever runs it."""
+    folder = tmp_path_factory.mktemp("machine")
+    programs(folder, monkeypatch)
+    (folder / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    (folder / "systemctl").chmod(0o755)
+    monkeypatch.setenv("HOME", str(folder))
+    for name in (*SECRETS, "DIGEST_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+PATH = os.environ["PATH"]  # with the real ones
 CRONTAB = """\
 #!/bin/sh
 table="${0%/*}/table"

@@ -28,7 +28,7 @@ from digest.schedule.plan import Plan, machine_zone
 from digest.schedule.systemd import Timers, service, timer
 
 from .conftest import Workplace, paper
-from .machine import CRONTAB, programs
+from .machine import CRONTAB, PATH, programs
 
 CONFIG = Path("/home/ann/papers/config.toml")
 TODAY = date(2026, 11, 24)
@@ -576,7 +576,7 @@ def test_the_machines_zone_is_that_of_tz_else_of_localtime(tmp_path: Path) -> No
 @pytest.fixture
 def real(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Machine, str]]:
     """A machine whose crontab is Debian's, with the table of a throwaway user."""
-    program = shutil.which("crontab")
+    program = shutil.which("crontab", path=PATH)
     if not program or "debian" not in Path("/etc/os-release").read_text(encoding="utf-8").lower():
         pytest.skip("Debian's cron is not installed")
     if os.geteuid() != 0 or not shutil.which("useradd"):

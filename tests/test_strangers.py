@@ -1,5 +1,6 @@
 """Run by somebody else than the owner of the files, as under sudo or in a container: a sentence, and what to do."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def digest(folder: Path, *words: str, home: Path | None = None) -> subprocess.Co
     return subprocess.run(
         [*MEEK, sys.executable, "-m", "digest", *words],
         cwd=folder,
-        env={"HOME": str(home or folder), "PATH": "/usr/bin:/bin"},
+        env={"HOME": str(home or folder), "PATH": os.environ["PATH"]},
         text=True,
         capture_output=True,
         check=False,
@@ -73,12 +74,16 @@ def test_nobody_is_told_to_remove_a_secret_that_is_only_somebody_elses(place: Wo
     secret = place.folder / "history.db.secret"
     secret.chmod(0)
     done = digest(place.folder, "run")
-    assert (done.returncode, "or remove it" in done.stderr, "run digest as its owner" in done.stderr) == (3, False, True)
+    assert (done.returncode, "or remove it" in done.stderr, "run digest as its owner" in done.stderr) == (
+        3,
+        False,
+        True,
+    )
 
 
 def test_somebody_without_a_name_and_a_home_can_use_it(place: Workplace) -> None:
     nameless = "import os, pwd; del os.environ['HOME']; pwd.getpwuid = {}.__getitem__"
     words = [sys.executable, "-c", f"{nameless}; from digest.cli import main; main(['status'])"]
-    environ = {"HOME": str(place.folder), "PATH": "/usr/bin:/bin"}
+    environ = {"HOME": str(place.folder), "PATH": os.environ["PATH"]}
     done = subprocess.run(words, cwd=place.folder, env=environ, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
