@@ -1,7 +1,8 @@
 """Run every measurement, one after another."""
 
-from tests.bench import delivery, history, mail
+from tests.bench import delivery, history, mail, startup
 
+startup.main()
 mail.main()
 delivery.main()
 history.main()
