@@ -49,13 +49,20 @@ def commands(group: click.Group, before: tuple[str, ...] = ()) -> Iterator[tuple
             yield from commands(command, (*before, name))
 
 
+@pytest.mark.parametrize("words", [(), *(words for words, group in commands(main) if isinstance(group, click.Group))])
+def test_no_summary_of_a_command_is_cut_off(words: tuple[str, ...]) -> None:
+    listed = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).stdout.partition("Commands:")[2]
+    assert listed.splitlines()[1:]
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed.splitlines()[1:])
+
+
 @pytest.mark.parametrize(("words", "command"), [*commands(main)])
 def test_every_command_and_option_has_help_and_is_in_the_readme(words: tuple[str, ...], command: click.Command) -> None:
     assert command.help
     assert f"`digest {words[0]}" in README
     for option in command.params:
         if isinstance(option, click.Option):
-            assert option.help or option.type.name == "choice", option.name
+            assert option.help, option.name
             for spelling in (max(option.opts, key=len), *option.secondary_opts):
                 assert spelling in README, spelling
 

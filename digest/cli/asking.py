@@ -11,7 +11,7 @@ from digest.cli.frame import Chosen, Day, clock, date_option, main, outermost
 @main.command()
 @click.argument("query", nargs=-1)
 @click.option("--like", metavar="TEXT|PAPER", help="Papers like this one, or like this text.")
-@click.option("--since", metavar="D", type=Day(), help="Only papers first seen on this day (YYYY-MM-DD) or later.")
+@click.option("--since", metavar="DATE", type=Day(), help="Only papers first seen on this day (YYYY-MM-DD) or later.")
 @click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=20, help="How many at most. [20]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array for machines.")
 @click.pass_obj
@@ -19,9 +19,10 @@ from digest.cli.frame import Chosen, Day, clock, date_option, main, outermost
 def search(
     chosen: Chosen, query: tuple[str, ...], like: str | None, since: date | None, limit: int, as_json: bool
 ) -> None:
-    """Search title, abstract and authors of every paper ever recorded.
+    """Find papers among all that were ever recorded.
 
-    Any text is a query: words, "phrases", author:name, beginnings*. Papers with all of it come first.
+    Looks at title, abstract and authors. Any text is a query: words, "phrases", author:name, beginnings*. Papers with
+    all of it come first.
     """
     if not query and not like:
         raise click.UsageError("say what to look for, or give --like")
@@ -41,9 +42,10 @@ def search(
 @click.pass_obj
 @outermost
 def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> None:
-    """Say where a paper was seen, its score part by part, and why it was sent or not.
+    """Say why a paper was sent or not.
 
-    PAPER is any of its names: an arXiv identifier, a DOI, its web address, the id a file gave it.
+    Where it was seen, its votes by day, and its score part by part. PAPER is any of its names: an arXiv identifier, a
+    DOI, its web address, the id a file gave it.
     """
     config = chosen.config()
     from digest import explain as account
@@ -61,7 +63,7 @@ def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> Non
 
 
 @main.command()
-@click.option("--days", metavar="N", type=click.IntRange(1, 366), default=7, help="How many days, to today. [7]")
+@click.option("--days", metavar="N", type=click.IntRange(1, 366), default=7, help="How many days, up to today. [7]")
 @click.option(
     "--config",
     "other",
@@ -74,7 +76,7 @@ def explain(chosen: Chosen, paper: str, to: str | None, day: date | None) -> Non
 @click.pass_obj
 @outermost
 def backtest(chosen: Chosen, days: int, other: Path | None, to: str | None, day: date | None) -> None:
-    """Say what the last days' mails would have been under another configuration.
+    """Try another configuration on the last days' mails.
 
     A table of what enters (+) and leaves (-). Sends and marks nothing.
     """

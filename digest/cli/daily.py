@@ -13,7 +13,10 @@ from digest.cli.frame import Chosen, clock, date_option, main, outermost, schedu
 @click.pass_obj
 @outermost
 def demo(chosen: Chosen, folder: Path) -> None:
-    """Run the whole job on bundled papers, three days in a row, into a Maildir."""
+    """Try the whole job on bundled papers, into a Maildir.
+
+    Three days in a row, in DIR. [digest-demo]
+    """
     from digest.demo import play
 
     for line in play(folder):
@@ -61,13 +64,18 @@ def fetch(chosen: Chosen, day: date | None) -> None:
 @main.command()
 @date_option
 @click.option("--to", metavar="ADDR", help="Whose mail to show; the first subscriber's by default.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output. [digest-preview.html]")
-@click.option("--format", "form", type=click.Choice(["html", "txt", "eml"]), default="html", show_default=True)
+@click.option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output. [digest-preview.FORMAT]")
+@click.option(
+    "--format", "form", type=click.Choice(["html", "txt", "eml"]), default="html", help="What to write. [html]"
+)
 @click.option("--open", "opened", is_flag=True, help="Open it in a browser.")
 @click.pass_obj
 @outermost
 def preview(chosen: Chosen, day: date | None, to: str | None, output: str | None, form: str, opened: bool) -> None:
-    """Write what run would send; sends nothing, marks nothing as shown."""
+    """Write the mail that run would send to a file.
+
+    Sends nothing and marks nothing as shown.
+    """
     config = chosen.config()
     from digest import job, view
     from digest.fetch import Fetcher
@@ -109,7 +117,10 @@ def send(chosen: Chosen) -> None:
 @click.pass_obj
 @outermost
 def inbox(chosen: Chosen) -> None:
-    """Read the mailbox of answers: who asks to leave, whose mail came back. A run does so by itself."""
+    """Read who asks to leave and whose mail came back.
+
+    Looks into the mailbox of [inbox]. Every run does so by itself.
+    """
     config = chosen.config()
     from digest import job, mailroom
 
@@ -122,7 +133,7 @@ def inbox(chosen: Chosen) -> None:
 @click.pass_obj
 @outermost
 def status(chosen: Chosen, as_json: bool) -> None:
-    """Last runs, freshness of each source, the queue, the next run."""
+    """Last runs, freshness of each source, queue, next run."""
     config = chosen.config()
     from digest import overview
     from digest.ledger import reading

@@ -206,9 +206,15 @@ date_option = click.option("--date", "day", type=Day(), help="Run as if this day
 
 
 @click.group(cls=Digest, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path, readable=False), help="The configuration file.")
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, readable=False),
+    help="The configuration. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on success.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but trouble.")
 @click.option("--log-format", type=click.Choice(_FORMS), default="text", help="Log lines for people, or JSON. [text]")
 @click.version_option(__version__, prog_name="digest")
 @click.pass_context

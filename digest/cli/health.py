@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 @outermost
 def doctor(chosen: Chosen, to: str | None, as_json: bool) -> None:
-    """Examine everything a run needs, a line each, and say how to mend what is wrong.
+    """Look at everything a run needs; say how to mend it.
 
-    Asks every source, logs in to the mail server, looks up the sender's domain. Records nothing, and sends nothing but
+    A line each. Asks every source, logs in to the mail server, looks up the sender's domain. Records nothing, and sends nothing but
     the test. Exit code 2 when a run could not do its work.
     """
     to = None if to is None else _address(to)

@@ -25,12 +25,12 @@ class Span(click.ParamType[int]):
 
 
 @main.command()
-@click.option("--older-than", "days", metavar="TIME", type=Span(), required=True, help="Like 400d, 57w or 2y.")
+@click.option("--older-than", "days", metavar="TIME", type=Span(), required=True, help="How old: 400d, 57w or 2y.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.pass_obj
 @outermost
 def prune(chosen: Chosen, days: int, dry_run: bool) -> None:
-    """Forget what is old, except what keeps papers from coming twice.
+    """Forget what is old and no promise rests on.
 
     Who was shown what stays, and so does everything in the queue. The file gets smaller.
     """
@@ -47,9 +47,9 @@ def prune(chosen: Chosen, days: int, dry_run: bool) -> None:
 @click.pass_obj
 @outermost
 def backup(chosen: Chosen, file: Path, force: bool) -> None:
-    """Copy the history to FILE and its secret to FILE.secret, while a run goes on or not.
+    """Copy the history and its secret, checked.
 
-    To restore, put both back in their places.
+    To FILE and FILE.secret, whether a run goes on or not. To restore, put both back in their places.
     """
     config = chosen.config()
     from digest.backup import backup as copy

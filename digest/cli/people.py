@@ -122,7 +122,10 @@ def _with_each_known(command: Callable[..., str]) -> Callable[..., None]:
 @click.pass_obj
 @outermost
 def add(chosen: Chosen, addresses: tuple[str, ...], names: tuple[str, ...], max_papers: int | None) -> None:
-    """Subscribe addresses, or change what they get; who had left or was suspended gets mail again."""
+    """Subscribe addresses, or change what they get.
+
+    Who had left or was suspended gets mail again.
+    """
     with _desk(chosen) as desk:
         before = [(given, desk.known(given)) for given in addresses]
         topics = _topics(desk, names)
@@ -164,7 +167,10 @@ def _added(given: str, state: str, profile: "Profile") -> str:
 @outermost
 @_with_each_known
 def remove(desk: _Desk, subscriber: "Subscriber", standing: "Standing") -> str:
-    """No more mail to these addresses, even if digest.to or an import names them, until they are added again."""
+    """No more mail to these addresses.
+
+    Not even if digest.to or an import names them, until they are added again.
+    """
     if not desk.people.leave(subscriber, desk.today):
         return f"{subscriber.address} had left before."
     stays = " It may stay in digest.to: no mail goes there until you add it again." if standing.configured else ""
@@ -174,13 +180,19 @@ def remove(desk: _Desk, subscriber: "Subscriber", standing: "Standing") -> str:
 @subscribers.command()
 @_addresses
 @click.option(
-    "--until", metavar="D", type=Day(), help="The day of the first mail again (YYYY-MM-DD); without it, until resumed."
+    "--until",
+    metavar="DATE",
+    type=Day(),
+    help="The day of the first mail again (YYYY-MM-DD); without it, until resumed.",
 )
 @click.pass_obj
 @outermost
 @_with_each_known
 def pause(desk: _Desk, subscriber: "Subscriber", standing: "Standing", until: date | None) -> str:
-    """No mail to these addresses for a while; what they miss waits for them as long as it trends."""
+    """No mail to these addresses for a while.
+
+    What they miss waits for them as long as it trends.
+    """
     from digest.subscribers import FOREVER
 
     if until and until <= desk.today:
@@ -206,12 +218,12 @@ def resume(desk: _Desk, subscriber: "Subscriber", standing: "Standing") -> str:
 
 @subscribers.command(name="list")
 @click.option("--all", "everyone", is_flag=True, help="Also who has left.")
-@click.option("--format", "form", type=_FORMATS, default="table", help="table, csv or json. [table]")
+@click.option("--format", "form", type=_FORMATS, default="table", help="How to write it. [table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON array.")
 @click.pass_obj
 @outermost
 def list_(chosen: Chosen, everyone: bool, form: str, as_json: bool) -> None:
-    """Show who receives the digest, who is paused and who is suspended."""
+    """Show who receives it, is paused or suspended."""
     from digest import roster
 
     with _desk(chosen) as desk:
@@ -224,11 +236,14 @@ def list_(chosen: Chosen, everyone: bool, form: str, as_json: bool) -> None:
 @click.argument(
     "target", metavar="[FILE]", default="-", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 )
-@click.option("--format", "form", type=_FORMATS, help="table, csv or json. [by the name of FILE, else csv]")
+@click.option("--format", "form", type=_FORMATS, help="How to write it. [by the name of FILE, else csv]")
 @click.pass_obj
 @outermost
 def export_(chosen: Chosen, target: Path, form: str | None) -> None:
-    """Write all subscribers, who has left included, to FILE or standard output; `import` reads it."""
+    """Write all subscribers to FILE or standard output.
+
+    Those who have left as well. `import` reads it.
+    """
     from digest import atomic, roster
 
     kind = form or ("json" if target.suffix.lower() == ".json" else "csv")
@@ -250,9 +265,9 @@ def export_(chosen: Chosen, target: Path, form: str | None) -> None:
 @click.pass_obj
 @outermost
 def import_(chosen: Chosen, source: Any) -> None:
-    """Subscribe everybody in FILE (CSV, JSON or an address a line; - is standard input).
+    """Subscribe everybody in FILE.
 
-    Good rows are taken, bad ones named by their line. Who has left stays out.
+    CSV, JSON or an address a line; - is standard input. Good rows are taken, bad ones named by their line. Who has left stays out.
     """
     from digest import roster
     from digest.errors import BadRows

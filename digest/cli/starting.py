@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 @outermost
 def init(chosen: Chosen, folder: Path, from_: str | None, **options: Any) -> None:
-    """Write config.toml and .env, every option explained; never overwrites.
+    """Write config.toml and .env, every option explained.
+
+    Into DIR, the current folder by default; overwrites nothing.
 
     At a terminal it asks for your address and mail server. Elsewhere, options and what follows from them are taken.
     """
