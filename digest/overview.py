@@ -11,6 +11,8 @@ from digest.table import many, table
 if TYPE_CHECKING:
     from digest.schedule import Found
 
+_MOST = 5  # sentences on one source; the document has them all
+
 
 def facts(ledger: Ledger, database: Path, scheduled: "Sequence[Found]") -> dict[str, Any]:
     """The document of `status --json`."""
@@ -93,9 +95,12 @@ def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
         if source["failed_runs"] > 1:
             last = f"last read {source['read'][:10]}" if source["read"] else "never read yet"
             notes.append(f"  ! {source['source']}: FAILED FOR {source['failed_runs']} RUNS, {last}")
-        notes += [f"  ! {source['source']}: {sentence}" for sentence in (*source["errors"], *source["late"])]
+        sentences = (*source["errors"], *source["late"])
+        notes += [f"  ! {source['source']}: {sentence}" for sentence in sentences[:_MOST]]
+        if len(sentences) > _MOST:
+            notes.append(f"  ! {source['source']}: and {len(sentences) - _MOST:,} more, see `digest status --json`")
         if source["skipped"]:
-            notes.append(f"  ! {source['source']}: {len(source['skipped'])} skipped, {source['skipped'][0]}")
+            notes.append(f"  ! {source['source']}: {len(source['skipped']):,} skipped, {source['skipped'][0]}")
     return "\n".join([table(rows), *notes]) if sources else "No source was asked yet."
 
 

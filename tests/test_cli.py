@@ -2,9 +2,11 @@
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -265,3 +267,15 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
         "ssl",
         "email",
     }
+
+
+def test_status_stays_short_however_much_is_wrong_with_a_source(place: Workplace) -> None:
+    assert digest("-q", "run").exit_code == 0
+    errors = json.dumps([f"list {number}: it answered 500" for number in range(3000)])
+    with closing(sqlite3.connect(place.folder / "history.db")) as db, db:
+        db.execute("UPDATE fetches SET skipped = ?, errors = ?", [errors, errors])
+    said = digest("status").stdout.splitlines()
+    assert "  ! papers: and 2,995 more, see `digest status --json`" in said
+    assert "  ! papers: 3,000 skipped, list 0: it answered 500" in said
+    assert len(said) < 20
+    assert len(json.loads(digest("status", "--json").stdout)["sources"][0]["errors"]) == 3000

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def doctor(chosen: Chosen, to: str | None, as_json: bool) -> None:
     """Look at everything a run needs; say how to mend it.
 
-    A line each. Asks every source, logs in to the mail server, looks up the sender's domain. Records nothing, and sends nothing but
-    the test. Exit code 2 when a run could not do its work.
+    A line each. Asks every source, logs in to the mail server, looks up the sender's domain. Records nothing, and
+    sends nothing but the test. Exit code 2 when a run could not do its work.
     """
     to = None if to is None else _address(to)
     from digest.doctor import Mark, chart

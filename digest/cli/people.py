@@ -183,7 +183,7 @@ def remove(desk: _Desk, subscriber: "Subscriber", standing: "Standing") -> str:
     "--until",
     metavar="DATE",
     type=Day(),
-    help="The day of the first mail again (YYYY-MM-DD); without it, until resumed.",
+    help="The day of the first mail again (YYYY-MM-DD). [until resumed]",
 )
 @click.pass_obj
 @outermost
@@ -267,7 +267,8 @@ def export_(chosen: Chosen, target: Path, form: str | None) -> None:
 def import_(chosen: Chosen, source: Any) -> None:
     """Subscribe everybody in FILE.
 
-    CSV, JSON or an address a line; - is standard input. Good rows are taken, bad ones named by their line. Who has left stays out.
+    CSV, JSON or an address a line; - is standard input. Good rows are taken, bad ones named by their line. Who has
+    left stays out.
     """
     from digest import roster
     from digest.errors import BadRows
