@@ -97,16 +97,8 @@ class Chosen:
             self.tell(text)
 
     def tell(self, text: str, *, nl: bool = True) -> None:
-        """What was asked for, on standard output, -q or not; without secrets, whoever put them there.
-
-        Whoever reads it may have had enough, as `| head` has: the rest goes nowhere, and the work goes on.
-        """
-        try:
-            click.echo(self.veil.over(text), nl=nl)
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+        """What was asked for, on standard output, -q or not; without secrets, whoever put them there."""
+        click.echo(self.veil.over(text), nl=nl)
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:
