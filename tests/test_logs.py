@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -113,3 +114,10 @@ def test_no_secret_of_the_environment_is_ever_printed(
         status = CliRunner().invoke(main, ["-c", str(workplace.path), *words])
         assert "451 4.3.0 ***" in status.output
         assert SECRET not in status.output
+
+
+def test_how_a_command_failed_is_an_object_too(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--log-format", "json", "-c", str(tmp_path / "nowhere.toml"), "run"])
+    (line,) = map(json.loads, result.stderr.splitlines())
+    assert (result.exit_code, line["level"], line["event"]) == (2, "error", "ended")
+    assert line["why"].endswith("No such file or directory; `digest init` writes one")

@@ -44,8 +44,11 @@ class Day(click.ParamType[date]):
 class Chosen:
     """What the options before the command say; the configuration is read when a command asks for it."""
 
-    def __init__(self, path: Path | None, verbose: bool, quiet: bool, veil: Veil | None = None) -> None:
+    def __init__(
+        self, path: Path | None, verbose: bool, quiet: bool, veil: Veil | None = None, log_format: str = "text"
+    ) -> None:
         self._path = path
+        self.log_format = log_format
         self.verbose = verbose
         self.quiet = quiet
         self.veil = veil or Veil()
@@ -156,13 +159,13 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
         except click.Abort:  # Ctrl-C or the end of the input at a question
             _end(Stopped(), below=True)
         except KeyboardInterrupt:
-            _complain(f"digest: {Stopped()}", below=True)
+            _complain(str(Stopped()), below=True)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
         except Exception as problem:
             log.debug("traceback", exc_info=True)
             words = f"{type(problem).__name__}: {problem}"
-            _complain(f"digest: this should not have happened ({words}); -v shows where")
+            _complain(f"this should not have happened ({words}); -v shows where")
             sys.exit(1)
 
     return guarded
@@ -170,16 +173,23 @@ def outermost(command: Callable[..., None]) -> Callable[..., None]:
 
 def _end(problem: DigestError, *, below: bool = False) -> NoReturn:
     """End with a sentence on standard error and an exit code."""
-    _complain(f"digest: {problem}", below=below)
+    _complain(str(problem), below=below)
     sys.exit(problem.exit_code)
 
 
 def _complain(sentence: str, *, below: bool = False) -> None:
-    """Say on standard error what went wrong, and no secret with it; `below` what stands in a terminal's line now."""
-    if below and sys.stderr.isatty():
-        click.echo(err=True)
+    """Say on standard error what went wrong, and no secret with it; `below` what stands in a terminal's line now.
+
+    Where the log is for machines, it is a line of the log: all that a command writes there can be parsed.
+    """
     context = click.get_current_context(silent=True)
     chosen = context and context.find_object(Chosen)
+    if chosen and chosen.log_format == "json":
+        log.error("ended", {"why": sentence})
+        return
+    if below and sys.stderr.isatty():
+        click.echo(err=True)
+    sentence = f"digest: {sentence}"
     click.echo(chosen.veil.over(sentence) if chosen else sentence, err=True)
 
 
@@ -218,4 +228,4 @@ def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_
     veil = Veil()
     logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, veil)], force=True)
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    ctx.obj = Chosen(path, verbose, quiet, veil)
+    ctx.obj = Chosen(path, verbose, quiet, veil, log_format)
