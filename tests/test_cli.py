@@ -279,3 +279,10 @@ def test_status_stays_short_however_much_is_wrong_with_a_source(place: Workplace
     assert "  ! papers: 3,000 skipped, list 0: it answered 500" in said
     assert len(said) < 20
     assert len(json.loads(digest("status", "--json").stdout)["sources"][0]["errors"]) == 3000
+
+
+def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
+    words = ["-c", 'ulimit -f 4; exec "$0" -m digest demo "a demo"', sys.executable]
+    done = subprocess.run(["/bin/bash", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "digest: a demo cannot be written to: File too large\n")
+    assert "digest -c 'a demo/config.toml' status" in digest("demo", "a demo").stdout

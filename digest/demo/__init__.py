@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 from zoneinfo import ZoneInfo
 
 from digest import job, view
@@ -46,7 +47,14 @@ mailto = "unsubscribe@example.org"
 
 
 def play(folder: Path) -> Iterator[str]:
-    """Run three days in `folder`, made anew; yield lines that say what came of it."""
+    """Run three days in `folder`, made anew; yield lines that say what came of it. Raises ConfigError where it cannot."""
+    try:
+        yield from _days(folder)
+    except OSError as problem:
+        raise ConfigError([f"{folder} cannot be written to: {problem.strerror}"]) from None
+
+
+def _days(folder: Path) -> Iterator[str]:
     _clear(folder)
     (folder / "config.toml").write_text(_CONFIG, encoding="utf-8")
     config = load(folder / "config.toml", {})
@@ -62,7 +70,7 @@ def play(folder: Path) -> Iterator[str]:
         yield f"{day:%a} {day}: {report.new} new papers, a mail of {report.papers}"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
-    yield f"Look further: digest -c {folder / 'config.toml'} status"
+    yield f"Look further: digest -c {quote(str(folder / 'config.toml'))} status"
 
 
 def _clear(folder: Path) -> None:
@@ -70,13 +78,10 @@ def _clear(folder: Path) -> None:
     mark = folder / ".digest-demo"
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
         raise ConfigError([f"{folder} holds other files; name an empty or new folder: digest demo DIR"])
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        mark.write_text(_MARK, encoding="utf-8")
-    except OSError as problem:
-        raise ConfigError([f"{folder} cannot be written to: {problem.strerror}"]) from None
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    mark.write_text(_MARK, encoding="utf-8")
 
 
 def _list(path: Path, number: int) -> None:
