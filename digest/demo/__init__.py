@@ -47,7 +47,7 @@ mailto = "unsubscribe@example.org"
 
 
 def play(folder: Path) -> Iterator[str]:
-    """Run three days in `folder`, made anew; yield lines that say what came of it. Raises ConfigError where it cannot."""
+    """Run three days in `folder`, made anew; yield lines on what came of it. Raises ConfigError where it cannot."""
     try:
         yield from _days(folder)
     except OSError as problem:
