@@ -143,7 +143,7 @@ def _versions(db: Database, path: Path) -> tuple[set[str], set[str]]:
     if tables and not applied:
         raise unusable(path, sqlite3.DatabaseError("no such table"))
     if not applied <= known:
-        raise HistoryError(f"the history {path} was written by a newer version of digest; upgrade with pip install -U")
+        raise HistoryError(f"the history {path} was written by a newer version of digest; upgrade digest")
     return applied, known
 
 

@@ -28,7 +28,7 @@ from digest.subscribers import Profile, Subscriber
 
 log = logging.getLogger("digest")
 
-_LOUD = 5  # warnings about entries of one source; `digest status` counts them all
+_LOUD = 5  # warnings of one kind about one source; `digest status --json` has them all
 
 Clock = Callable[[], datetime]
 
@@ -221,14 +221,11 @@ def _record(d: Desk, fetcher: Fetcher, report: Report, now: datetime) -> list[tu
 def _log(fetched: Fetched, new: int) -> None:
     source = {"source": fetched.source}
     log.info("fetched", {**source, "state": fetched.state, "papers": len(fetched.sightings), "new": new})
-    for error in fetched.errors:
-        log.warning("unreadable", {**source, "why": error})
-    for sentence in late(fetched):
-        log.warning("late", {**source, "why": sentence})
-    for skipped in fetched.skipped[:_LOUD]:
-        log.warning("skipped", {**source, "why": skipped})
-    if len(fetched.skipped) > _LOUD:
-        log.warning("skipped", {**source, "more": len(fetched.skipped) - _LOUD})
+    for event, sentences in (("unreadable", fetched.errors), ("late", late(fetched)), ("skipped", fetched.skipped)):
+        for sentence in sentences[:_LOUD]:
+            log.warning(event, {**source, "why": sentence})
+        if len(sentences) > _LOUD:
+            log.warning(event, {**source, "more": len(sentences) - _LOUD})
 
 
 def _publish(d: Desk, report: Report, now: datetime) -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from freezegun import freeze_time
 
-from digest.cli import main
+from digest.cli import Chosen, main
 
 from .conftest import Workplace, paper
 
@@ -286,3 +286,12 @@ def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
     done = subprocess.run(["/bin/bash", *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "digest: a demo cannot be written to: File too large\n")
     assert "digest -c 'a demo/config.toml' status" in digest("demo", "a demo").stdout
+
+
+def test_a_line_of_env_that_is_none_is_told_by_file_and_line_without_its_words(place: Workplace) -> None:
+    (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD='a b # c'\nexport HF_TOKEN=x\nhunter2 and more\nA='$B'\n")
+    result = digest("status")
+    assert f'not read file={place.folder}/.env line=3 why="it is not NAME=value"' in result.stderr
+    assert (result.exit_code, "hunter2" in result.output) == (0, False)
+    kept = Chosen(None, verbose=False, quiet=False).kept(place.path)
+    assert kept == {"DIGEST_SMTP_PASSWORD": "a b # c", "HF_TOKEN": "x", "A": "$B"}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -65,11 +66,14 @@ class Chosen:
 
     def kept(self, path: Path) -> dict[str, str]:
         """What the .env beside the configuration at `path` holds. Raises ConfigError when it cannot be read."""
-        from dotenv import dotenv_values
+        from dotenv.parser import parse_stream  # not dotenv_values: it names neither the file nor what is wrong
 
         env = path.parent / ".env"
         try:
-            return {key: value for key, value in dotenv_values(env, interpolate=False).items() if value is not None}
+            found = list(parse_stream(StringIO(env.read_text(encoding="utf-8-sig")))) if env.exists() else []
+            for line in (one.original.line for one in found if one.error):
+                log.warning("not read", {"file": str(env.absolute()), "line": line, "why": "it is not NAME=value"})
+            return {one.key: one.value for one in found if one.key and one.value is not None}
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
             raise ConfigError([f"{env} cannot be read: {reason}"]) from None
