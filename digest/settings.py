@@ -97,7 +97,7 @@ def unknown_keys(
         if near and secrets and near[0] in secrets:
             hint = f"secrets do not belong here: put {secrets[near[0]]}=… into .env beside this file"
         elif (home := problems.homes().get(key)) and f"[{here}]" not in home:
-            hint = f"it belongs below {home}"
+            hint = f"it belongs below {home}" + (f"; the key here is {next(iter(known))}" if len(known) == 1 else "")
         else:
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
         problems.add(f"{where}.{key}" if where else key, f"is not a key; {hint}")

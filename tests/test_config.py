@@ -229,7 +229,10 @@ FILES = [
         "[notify]\nping = 'hc-ping.com/x'",
         "notify.ping: 'hc-ping.com/x' is not a web address; write one that begins with",
     ),
-    ("[notify]\nurl = 'x'", "notify.url: is not a key; "),
+    (
+        "[notify]\nurl = 'x'",
+        "notify.url: is not a key; it belongs below [unsubscribe] or [[sources]]; the key here is ping",
+    ),
     ("[smtp]\nhost = 'x'\npasswd = 'hunter2'", "smtp.passwd: is not a key; secrets do not belong here: put "),
     ("[smtp]\nhost = 'x'\nrate = 'fast'", "smtp.rate: 'fast' is not a rate; write one like \"14/s\", "),
     ("[smtp]\nhost = 'x'\nmax_papers = 5", "smtp.max_papers: is not a key; it belongs below [digest]"),
