@@ -17,6 +17,7 @@ _MOST = 5  # sentences on one source; the document has them all
 def facts(ledger: Ledger, database: Path, scheduled: "Sequence[Found]") -> dict[str, Any]:
     """The document of `status --json`."""
     counts = ledger.counts()
+    following = min((found.next for found in scheduled if found.next), default=None)
     return {
         "runs": [{**run, "seconds": _seconds(run)} for run in ledger.runs()],
         "sources": ledger.sources(),
@@ -30,7 +31,7 @@ def facts(ledger: Ledger, database: Path, scheduled: "Sequence[Found]") -> dict[
         },
         "inbox": ledger.mailboxes(),
         "schedule": [_schedule(found) for found in scheduled],
-        "next_run": min((found.next.isoformat() for found in scheduled if found.next), default=None),
+        "next_run": following and following.isoformat(),
         "history": {"path": str(database), "bytes": _size(database), **ledger.size()},
     }
 
