@@ -73,10 +73,6 @@ class Ledger:
         """How many deliveries there are in each state that has any."""
         return dict(self._connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
 
-    def waiting(self) -> int:
-        """How many messages are still in the queue."""
-        return self._number("SELECT count(*) FROM queue")
-
     def troubled(self, most: int = 20) -> list[dict[str, Any]]:
         """The newest deliveries that did not simply arrive: address, day, state and the last reply."""
         return list(
@@ -145,6 +141,12 @@ def reading(path: Path) -> Iterator[Ledger]:
             yield Ledger(connection)
     except sqlite3.Error as problem:
         raise unusable(path, problem) from problem
+
+
+def on_disk(database: Path) -> int:
+    """Octets of the database, with what has not been merged into its file yet."""
+    files = (database, database.with_name(f"{database.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _current(path: Path) -> bool:

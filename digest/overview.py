@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digest.ledger import Ledger
+from digest.ledger import Ledger, on_disk
 from digest.table import many, table
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def facts(ledger: Ledger, database: Path, scheduled: "Sequence[Found]") -> dict[
         "inbox": ledger.mailboxes(),
         "schedule": [_schedule(found) for found in scheduled],
         "next_run": following and following.isoformat(),
-        "history": {"path": str(database), "bytes": _size(database), **ledger.size()},
+        "history": {"path": str(database), "bytes": on_disk(database), **ledger.size()},
     }
 
 
@@ -47,12 +47,6 @@ def _seconds(run: Mapping[str, Any]) -> float | None:
 def _schedule(found: "Found") -> dict[str, Any]:
     following = found.next and found.next.isoformat()
     return {"where": found.where, "what": found.what, "next": following, "trouble": found.trouble}
-
-
-def _size(database: Path) -> int:
-    """Octets on disk, with what has not been merged into the file yet."""
-    files = (database, database.with_name(database.name + "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def status(document: Mapping[str, Any]) -> str:

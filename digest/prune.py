@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 from sqlite_utils import Database
 
@@ -24,6 +23,7 @@ from digest.config import Config
 from digest.database import opened, writing
 from digest.errors import ConfigError, HistoryError
 from digest.history import History
+from digest.ledger import on_disk
 from digest.likeness import BACKGROUND
 from digest.lock import alone
 from digest.table import many
@@ -68,7 +68,7 @@ def prune(config: Config, today: date, days: int, *, dry: bool = False) -> Remov
         )
     database = config.digest.database
     with opened(database, create=False) as db, alone(database):
-        before, counts = _size(database), dict[str, int]()
+        before, counts = on_disk(database), dict[str, int]()
         # SQLite would look through all deliveries for each run that goes; the check before the commit looks once.
         db.conn.execute("PRAGMA foreign_keys = OFF")
         with suppress(_Rollback), writing(db):
@@ -77,7 +77,7 @@ def prune(config: Config, today: date, days: int, *, dry: bool = False) -> Remov
                 raise _Rollback
         if not dry:
             _give_back(db)
-        return Removed(**counts, before=before, after=_size(database))
+        return Removed(**counts, before=before, after=on_disk(database))
 
 
 def _liked(config: Config, db: Database) -> tuple[list[int], int]:
@@ -109,11 +109,6 @@ def _give_back(db: Database) -> None:
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
     db.conn.execute("VACUUM")
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _size(database: Path) -> int:
-    files = (database, database.with_name(f"{database.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
 
 
 # `aged`: editions that are old. `old`: papers that no run can choose any more, and whether a mail has them.

@@ -181,7 +181,7 @@ ALLOWED = {
     "table": {"text"},
     "roster": {*BASE, "subscribers", "table"},
     "overview": {"ledger", "schedule", "table"},
-    "schedule": BASE,
+    "schedule": {*BASE, "atomic"},
     "config": {*BASE, "delivery", "inbox", "leaving", "notify", "slips", "sources", "topics", "zones"},
     # It looks at everything; nothing looks at it.
     "doctor": {
@@ -207,7 +207,7 @@ ALLOWED = {
         "table",
     },
     "backup": {*BASE, "database", "mishap", "secret"},
-    "prune": {*BASE, "config", "database", "history", "likeness", "lock", "table"},
+    "prune": {*BASE, "config", "database", "history", "ledger", "likeness", "lock", "table"},
     "slips": set[str](),
     "zones": {"settings"},
 }

@@ -10,6 +10,7 @@ from datetime import date, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from digest.atomic import save
 from digest.errors import ScheduleError
 from digest.schedule import units
 from digest.schedule.plan import Plan, Rhythm
@@ -128,8 +129,8 @@ class Timers:
             return [f"The timer is there already: {plan.words}. Nothing was changed."]
         try:
             place.link.parent.mkdir(parents=True, exist_ok=True)
-            _save(place.service, service(plan))
-            _save(place.timer, timer(plan, self.today))
+            save(place.service, service(plan).encode())
+            save(place.timer, timer(plan, self.today).encode())
             if not place.link.is_symlink():
                 place.link.symlink_to(place.timer)
         except OSError as problem:
@@ -181,9 +182,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _save(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
