@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from digest import address, config, providers
 from digest.delivery import LOOPBACK
@@ -140,10 +141,10 @@ def _bare(given: str) -> str:
         return ""
 
 
-def zone(named: str, localtime: Path) -> str:
-    """The machine's time zone: `named` (the variable TZ), else where the link `localtime` leads; '' for unknown."""
-    candidates = [named.removeprefix(":"), os.path.realpath(localtime).partition("zoneinfo/")[2].removeprefix("Etc/")]
-    return next((name for name in candidates if name and "timezone" not in mistakes({"timezone": name})), "")
+def zone(machine: ZoneInfo) -> str:
+    """What a configuration calls the machine's time zone; UTC for one without a name."""
+    name = machine.key.removeprefix("Etc/")
+    return "UTC" if name.startswith("/") else name
 
 
 def secrets(password: str = "") -> str:

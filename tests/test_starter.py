@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,6 +24,7 @@ from digest import providers, starter
 from digest.cli import main
 from digest.config import load
 from digest.delivery import Smtp
+from digest.schedule.plan import machine_zone
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -313,7 +315,10 @@ def test_every_provider_in_the_table_makes_a_configuration_that_can_be_used() ->
 def test_the_time_zone_is_that_of_the_variable_or_of_the_link(tmp_path: Path) -> None:
     link = tmp_path / "localtime"
     link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
-    assert starter.zone("", link) == "Asia/Tokyo"
-    assert starter.zone(":America/New_York", link) == "America/New_York"
-    assert starter.zone("<+03>-3", link) == "Asia/Tokyo"
-    assert starter.zone("", tmp_path / "none") == ""
+    assert starter.zone(machine_zone({}, link)) == "Asia/Tokyo"
+    assert starter.zone(machine_zone({"TZ": ":America/New_York"}, link)) == "America/New_York"
+    assert starter.zone(machine_zone({"TZ": "<+03>-3"}, link)) == "Asia/Tokyo"
+    assert starter.zone(machine_zone({}, tmp_path / "none")) == "UTC"
+    assert starter.zone(ZoneInfo("Etc/UTC")) == "UTC"
+    (tmp_path / "copy").write_bytes(link.read_bytes())
+    assert starter.zone(machine_zone({}, tmp_path / "copy")) == "UTC", "what has no name cannot be written"

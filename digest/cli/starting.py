@@ -35,11 +35,12 @@ def init(chosen: Chosen, folder: Path, from_: str | None, **options: Any) -> Non
     At a terminal it asks for your address and mail server. Elsewhere, options and what follows from them are taken.
     """
     from digest import starter
+    from digest.schedule.plan import machine_zone
 
     given: dict[str, Answer] = {o: v for o, v in {**options, "from": from_}.items() if v not in (None, ())}
     refuse(starter.mistakes(starter.suggested(given, "")))
     begun, asking = starter.begun(folder), sys.stdin.isatty() and sys.stdout.isatty()
-    zone = starter.zone(os.environ.get("TZ", ""), Path("/etc/localtime"))
+    zone = starter.zone(machine_zone(os.environ))
     answers: dict[str, Answer] = {}
     if not begun and (asking or given):
         answers = asked(given, zone) if asking else starter.suggested(given, zone)
@@ -72,7 +73,7 @@ def asked(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
     if not known.keys() & {"username", "maildir"}:
         known |= ask("User name there, - for none", str(suggested(known, zone).get("username") or "-"), known, user)
     if "timezone" not in known:
-        known |= ask("Time zone", zone or "UTC", known, lambda text: {"timezone": text.strip()})
+        known |= ask("Time zone", zone, known, lambda text: {"timezone": text.strip()})
     return suggested(known, zone)
 
 
