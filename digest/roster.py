@@ -23,7 +23,6 @@ _FORMULA = "=+-@"  # what a spreadsheet takes for the beginning of one
 _ROW = 10_000  # characters of a line of JSON that are decoded apart from the rest
 _FEW = 50  # bad rows named one by one
 _SHORT = 60
-FORMATS = ("table", "csv", "json")
 
 Topics = Callable[[str], str]  # a topic's name as somebody wrote it -> as the configuration does, or ValueError
 
@@ -37,7 +36,7 @@ class Bad:
 
 
 def written(standings: Iterable[Standing], form: str, topics: Iterable[str]) -> Iterator[str]:
-    """The list in one of `FORMATS`, in pieces as they are needed; a table says which are none of `topics`."""
+    """The list as `table`, `csv` or `json`, in pieces as they are needed; a table says which are none of `topics`."""
     return _table(standings, set(topics)) if form == "table" else {"csv": _csv, "json": _json}[form](standings)
 
 

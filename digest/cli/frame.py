@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("digest")
 
 SECRETS = ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN")
-_FORMS = ("text", "json")  # of digest.logs.Handler
 
 
 class Day(click.ParamType[date]):
@@ -221,7 +220,12 @@ date_option = click.option("--date", "day", type=Day(), help="Run as if this day
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but trouble.")
-@click.option("--log-format", type=click.Choice(_FORMS), default="text", help="Log lines for people, or JSON. [text]")
+@click.option(
+    "--log-format",
+    type=click.Choice(tuple(Handler.forms)),
+    default="text",
+    help="Log lines for people, or JSON. [text]",
+)
 @click.version_option(__version__, prog_name="digest")
 @click.pass_context
 def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_format: str) -> None:
