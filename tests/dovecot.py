@@ -25,6 +25,7 @@ import pytest
 
 from digest.delivery import Secret
 from digest.inbox import Inbox
+from tests.certificates import self_signed
 
 PROGRAM = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needs_dovecot = pytest.mark.skipif(PROGRAM is None, reason="dovecot is not installed; on Debian: dovecot-imapd")
@@ -162,11 +163,7 @@ def _configure(server: Dovecot, tls: bool) -> None:
     uid, gid = _owner()
     key = server.folder / "key.pem"
     if tls:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(server.certificate)],
-            check=True, capture_output=True,
-        )  # fmt: skip
+        self_signed(server.certificate, key)
         os.chown(key, uid, gid)
     (server.folder / "dovecot.conf").write_text(
         _CONFIGURATION.format(

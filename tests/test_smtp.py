@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from digest.delivery.pace import Pace
 from digest.delivery.replies import NotSmtp, Replies
 from digest.delivery.smtp import post
 from digest.errors import ConfigError
+from tests.certificates import self_signed
 from tests.server import DROP, STALL, SWALLOW, Answer, Server
 
 SECRET = "hunter2-correct-horse"
@@ -292,11 +292,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key."""
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    self_signed(cert, key)
     return cert, key
 
 
