@@ -9,35 +9,45 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest import address
-from digest.delivery import Maildir, Secret, Smtp
+from digest.delivery import MaildirSettings, Secret, SmtpSettings
 from digest.errors import ConfigError
-from digest.inbox import Inbox
-from digest.leaving import Unsubscribe
-from digest.notify import Notify
-from digest.settings import Problems, between, homes, one_of, read, shown, unknown_keys
+from digest.inbound import InboxSettings
+from digest.mail.address import Mailbox, parse_mailbox
+from digest.mail.unsubscribe import UnsubscribeSettings
+from digest.pipeline.notify import NotifySettings
+from digest.ranking.topics import Topic
+from digest.settings import (
+    Problems,
+    find_homes,
+    number_between,
+    one_of,
+    quote_value,
+    read_table,
+    time_zone,
+    unknown_keys,
+)
 from digest.sources import Source
-from digest.sources.registry import KINDS, kind
-from digest.topics import Topic
-from digest.zones import zone
+from digest.sources.registry import SOURCE_TYPES, source_class
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def _from(value: str) -> address.Mailbox:
+def _from(value: str) -> Mailbox:
     try:
-        return address.mailbox(value)
+        return parse_mailbox(value)
     except ValueError as problem:
-        raise ValueError(f'{shown(value)}: {problem}; write one like "Paper Digest <digest@example.org>"') from None
+        raise ValueError(
+            f'{quote_value(value)}: {problem}; write one like "Paper Digest <digest@example.org>"'
+        ) from None
 
 
 def _to(values: list[str]) -> tuple[str, ...]:
     found: dict[str, str] = {}
     for value in values:
         try:
-            wire = address.mailbox(value).address
+            wire = parse_mailbox(value).address
         except ValueError as problem:
-            raise ValueError(f'{shown(value)}: {problem}; write one like "you@example.org"') from None
+            raise ValueError(f'{quote_value(value)}: {problem}; write one like "you@example.org"') from None
         found.setdefault(wire.lower(), wire)
     return tuple(found.values())
 
@@ -47,21 +57,19 @@ def _weekdays(values: list[str]) -> frozenset[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class DigestSettings:
     """The `[digest]` table. `days` are weekdays, Monday is 0."""
 
-    from_: address.Mailbox = field(
-        metadata={"read": _from, "type": str, "example": '"Paper Digest <digest@example.org>"'}
-    )
+    from_: Mailbox = field(metadata={"read": _from, "type": str, "example": '"Paper Digest <digest@example.org>"'})
     title: str = "Trending papers"
     to: tuple[str, ...] = field(default=(), metadata={"read": _to, "example": '["you@example.org"]'})
-    timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": zone, "type": str})
-    max_papers: int = field(default=12, metadata={"read": between(1, 1000)})
-    window_days: int = field(default=7, metadata={"read": between(0, 365)})
+    timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": time_zone, "type": str})
+    max_papers: int = field(default=12, metadata={"read": number_between(1, 1000)})
+    window_days: int = field(default=7, metadata={"read": number_between(0, 365)})
     database: Path = Path("history.db")
     when_empty: str = field(default="skip", metadata={"read": one_of("skip", "send")})
     variety: bool = True
-    min_score: float = field(default=0.0, metadata={"read": between(0, 1000)})
+    min_score: float = field(default=0.0, metadata={"read": number_between(0, 1000)})
     topics_only: bool = False
     days: frozenset[int] = field(
         default=frozenset(range(7)), metadata={"read": _weekdays, "type": tuple[str, ...], "example": '["mon", "fri"]'}
@@ -74,13 +82,13 @@ class Config:
     """A configuration without a problem; every path in it is absolute."""
 
     path: Path
-    digest: Digest
+    digest: DigestSettings
     sources: tuple[Source, ...]
     topics: tuple[Topic, ...]
-    delivery: Smtp | Maildir | None
-    unsubscribe: Unsubscribe
-    inbox: Inbox | None
-    notify: Notify
+    delivery: SmtpSettings | MaildirSettings | None
+    unsubscribe: UnsubscribeSettings
+    inbox: InboxSettings | None
+    notify: NotifySettings
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -97,9 +105,9 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        from digest import slips
+        from digest.toml_hints import explain_toml_error
 
-        raise ConfigError([slips.told(text, problem)], str(path)) from None
+        raise ConfigError([explain_toml_error(text, problem)], str(path)) from None
     problems = Problems(_homes)
     config = _config(table, path, environ, problems)
     if config is None or problems:
@@ -110,16 +118,16 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
 @cache
 def _homes() -> dict[str, str]:
     """Where the keys belong: who writes one elsewhere is told so."""
-    return homes(
+    return find_homes(
         {
-            "[digest]": [Digest],
-            "[smtp]": [Smtp],
-            "[maildir]": [Maildir],
-            "[inbox]": [Inbox],
-            "[notify]": [Notify],
-            "[unsubscribe]": [Unsubscribe],
+            "[digest]": [DigestSettings],
+            "[smtp]": [SmtpSettings],
+            "[maildir]": [MaildirSettings],
+            "[inbox]": [InboxSettings],
+            "[notify]": [NotifySettings],
+            "[unsubscribe]": [UnsubscribeSettings],
             "[[topics]]": [Topic],
-            "[[sources]]": [kind(name) for name in KINDS],
+            "[[sources]]": [source_class(name) for name in SOURCE_TYPES],
         }
     )
 
@@ -139,18 +147,18 @@ def _unreadable(path: Path, problem: OSError | UnicodeDecodeError) -> str:
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
     known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify")
     unknown_keys(table, known, "", problems)
-    digest = read(Digest, table.get("digest", {}), "digest", problems)
+    digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table.get("sources", []), path.parent, environ, problems)
-    topics = [read(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
+    topics = [read_table(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
     delivery = _delivery(table, path.parent, environ, problems)
-    unsubscribe = read(Unsubscribe, table.get("unsubscribe", {}), "unsubscribe", problems)
+    unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
     inbox = _inbox(table, path.parent, environ, problems)
-    notify = read(Notify, table.get("notify", {}), "notify", problems)
+    notify = read_table(NotifySettings, table.get("notify", {}), "notify", problems)
     if digest is None or unsubscribe is None or notify is None:
         return None
     if digest.templates is not None and not (path.parent / digest.templates).is_dir():
         problems.add(
-            "digest.templates", f"{shown(str(digest.templates))} is not a folder; write one with templates in it"
+            "digest.templates", f"{quote_value(str(digest.templates))} is not a folder; write one with templates in it"
         )
     return Config(
         path=path.absolute(),
@@ -176,7 +184,7 @@ def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tupl
     """The entries of an array of tables, counted from 1."""
     found = table.get(key, [])
     if not isinstance(found, list):
-        what = "is a single table" if isinstance(found, Mapping) else f"{shown(found)} is no table"
+        what = "is a single table" if isinstance(found, Mapping) else f"{quote_value(found)} is no table"
         problems.add(key, f"{what}; write [[{key}]] with two brackets")
         return []
     return list(enumerate(found, start=1))
@@ -198,15 +206,15 @@ def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str],
     """One source, of the kind its `type` says; relative paths are made absolute, secrets come from `environ`."""
     named = entry.get("type") if isinstance(entry, Mapping) else None
     if isinstance(entry, Mapping) and not isinstance(named, str):
-        problems.add(f"{where}.type", "is missing; write one of " + ", ".join(f'type = "{k}"' for k in KINDS))
+        problems.add(f"{where}.type", "is missing; write one of " + ", ".join(f'type = "{k}"' for k in SOURCE_TYPES))
         return None
     if isinstance(named, str):
         try:
-            named = one_of(*KINDS)(named)
+            named = one_of(*SOURCE_TYPES)(named)
         except ValueError as problem:
             problems.add(f"{where}.type", str(problem))
             return None
-    source = read(kind(named or "file"), entry, where, problems, extra=["type"])
+    source = read_table(source_class(named or "file"), entry, where, problems, extra=["type"])
     if source is None:
         return None
     paths = {f.name: getattr(source, f.name) for f in fields(source)}
@@ -230,9 +238,9 @@ def _secret(environ: Mapping[str, str], name: str) -> Secret:
 
 def _delivery(
     table: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: Problems
-) -> Smtp | Maildir | None:
-    smtp = read(Smtp, table["smtp"], "smtp", problems) if "smtp" in table else None
-    maildir = read(Maildir, table["maildir"], "maildir", problems) if "maildir" in table else None
+) -> SmtpSettings | MaildirSettings | None:
+    smtp = read_table(SmtpSettings, table["smtp"], "smtp", problems) if "smtp" in table else None
+    maildir = read_table(MaildirSettings, table["maildir"], "maildir", problems) if "maildir" in table else None
     if "smtp" in table and "maildir" in table:
         problems.add("maildir", "stands beside [smtp]; keep the one that mail should go to")
     if maildir is not None:
@@ -248,8 +256,10 @@ def _delivery(
     return replace(smtp, password=Secret(environ.get("DIGEST_SMTP_PASSWORD", "")))
 
 
-def _inbox(table: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: Problems) -> Inbox | None:
-    inbox = read(Inbox, table["inbox"], "inbox", problems) if "inbox" in table else None
+def _inbox(
+    table: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: Problems
+) -> InboxSettings | None:
+    inbox = read_table(InboxSettings, table["inbox"], "inbox", problems) if "inbox" in table else None
     if inbox is None:
         return None
     if inbox.path is not None:

@@ -29,11 +29,11 @@ class DigestError(Exception):
     exit_code = 1
 
 
-class Unprinted(DigestError):
+class OutputError(DigestError):
     exit_code = 1
 
 
-class Stopped(DigestError):
+class Interrupted(DigestError):
     exit_code = 130  # 128 and the number of SIGINT, as shells count
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class ConfigError(DigestError):
         super().__init__("\n".join([f"{where} cannot be used:" if where else "", *self.problems]).strip())
 
 
-class Unknown(DigestError):
+class PaperNotFound(DigestError):
     exit_code = 2
 
     def __init__(self, name: str) -> None:
@@ -61,7 +61,7 @@ class Unknown(DigestError):
         )
 
 
-class BadRows(DigestError):
+class ImportRejected(DigestError):
     """What is wrong with some rows of an import: a sentence each."""
 
     exit_code = 2
@@ -71,15 +71,15 @@ class ScheduleError(DigestError):
     exit_code = 2
 
 
-class Unwell(DigestError):
+class ChecksFailed(DigestError):
     exit_code = 2
 
 
-class Pruned(DigestError):
+class MailPruned(DigestError):
     exit_code = 2
 
 
-class NothingReadable(DigestError):
+class NoSourceReadable(DigestError):
     exit_code = 3
 
 
@@ -95,7 +95,7 @@ class Undelivered(DigestError):
     exit_code = 4
 
 
-class Busy(DigestError):
+class AlreadyRunning(DigestError):
     exit_code = 5
 
 
@@ -103,7 +103,7 @@ class SourceError(DigestError):
     """An answer that is not what the service promised."""
 
 
-class Passing(SourceError):
+class TemporaryError(SourceError):
     """A failure that may be gone in a moment; `wait` is how many seconds the service asked for, if it did."""
 
     def __init__(self, sentence: str, wait: float | None = None) -> None:

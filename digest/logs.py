@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-_SHORTEST = 4  # characters; what is shorter would be found, and taken out, in every other word
+_MIN_SECRET = 4  # characters; what is shorter would be found, and taken out, in every other word
 
 
-class Veil:
+class Redactor:
     """Takes secrets out of texts, once it has been told them."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Veil:
 
     def hide(self, *secrets: str) -> None:
         """Let these show no more. What is shorter than four characters is no secret anybody could keep."""
-        told = [secret for secret in secrets if len(secret) >= _SHORTEST]
+        told = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
         in_json = [json.dumps(secret, ensure_ascii=False)[1:-1] for secret in told]
         self._secrets = sorted({*self._secrets, *told, *in_json}, key=len, reverse=True)  # one may be part of another
 
@@ -32,10 +32,10 @@ class Veil:
         return text
 
 
-class _Format(logging.Formatter):
+class _Formatter(logging.Formatter):
     """What both forms have in common: the parts of a record, in order, without secrets."""
 
-    def __init__(self, veil: Veil) -> None:
+    def __init__(self, veil: Redactor) -> None:
         super().__init__()
         self._veil = veil
 
@@ -54,7 +54,7 @@ class _Format(logging.Formatter):
         return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
 
 
-class Lines(_Format):
+class TextFormatter(_Formatter):
     """2026-04-20T06:00:00.000+02:00 INFO fetched source=arxiv papers=312"""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -69,7 +69,7 @@ class Lines(_Format):
         return " ".join(words) + (f"\n{trace}" if trace else "")
 
 
-class Objects(_Format):
+class JsonFormatter(_Formatter):
     """{"time": "2026-04-20T06:00:00.000+02:00", "level": "info", "event": "fetched", "papers": 312}"""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -80,9 +80,9 @@ class Objects(_Format):
 class Handler(logging.StreamHandler[Any]):
     """Writes to standard error, in one of the `forms`."""
 
-    forms: ClassVar[dict[str, type[_Format]]] = {"text": Lines, "json": Objects}
+    forms: ClassVar[dict[str, type[_Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 
-    def __init__(self, form: str, veil: Veil) -> None:
+    def __init__(self, form: str, veil: Redactor) -> None:
         super().__init__(sys.stderr)
         self.setFormatter(self.forms[form](veil))
 

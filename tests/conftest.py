@@ -13,12 +13,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from digest import job
-from digest.cli.frame import SECRETS
+from digest.cli.app import SECRETS
 from digest.config import Config, load
-from digest.fetch import Fetcher
-
-from .machine import programs
+from digest.pipeline.run import RunReport, preview, run_daily
+from digest.sources.fetcher import Fetcher
+from tests.machine import programs
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -64,11 +63,11 @@ class Workplace:
         )
         return load(self.path, {})
 
-    def run(self, day: date, fetcher: Fetcher | None = None) -> job.Report:
-        return job.run(self.config(), day, at(day), fetcher or Fetcher("digest@example.org"))
+    def run(self, day: date, fetcher: Fetcher | None = None) -> RunReport:
+        return run_daily(self.config(), day, at(day), fetcher or Fetcher("digest@example.org"))
 
     def preview(self, day: date, to: str = "ann@example.org") -> bytes:
-        return job.preview(self.config(), day, to, at(day), Fetcher("digest@example.org")).bytes
+        return preview(self.config(), day, to, at(day), Fetcher("digest@example.org")).bytes
 
     def mails(self) -> dict[str, list[EmailMessage]]:
         """Every message in the Maildir by recipient, oldest first."""

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from digest.delivery import Secret
-from digest.inbox import Inbox
+from digest.inbound import InboxSettings
 from tests.certificates import self_signed
 
 PROGRAM = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -87,10 +87,10 @@ class Dovecot:
         """What a client has to trust; only of a server that was started with `tls`."""
         return self.folder / "cert.pem"
 
-    def inbox(self, **more: Any) -> Inbox:
+    def inbox(self, **more: Any) -> InboxSettings:
         """Settings that read this server, in the clear unless `security` says otherwise."""
         port = self.tls_port if more.get("security") == "tls" else self.port
-        inbox = Inbox(host="127.0.0.1", port=port, security="none", username="me@example.org", timeout=10.0)
+        inbox = InboxSettings(host="127.0.0.1", port=port, security="none", username="me@example.org", timeout=10.0)
         return replace(inbox, **{"password": Secret(PASSWORD), **more})
 
     def deliver(self, raw: bytes, flags: str | None = None) -> Path:

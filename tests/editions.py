@@ -4,45 +4,49 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from digest import address, message
-from digest.edition import Edition, compose
-from digest.history import Listing
-from digest.leaving import Unsubscribe, leave_link
-from digest.message import Frame, Rendered, Slots
-from digest.paper import Paper
-from digest.ranking import Ranked, Section, Trend
-from digest.render import Renderer
-from digest.topics import Part
+from digest.mail.address import parse_mailbox
+from digest.mail.edition import Edition, compose
+from digest.mail.message import MessageFrame, Placeholders, RenderedEdition, build_frame, fill_frame, make_placeholders
+from digest.mail.render import Renderer
+from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
+from digest.papers import Paper
+from digest.ranking.topics import ScorePart
+from digest.ranking.trending import Ranked, Trend, TrendKind
+from digest.store.papers import Listing
 
 DAY = date(2026, 4, 20)
 NOW = datetime(2026, 4, 20, 6, 0, tzinfo=ZoneInfo("Europe/Berlin"))
-SENDER = address.mailbox("Paper Digest <digest@mail.example.org>")
-SLOTS = message.slots(b"secret" * 6, DAY)
-LEAVE = Unsubscribe(mailto="unsubscribe@mail.example.org", url="https://d.example.org/u/{token}")
+SENDER = parse_mailbox("Paper Digest <digest@mail.example.org>")
+SLOTS = make_placeholders(b"secret" * 6, DAY)
+LEAVE = UnsubscribeSettings(mailto="unsubscribe@mail.example.org", url="https://d.example.org/u/{token}")
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
 
-def ranked(number: int, votes: int | None = 7, section: Section = Section.TODAY, reasons: Sequence[str] = ()) -> Ranked:
+def ranked(
+    number: int, votes: int | None = 7, section: TrendKind = TrendKind.TODAY, reasons: Sequence[str] = ()
+) -> Ranked:
     listing = Listing("hf", DAY, ((DAY, votes),))
-    return Ranked(Trend(number, 1.0, section, listing), (Part(1.0, ""), *(Part(0.1, reason) for reason in reasons)))
+    return Ranked(
+        Trend(number, 1.0, section, listing), (ScorePart(1.0, ""), *(ScorePart(0.1, reason) for reason in reasons))
+    )
 
 
 def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Sequence[str] = ()) -> Edition:
     known = dict(enumerate(papers, start=1))
-    entries = [ranked(n, votes=1000 - n, section=Section.RISING if n % 5 == 4 else Section.TODAY) for n in known]
+    entries = [ranked(n, votes=1000 - n, section=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
     return compose(title, DAY, entries, known, len(known), notices)
 
 
-def rendered(made: Edition, slots: Slots = SLOTS, unsubscribe: Unsubscribe = LEAVE) -> Rendered:
-    return Renderer().render(made, slots, leave_link(unsubscribe, SENDER, slots.token))
+def rendered(made: Edition, slots: Placeholders = SLOTS, unsubscribe: UnsubscribeSettings = LEAVE) -> RenderedEdition:
+    return Renderer().render(made, slots, unsubscribe_link(unsubscribe, SENDER, slots.token))
 
 
-def framed(made: Edition, unsubscribe: Unsubscribe = LEAVE) -> Frame:
-    return message.build(rendered(made, unsubscribe=unsubscribe), made.title, SENDER, unsubscribe, SLOTS, DAY, NOW)
+def framed(made: Edition, unsubscribe: UnsubscribeSettings = LEAVE) -> MessageFrame:
+    return build_frame(rendered(made, unsubscribe=unsubscribe), made.title, SENDER, unsubscribe, SLOTS, DAY, NOW)
 
 
-def mail(made: Edition, to: str = "ann@example.org", unsubscribe: Unsubscribe = LEAVE) -> bytes:
-    return message.fill(framed(made, unsubscribe), to, TOKEN, DAY.isoformat())
+def mail(made: Edition, to: str = "ann@example.org", unsubscribe: UnsubscribeSettings = LEAVE) -> bytes:
+    return fill_frame(framed(made, unsubscribe), to, TOKEN, DAY.isoformat())
 
 
 def plain_papers(count: int) -> list[Paper]:

@@ -10,18 +10,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest import slips
 from digest.cli import main
 from digest.config import Config, load
-from digest.delivery import Maildir, Smtp
+from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
-from digest.inbox import Inbox
-from digest.render import shipped
+from digest.inbound import InboxSettings
+from digest.mail.render import bundled_file
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
 from digest.sources.feed import Feed
 from digest.sources.file import File
 from digest.sources.huggingface import HuggingFace
+from digest.toml_hints import explain_toml_error
 
 GOOD = """
 [digest]
@@ -54,13 +54,15 @@ def test_little_is_needed(tmp_path: Path) -> None:
 
 
 def test_the_example_that_comes_with_the_program_can_be_used(tmp_path: Path) -> None:
-    config = read(tmp_path, shipped("config.example.toml").read_text(encoding="utf-8"), DIGEST_SMTP_PASSWORD="secret")
-    assert isinstance(config.delivery, Smtp)
+    config = read(
+        tmp_path, bundled_file("config.example.toml").read_text(encoding="utf-8"), DIGEST_SMTP_PASSWORD="secret"
+    )
+    assert isinstance(config.delivery, SmtpSettings)
     assert config.delivery.password == "secret"
 
 
 def test_what_the_example_shows_as_switched_off_can_be_switched_on(tmp_path: Path) -> None:
-    text = shipped("config.example.toml").read_text(encoding="utf-8")
+    text = bundled_file("config.example.toml").read_text(encoding="utf-8")
     (tmp_path / "my-templates").mkdir()
     on = "\n".join(
         line[2:] if line.startswith("# ") and ("=" in line or "[" in line[:4]) else line for line in text.split("\n")
@@ -72,7 +74,7 @@ def test_what_the_example_shows_as_switched_off_can_be_switched_on(tmp_path: Pat
     assert [type(source) for source in config.sources] == [HuggingFace, Arxiv, Biorxiv, Medrxiv, Feed, File]
     assert config.topics[0].name == "Diffusion"
     assert config.unsubscribe.url.endswith("{token}")
-    assert config.inbox == Inbox(host="imap.example.org", username="digest@example.org")
+    assert config.inbox == InboxSettings(host="imap.example.org", username="digest@example.org")
     assert tomllib.loads(on)["digest"]["window_days"] == config.digest.window_days
 
 
@@ -84,7 +86,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert config.digest.database == tmp_path / "data/h.db"
     assert isinstance(config.sources[0], File)
     assert config.sources[0].path == tmp_path / "p.jsonl"
-    assert config.delivery == Maildir(tmp_path / "mail")
+    assert config.delivery == MaildirSettings(tmp_path / "mail")
 
 
 def test_sources_have_names_of_their_own(tmp_path: Path) -> None:
@@ -441,7 +443,7 @@ def test_there_is_something_to_say_about_whatever_is_not_toml(text: str) -> None
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        said = slips.told(text, problem)
+        said = explain_toml_error(text, problem)
     assert said.startswith("line ")
 
 
@@ -516,13 +518,13 @@ def test_zones_of_every_kind_are_taken(tmp_path: Path) -> None:
 def test_a_password_shows_itself_nowhere(tmp_path: Path) -> None:
     config = read(tmp_path, GOOD + "[smtp]\nhost = 'x'\nusername = 'u'\n", DIGEST_SMTP_PASSWORD="hunter2")
     assert "hunter2" not in repr(config)
-    assert isinstance(config.delivery, Smtp)
+    assert isinstance(config.delivery, SmtpSettings)
     assert config.delivery.password == "hunter2"
 
 
 def test_a_mailbox_is_a_folder_on_a_server_or_a_maildir(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD).inbox is None
-    assert read(tmp_path, GOOD + "[inbox]\npath = 'Maildir'\n").inbox == Inbox(path=tmp_path / "Maildir")
+    assert read(tmp_path, GOOD + "[inbox]\npath = 'Maildir'\n").inbox == InboxSettings(path=tmp_path / "Maildir")
     text = GOOD + "[inbox]\nhost = 'localhost'\nusername = 'me'\nsecurity = 'none'\nport = 143\n"
     config = read(tmp_path, text, DIGEST_INBOX_PASSWORD="hunter2")
     assert config.inbox is not None

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.cli import main
-from digest.logs import Handler, Veil
-
-from .conftest import Workplace, paper
-from .server import Server
-from .test_smtp import at as answers
+from digest.logs import Handler, Redactor
+from tests.conftest import Workplace, paper
+from tests.delivery.test_smtp import at as answers
+from tests.server import Server
 
 SECRET = "hunter2-correct-horse"
 
@@ -25,7 +24,7 @@ def record(event: str, facts: dict[str, object], level: int = logging.INFO) -> l
 
 
 def line(form: str, event: str, facts: dict[str, object], *secrets: str) -> str:
-    veil = Veil()
+    veil = Redactor()
     veil.hide(*secrets)
     return Handler(form, veil).format(record(event, facts))
 
@@ -71,7 +70,7 @@ def test_secrets_are_veiled_in_event_and_facts_and_traces(form: str) -> None:
     except ValueError as problem:
         broken = record("traceback", {"a": 1}, logging.DEBUG)
         broken.exc_info = (ValueError, problem, problem.__traceback__)
-        veil = Veil()
+        veil = Redactor()
         veil.hide(SECRET)
         assert SECRET not in Handler(form, veil).format(broken)
 
@@ -102,7 +101,7 @@ def test_no_secret_of_the_environment_is_ever_printed(
     workplace.lists(paper(1))
     workplace.config()
     reply = f"451 4.3.0 {SECRET}-hf_token {SECRET}-digest_inbox_password {SECRET}-digest_smtp_password"
-    monkeypatch.setattr("digest.dispatch._PAUSES", ())
+    monkeypatch.setattr("digest.pipeline.deliver._PAUSES", ())
     with Server(answers("MAIL", reply)).running() as server:
         smtp = f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"\n'
         workplace.path.write_text(workplace.path.read_text().replace('[maildir]\npath = "mail"', smtp))

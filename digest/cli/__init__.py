@@ -3,7 +3,7 @@
 Modules that cost time to import are imported by the commands that need them, so that `--help` answers at once.
 """
 
-from digest.cli import asking, daily, health, keeping, people, scheduling, starting  # each adds to `main`
-from digest.cli.frame import Chosen, main
+from digest.cli import daily, history, init, maintenance, schedule, subscribers  # each adds to `main`
+from digest.cli.app import App, main
 
-__all__ = ["Chosen", "asking", "daily", "health", "keeping", "main", "people", "scheduling", "starting"]
+__all__ = ["App", "daily", "history", "init", "main", "maintenance", "schedule", "subscribers"]

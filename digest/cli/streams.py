@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from digest.errors import Unprinted
+from digest.errors import OutputError
 
 
 class _Patient(io.FileIO):
@@ -26,7 +26,7 @@ class _Patient(io.FileIO):
         except OSError as problem:
             self._broken = True
             if self._told and not isinstance(problem, BrokenPipeError):
-                raise Unprinted(f"standard output cannot be written: {problem.strerror}") from None
+                raise OutputError(f"standard output cannot be written: {problem.strerror}") from None
             return size
 
 

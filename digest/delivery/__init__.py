@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from digest.settings import between, one_of, shown
+from digest.settings import number_between, one_of, quote_value
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -87,20 +87,20 @@ class Rate:
 def _host(value: str) -> str:
     name, _, port = value.rpartition(":")
     if name and port.isdecimal() and ":" not in name.strip("[]"):
-        raise ValueError(f'{shown(value)} has a port in it; write host = "{name}" and port = {port}')
+        raise ValueError(f'{quote_value(value)} has a port in it; write host = "{name}" and port = {port}')
     if not re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", value):
-        raise ValueError(f'{shown(value)} is not the name of a server; write one like "smtp.example.org"')
+        raise ValueError(f'{quote_value(value)} is not the name of a server; write one like "smtp.example.org"')
     return value
 
 
 def _port(value: int) -> int:
-    return int(between(1, 65535)(value))
+    return int(number_between(1, 65535)(value))
 
 
 def _rate(value: str) -> Rate:
     found = re.fullmatch(r"\s*([1-9][0-9]{0,6})\s*/\s*([smhd])\s*", value)
     if not found:
-        raise ValueError(f'{shown(value)} is not a rate; write one like "14/s", "500/h" or "2000/d"')
+        raise ValueError(f'{quote_value(value)} is not a rate; write one like "14/s", "500/h" or "2000/d"')
     return Rate(int(found[1]), _SECONDS[found[2]])
 
 
@@ -108,14 +108,14 @@ def _command(value: str) -> tuple[str, ...]:
     try:
         words = shlex.split(value)
     except ValueError as problem:
-        raise ValueError(f"{shown(value)} is not a command: {problem}; check its quotes") from None
+        raise ValueError(f"{quote_value(value)} is not a command: {problem}; check its quotes") from None
     if not words:
         raise ValueError('is empty; write a command that prints an access token, like "oauth2-token gmail"')
     return tuple(words)
 
 
 @dataclass(frozen=True, slots=True)
-class Smtp:
+class SmtpSettings:
     """The `[smtp]` table. `timeout` in seconds bounds every wait for the server."""
 
     host: str = field(metadata={"read": _host, "example": '"smtp.example.org"'})
@@ -123,9 +123,9 @@ class Smtp:
     security: str = field(default="starttls", metadata={"read": one_of("starttls", "tls", "none")})
     username: str = ""
     token_command: tuple[str, ...] = field(default=(), metadata={"read": _command, "type": str})
-    connections: int = field(default=1, metadata={"read": between(1, 64)})
+    connections: int = field(default=1, metadata={"read": number_between(1, 64)})
     rate: Rate | None = field(default=None, metadata={"read": _rate, "type": str, "example": '"14/s"'})
-    timeout: float = field(default=30.0, metadata={"read": between(0.1, 600)})
+    timeout: float = field(default=30.0, metadata={"read": number_between(0.1, 600)})
     password: Secret = field(default=Secret(""), metadata={"secret": "DIGEST_SMTP_PASSWORD"})
 
     @property
@@ -134,7 +134,7 @@ class Smtp:
 
 
 @dataclass(frozen=True, slots=True)
-class Maildir:
+class MaildirSettings:
     """The `[maildir]` table."""
 
     path: Path = field(metadata={"example": '"mail"'})

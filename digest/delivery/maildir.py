@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from digest.delivery import Batches, Maildir, Message, Outcome, State
+from digest.delivery import Batches, MaildirSettings, Message, Outcome, State
 
 
-def deliver(settings: Maildir, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
+def deliver(settings: MaildirSettings, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
     """Write each message under `settings.path`: to tmp/, synced, then moved to new/ (https://cr.yp.to/proto/maildir.html).
 
     The name is made of the message's own Message-ID, so that a message sent again after a crash replaces its copy
@@ -26,7 +26,7 @@ def deliver(settings: Maildir, messages: Iterator[Message], stopped: Callable[[]
         yield [Outcome(message.key, State.SENT, f"delivered to {settings.path}")]
 
 
-def probe(settings: Maildir) -> None:
+def probe(settings: MaildirSettings) -> None:
     """Write a file where the next message would begin, and take it away. Raises OSError. Makes no folder."""
     draft = settings.path / "tmp" / "draft"
     with TemporaryFile(dir=next(folder for folder in draft.parents if folder.exists())) as file:

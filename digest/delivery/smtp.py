@@ -11,38 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from digest.delivery import Batches, Deliver, Message, Secret, Smtp
-from digest.delivery.doorway import Closed, Unreachable, Unwelcome
-from digest.delivery.exchange import Exchange
-from digest.delivery.pace import Pace
-from digest.delivery.replies import words
-from digest.delivery.verdict import Judge
+from digest.delivery import Batches, Deliver, Message, Secret, SmtpSettings
+from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerRejected, ServerUnreachable, Throttle
+from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply
 
 _RECORD = 16384  # RFC 8446 5.1: octets in a TLS record. One a write, so that what was written is known exactly.
 _TOKEN_SECONDS = 30
 _TOKEN_FRESH = 300  # access tokens live for an hour; after five minutes a new connection asks anew
 
 
-def post(settings: Smtp) -> Deliver:
+def smtp_delivery(settings: SmtpSettings) -> Deliver:
     """The way of delivery over up to `settings.connections` connections, opened as there is work and after a drop.
 
     What it learns in a round (the pace, the token, that the server takes our mail) it knows in the next. A round ends
     early when no connection can be opened or kept, or a reply says that the server will not work with us.
     """
-    token, pace, judge = _Token(settings.token_command), Pace(settings.rate), Judge()
+    token, pace, judge = _Token(settings.token_command), Throttle(settings.rate), ReplyClassifier()
     context = _context(settings)  # once: reading the machine's certificates takes 30 ms
 
-    def connect() -> Session:
-        return Session(_connect(settings, context, token))
+    def connect() -> SmtpConnection:
+        return SmtpConnection(_connect(settings, context, token))
 
     def deliver(messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
-        return Exchange(connect, settings.connections, settings.timeout, pace, judge).deliver(messages, stopped)
+        return ConnectionPool(connect, settings.connections, settings.timeout, pace, judge).deliver(messages, stopped)
 
     return deliver
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class ServerInfo:
     """What a server shows whoever comes in.
 
     `tls` is the version, '' in clear text; `ends` is when the certificate does, in seconds since the epoch; `most` is
@@ -54,7 +51,7 @@ class Welcome:
     most: int
 
 
-def knock(settings: Smtp) -> Welcome:
+def check_server(settings: SmtpSettings) -> ServerInfo:
     """Come in as a delivery does, look around, and leave. Raises Unreachable or Unwelcome with a sentence."""
     session = _connect(settings, _context(settings), _Token(settings.token_command))
     try:
@@ -67,16 +64,16 @@ def knock(settings: Smtp) -> Welcome:
             session.quit()
     finally:
         session.close()
-    return Welcome(tls, ends, int(size) if size.isdecimal() else 0)
+    return ServerInfo(tls, ends, int(size) if size.isdecimal() else 0)
 
 
-class Session:
+class SmtpConnection:
     """The socket of an open session, plain or TLS, in a mode that never blocks: a `Wire`."""
 
     def __init__(self, session: smtplib.SMTP) -> None:
         self._session = session
         if session.sock is None:
-            raise Unreachable("the server hung up after the login")
+            raise ServerUnreachable("the server hung up after the login")
         self._socket: socket.socket = session.sock
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each write is a whole group of commands
@@ -96,7 +93,7 @@ class Session:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as problem:
-            raise Closed(problem.strerror or str(problem)) from None
+            raise ConnectionClosed(problem.strerror or str(problem)) from None
 
     def read(self) -> bytes:
         """What has arrived; nothing if that was not for us. Raises Closed."""
@@ -107,9 +104,9 @@ class Session:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return b""
         except OSError as problem:
-            raise Closed(problem.strerror or str(problem)) from None
+            raise ConnectionClosed(problem.strerror or str(problem)) from None
         if not data:
-            raise Closed("the server hung up")
+            raise ConnectionClosed("the server hung up")
         return data
 
     def close(self) -> None:
@@ -140,22 +137,22 @@ class _Token:
                 self.command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TOKEN_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            raise Unwelcome(f"{name} took longer than {_TOKEN_SECONDS} seconds; run it by hand") from None
+            raise ServerRejected(f"{name} took longer than {_TOKEN_SECONDS} seconds; run it by hand") from None
         except OSError as problem:
-            raise Unwelcome(f"{name} cannot be run: {problem.strerror}") from None
+            raise ServerRejected(f"{name} cannot be run: {problem.strerror}") from None
         value = done.stdout.decode("ascii", "replace").strip()
         if done.returncode != 0 or not value.isascii() or not value.isprintable() or not value:
             what = f"ended with code {done.returncode}" if done.returncode else "printed no token"
-            raise Unwelcome(f"{name} {what}; run it by hand: it must print an access token and nothing else")
+            raise ServerRejected(f"{name} {what}; run it by hand: it must print an access token and nothing else")
         return Secret(value)
 
 
-def _context(settings: Smtp) -> ssl.SSLContext | None:
+def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
     """What verifies the server; nothing for one that is not asked for a certificate."""
     return None if settings.security == "none" else ssl.create_default_context()
 
 
-def _connect(settings: Smtp, context: ssl.SSLContext | None, token: _Token) -> smtplib.SMTP:
+def _connect(settings: SmtpSettings, context: ssl.SSLContext | None, token: _Token) -> smtplib.SMTP:
     """A session that is encrypted, verified and logged in. Raises Unreachable or Unwelcome with a sentence."""
     where = f"{settings.host}:{settings.port}"
     session: smtplib.SMTP | None = None
@@ -168,12 +165,12 @@ def _connect(settings: Smtp, context: ssl.SSLContext | None, token: _Token) -> s
         if session is not None:
             session.close()
         if isinstance(problem, OSError | UnicodeError):  # every smtplib.SMTPException is an OSError
-            raise _explained(problem, where, settings) from None
+            raise _explain_error(problem, where, settings) from None
         raise
     return session
 
 
-def _open(settings: Smtp, context: ssl.SSLContext | None) -> smtplib.SMTP:
+def _open(settings: SmtpSettings, context: ssl.SSLContext | None) -> smtplib.SMTP:
     """Never a session in clear text where an encrypted one was asked for: both ways raise instead."""
     if settings.security == "tls":
         return smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout, context=context)
@@ -190,7 +187,7 @@ def _open(settings: Smtp, context: ssl.SSLContext | None) -> smtplib.SMTP:
     return session
 
 
-def _log_in(session: smtplib.SMTP, settings: Smtp, token: _Token) -> None:
+def _log_in(session: smtplib.SMTP, settings: SmtpSettings, token: _Token) -> None:
     if not settings.token_command:
         session.login(settings.username, settings.password)
         return
@@ -199,38 +196,42 @@ def _log_in(session: smtplib.SMTP, settings: Smtp, token: _Token) -> None:
     session.auth("XOAUTH2", lambda challenge=None: bearer if challenge is None else "")
 
 
-def _explained(problem: OSError | UnicodeError, where: str, settings: Smtp) -> Exception:
+def _explain_error(problem: OSError | UnicodeError, where: str, settings: SmtpSettings) -> Exception:
     """What went wrong as a sentence, and whether it will pass."""
     if isinstance(problem, ssl.SSLCertVerificationError):
-        return Unwelcome(f"{where} shows a certificate that does not verify: {problem.verify_message}; check smtp.host")
+        return ServerRejected(
+            f"{where} shows a certificate that does not verify: {problem.verify_message}; check smtp.host"
+        )
     if isinstance(problem, UnicodeError):
-        return Unwelcome(f"{where}: smtp.username, DIGEST_SMTP_PASSWORD or smtp.host holds letters SMTP cannot carry")
+        return ServerRejected(
+            f"{where}: smtp.username, DIGEST_SMTP_PASSWORD or smtp.host holds letters SMTP cannot carry"
+        )
     if isinstance(problem, smtplib.SMTPNotSupportedError):
         if settings.username and "AUTH" in str(problem):
-            return Unwelcome(f'{where} offers no login; set smtp.username to "" if it wants none')
-        return Unwelcome(f'{where} does not offer STARTTLS; set smtp.security to "tls" if its port is 465')
+            return ServerRejected(f'{where} offers no login; set smtp.username to "" if it wants none')
+        return ServerRejected(f'{where} does not offer STARTTLS; set smtp.security to "tls" if its port is 465')
     if isinstance(problem, smtplib.SMTPResponseException):
-        return _turned_away(problem, where, settings)
+        return _explain_refusal(problem, where, settings)
     if isinstance(problem, ssl.SSLError):
-        return Unreachable(f"{where} and we found no common TLS: {problem.reason or problem}")
+        return ServerUnreachable(f"{where} and we found no common TLS: {problem.reason or problem}")
     if isinstance(problem, TimeoutError) or "timed out" in str(problem):
-        return Unreachable(f"{where} did not answer for {settings.timeout:g} seconds")
-    return Unreachable(f"{where} cannot be reached: {problem.strerror or problem}")
+        return ServerUnreachable(f"{where} did not answer for {settings.timeout:g} seconds")
+    return ServerUnreachable(f"{where} cannot be reached: {problem.strerror or problem}")
 
 
-def _turned_away(problem: smtplib.SMTPResponseException, where: str, settings: Smtp) -> Exception:
+def _explain_refusal(problem: smtplib.SMTPResponseException, where: str, settings: SmtpSettings) -> Exception:
     said = problem.smtp_error if isinstance(problem.smtp_error, bytes) else str(problem.smtp_error).encode()
-    reply = f"{problem.smtp_code} {words(_cleaned(said, settings))}".strip()
+    reply = f"{problem.smtp_code} {printable_reply(_without_password(said, settings))}".strip()
     if not 500 <= problem.smtp_code < 600 or said.startswith(b"Line too long"):  # the latter is smtplib's own
-        return Unreachable(f"{where} cannot be worked with now: {reply}")
+        return ServerUnreachable(f"{where} cannot be worked with now: {reply}")
     if isinstance(problem, smtplib.SMTPAuthenticationError):
         secret = "smtp.token_command" if settings.token_command else "DIGEST_SMTP_PASSWORD"
         login = f"{where} refused the login of {settings.username}"
-        return Unwelcome(f"{login} ({reply}); check smtp.username and {secret}")
-    return Unwelcome(f"{where} turned us away: {reply}")
+        return ServerRejected(f"{login} ({reply}); check smtp.username and {secret}")
+    return ServerRejected(f"{where} turned us away: {reply}")
 
 
-def _cleaned(said: bytes, settings: Smtp) -> bytes:
+def _without_password(said: bytes, settings: SmtpSettings) -> bytes:
     """The server's words with our password taken out, should it quote it in the clear or as AUTH carries it."""
     user, password = settings.username.encode(), settings.password.encode()
     if password:

@@ -10,10 +10,11 @@ from pathlib import Path
 from shlex import quote
 from zoneinfo import ZoneInfo
 
-from digest import job, view
 from digest.config import load
 from digest.errors import ConfigError
-from digest.fetch import Fetcher
+from digest.pipeline.preview import message_part, save_preview
+from digest.pipeline.run import Clock, preview, run_daily
+from digest.sources.fetcher import Fetcher
 
 DAYS = (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4))
 _READER = "you@example.org"
@@ -63,10 +64,10 @@ def _days(folder: Path) -> Iterator[str]:
     for number, day in enumerate(DAYS):
         _list(folder / "papers.jsonl", number)
         clock = _clock(day)
-        report = job.run(config, day, clock, Fetcher("digest@example.org"))
-        shown = job.preview(config, day, _READER, clock, Fetcher("digest@example.org"))
+        report = run_daily(config, day, clock, Fetcher("digest@example.org"))
+        shown = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
         page = folder / f"{day}.html"
-        view.save(page, view.part(shown.bytes, "html"))
+        save_preview(page, message_part(shown.bytes, "html"))
         yield f"{day:%a} {day}: {report.new} new papers, a mail of {report.papers}"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
@@ -92,6 +93,6 @@ def _list(path: Path, number: int) -> None:
     path.write_text("\n".join(listed) + "\n", encoding="utf-8")
 
 
-def _clock(day: date) -> job.Clock:
+def _clock(day: date) -> Clock:
     moment = datetime.combine(day, time(6, 0), ZoneInfo("UTC"))
     return lambda: moment

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from digest.errors import SourceError
-from digest.paper import Paper
+from digest.papers import Paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Page:
     """One answer, read. `skipped` says of each entry that could not be read what is wrong with it."""
 
     sightings: tuple[Sighting, ...]
-    next: "Ask | None" = None
+    next: "Request | None" = None
     skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     """One request: where, with which query, and how to read the body.
 
     `read` returns a `Page` or raises `SourceError`, whatever bytes it is given. `what` names the request in messages.
@@ -68,11 +68,11 @@ class Source(Protocol):
     def weight(self) -> float: ...
     @property
     def pause(self) -> float: ...
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]: ...
+    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PreviousRuns:
     """How a source did before: when it was last read `whole`, on which day it was last `read` at all, and how many
     runs in a row have `failed` since.
     """
@@ -83,7 +83,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CachedResponse:
     """A body as it came, packed, and what to show the service next time to be spared it (RFC 9110, 13.1)."""
 
     url: str
@@ -116,8 +116,8 @@ class Fetched:
     batches: tuple[Batch, ...] = ()
     stale: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
-    past: Past = Past()
-    answers: tuple[Answer, ...] = ()
+    past: PreviousRuns = PreviousRuns()
+    answers: tuple[CachedResponse, ...] = ()
 
     @property
     def state(self) -> str:

@@ -11,10 +11,10 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from digest import paper
-from digest.errors import Passing, SourceError
-from digest.settings import between, web_address
-from digest.sources import Ask, Page, Sighting, opening, text
+from digest.errors import SourceError, TemporaryError
+from digest.papers import build_paper
+from digest.settings import number_between, web_address
+from digest.sources import Page, Request, Sighting, opening, text
 
 _LOOKBACK, _MOST_DAYS = 2, 14  # a day's list is complete some time after the day
 
@@ -26,18 +26,18 @@ class Biorxiv:
     categories: tuple[str, ...] = field(default=(), metadata={"example": '["neuroscience"]'})
     name: str = "biorxiv"
     url: str = field(default="https://api.biorxiv.org/details/", metadata={"read": web_address})
-    weight: float = field(default=1.0, metadata={"read": between(0, 100)})
+    weight: float = field(default=1.0, metadata={"read": number_between(0, 100)})
     pause: float = field(default=0.0, init=False)
     server: str = field(default="biorxiv", init=False)
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]:
+    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
         """What was posted from the last good reading on: at least since the day before yesterday, at most 14 days."""
         today = now.date()
         first = min(today - timedelta(_LOOKBACK), since.date() if since else today)
         return (self._ask(max(first, today - timedelta(_MOST_DAYS)), today, 0),)
 
-    def _ask(self, first: date, last: date, cursor: int) -> Ask:
-        return Ask(
+    def _ask(self, first: date, last: date, cursor: int) -> Request:
+        return Request(
             url=f"{self.url.rstrip('/')}/{self.server}/{first}/{last}/{cursor}",
             read=partial(self._read, first, last, cursor),
             what=f"what was posted from {first} to {last}",
@@ -46,7 +46,7 @@ class Biorxiv:
     def _read(self, first: date, last: date, cursor: int, body: bytes) -> Page:
         total, rows = _collection(body)
         if not rows and cursor < total:
-            raise Passing(f"the page is empty, although there are {total:,} papers")
+            raise TemporaryError(f"the page is empty, although there are {total:,} papers")
         sightings, skipped = [], []
         for place, row in enumerate(rows, start=cursor + 1):
             try:
@@ -68,7 +68,7 @@ class Biorxiv:
         if not isinstance(row, Mapping):
             raise ValueError("it is not an object")
         doi, posted = text(row, "doi").strip(), _day(row.get("date"))
-        found = paper.make(
+        found = build_paper(
             title=text(row, "title"),
             abstract=text(row, "abstract"),
             authors=[name.strip() for name in text(row, "authors").split(";")],

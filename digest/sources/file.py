@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from digest import paper
 from digest.errors import SourceError
-from digest.settings import between
-from digest.sources import Ask, Page, Sighting, count_of, day_of, opening, text, texts
+from digest.papers import build_paper
+from digest.settings import number_between
+from digest.sources import Page, Request, Sighting, count_of, day_of, opening, text, texts
 
 
 @dataclass(frozen=True)
 class File:
     path: Path = field(metadata={"example": '"papers.jsonl"'})
     name: str = ""
-    weight: float = field(default=1.0, metadata={"read": between(0, 100)})
+    weight: float = field(default=1.0, metadata={"read": number_between(0, 100)})
     pause: float = field(default=0.0, init=False)
 
     @property
@@ -28,8 +28,8 @@ class File:
         """What to call it when it has no name."""
         return self.path.stem
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]:
-        return (Ask(url=self.path.absolute().as_uri(), read=self._read, what=str(self.path)),)
+    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        return (Request(url=self.path.absolute().as_uri(), read=self._read, what=str(self.path)),)
 
     def _read(self, body: bytes) -> Page:
         sightings, skipped, lines = [], [], body.removeprefix(b"\xef\xbb\xbf").splitlines()
@@ -52,7 +52,7 @@ class File:
         if not isinstance(row, Mapping):
             raise ValueError("it is not an object")
         ident = row.get("id")
-        found = paper.make(
+        found = build_paper(
             title=text(row, "title"),
             abstract=text(row, "abstract", "summary"),
             authors=texts(row.get("authors")),

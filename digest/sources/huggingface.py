@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from digest import paper
-from digest.settings import between, web_address
-from digest.sources import Ask, Page, Sighting, count_of, day_of, json_rows, text, texts
+from digest.papers import build_paper, parse_name
+from digest.settings import number_between, web_address
+from digest.sources import Page, Request, Sighting, count_of, day_of, json_rows, text, texts
 
 _PAGE = 100  # the service's largest page; its default of 50 has cut real days short
 _MOST_DAYS = 14  # how far back lists are read after a time without a good reading
@@ -25,14 +25,14 @@ _MOST_DAYS = 14  # how far back lists are read after a time without a good readi
 class HuggingFace:
     name: str = "huggingface"
     url: str = field(default="https://huggingface.co/api/daily_papers", metadata={"read": web_address})
-    weight: float = field(default=1.0, metadata={"read": between(0, 100)})
-    lookback_days: int = field(default=4, metadata={"read": between(0, 14)})
+    weight: float = field(default=1.0, metadata={"read": number_between(0, 100)})
+    lookback_days: int = field(default=4, metadata={"read": number_between(0, 14)})
     pause: float = field(default=0.0, init=False)
 
     # Raises the limit on requests. From the environment; shown to nobody else.
     token: str = field(default="", repr=False, metadata={"secret": "HF_TOKEN"})
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Ask, ...]:
+    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
         """A list a weekday to today: from `lookback_days` ago, or from the last good reading if that is longer ago."""
         today = now.date()
         back = max(self.lookback_days, min(_MOST_DAYS, (today - since.date()).days if since else 0))
@@ -47,8 +47,8 @@ class HuggingFace:
         here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         return {"Authorization": f"Bearer {self.token}"} if self.token and (own or here) else {}
 
-    def _ask(self, listed: date, page: int, open_late: bool) -> Ask:
-        return Ask(
+    def _ask(self, listed: date, page: int, open_late: bool) -> Request:
+        return Request(
             url=self.url,
             params={"date": listed.isoformat(), "limit": str(_PAGE), "p": str(page)},
             read=partial(self._read, listed, page, open_late),
@@ -79,7 +79,7 @@ def _sighting(row: object, listed: date) -> Sighting:
     title = text(inner, "title") or text(row, "title")
     authors = inner.get("authors")
     ident = text(inner, "id")
-    found = paper.make(
+    found = build_paper(
         title=title,
         abstract=text(inner, "summary") or text(row, "summary"),
         authors=[text(a, "name") for a in authors if _shown(a)] if isinstance(authors, list) else [],
@@ -88,7 +88,7 @@ def _sighting(row: object, listed: date) -> Sighting:
         published=day_of(inner.get("publishedAt")),
         code=text(inner, "githubRepo"),
         project=text(inner, "projectPage"),
-        huggingface=f"https://huggingface.co/papers/{ident}" if paper.identify(ident).startswith("arxiv:") else "",
+        huggingface=f"https://huggingface.co/papers/{ident}" if parse_name(ident).startswith("arxiv:") else "",
     )
     return Sighting(found, day_of(inner.get("submittedOnDailyAt")) or listed, count_of(inner.get("upvotes")))
 

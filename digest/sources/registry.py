@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-KINDS = {
+SOURCE_TYPES = {
     "huggingface": "huggingface.HuggingFace",
     "arxiv": "arxiv.Arxiv",
     "biorxiv": "biorxiv.Biorxiv",
@@ -13,8 +13,8 @@ KINDS = {
 }
 
 
-def kind(name: str) -> type[Any]:
+def source_class(name: str) -> type[Any]:
     """The class of a kind; the fields of it are what its table may hold."""
-    module, _, own = KINDS[name].partition(".")
+    module, _, own = SOURCE_TYPES[name].partition(".")
     found: type[Any] = getattr(import_module(f"digest.sources.{module}"), own)
     return found

@@ -19,7 +19,7 @@ _HIDDEN = frozenset({"script", "style", "template", "noscript", "title"})
 _MOST_MARKUP = 400_000  # characters of one entry; more is no abstract
 
 
-def parsed(body: bytes) -> tuple[Any, Sequence[Any]]:
+def parse_feed(body: bytes) -> tuple[Any, Sequence[Any]]:
     """The facts of a feed and its entries, as feedparser's dictionaries. Raises SourceError for no whole feed."""
     import feedparser
 
@@ -39,20 +39,20 @@ def parsed(body: bytes) -> tuple[Any, Sequence[Any]]:
     return feed.feed, feed.entries
 
 
-def word(entry: Any, key: str) -> str:
+def text_of(entry: Any, key: str) -> str:
     """The text under `key`, '' for none."""
     value = entry.get(key, "")
     return value if isinstance(value, str) else ""
 
 
-def words(entry: Any, key: str) -> str:
+def plain_text_of(entry: Any, key: str) -> str:
     """The text under `key` without its markup, where it is HTML and does not only look like it."""
     detail = entry.get(f"{key}_detail")
     kind = detail.get("type", "") if isinstance(detail, dict) else ""
-    return plain(word(entry, key)) if "html" in str(kind) else word(entry, key)
+    return strip_markup(text_of(entry, key)) if "html" in str(kind) else text_of(entry, key)
 
 
-def dated(entry: Any) -> date | None:
+def published_day(entry: Any) -> date | None:
     """The day an entry says it was published, else changed."""
     for key in ("published_parsed", "updated_parsed"):
         # dict's own `get`: feedparser's makes up an `updated` from what was published, and warns of that.
@@ -87,7 +87,7 @@ class _Text(HTMLParser):
             self.pieces.append(data)
 
 
-def plain(markup: str) -> str:
+def strip_markup(markup: str) -> str:
     """The text of a piece of HTML, in one line."""
     if not re.search(r"[<&]", markup):
         return markup

@@ -4,8 +4,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from digest import message, render
-from digest.leaving import leave_link
+from digest.mail import render
+from digest.mail.message import build_frame, fill_frame
+from digest.mail.unsubscribe import unsubscribe_link
 from tests.editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, plain_papers
 
 
@@ -23,14 +24,14 @@ def timed(what: Callable[[], object], times: int) -> float:
 def measured(count: int) -> tuple[float, float, float, float, int]:
     """Milliseconds for all of rendering, for inlining alone and for building; microseconds for filling in; bytes."""
     made, renderer = edition(plain_papers(count)), render.Renderer()
-    leave = leave_link(LEAVE, SENDER, SLOTS.token)
+    leave = unsubscribe_link(LEAVE, SENDER, SLOTS.token)
     rendered = renderer.render(made, SLOTS, leave)
     frame = framed(made)
     return (
         timed(lambda: renderer.render(made, SLOTS, leave), 7) * 1e3,
-        timed(lambda: render.inlined(rendered.html), 7) * 1e3,
-        timed(lambda: message.build(rendered, "T", SENDER, LEAVE, SLOTS, DAY, NOW), 15) * 1e3,
-        timed(lambda: message.fill(frame, "ann@example.org", TOKEN, "2026-04-20"), 500) * 1e6,
+        timed(lambda: render.inline_styles(rendered.html), 7) * 1e3,
+        timed(lambda: build_frame(rendered, "T", SENDER, LEAVE, SLOTS, DAY, NOW), 15) * 1e3,
+        timed(lambda: fill_frame(frame, "ann@example.org", TOKEN, "2026-04-20"), 500) * 1e6,
         len(frame.bytes),
     )
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from digest import semantic, similarity
-from digest.archive import Archive
-from digest.database import opened
-from digest.history import History
-from digest.likeness import Liked, Likeness
-from digest.paper import Paper, make
+from digest.papers import Paper, build_paper
+from digest.pipeline.similar import LikedPaper, SimilarPapers
+from digest.ranking.embeddings import embed, installed, semantic_similarity
+from digest.ranking.similarity import tf_idf_similarity
 from digest.sources import Sighting
+from digest.store.database import open_database
+from digest.store.papers import Papers
+from digest.store.search import SearchIndex
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "papers"
 MIXED, LISTING = SHARED / "arxiv-cs-20k.jsonl.xz", SHARED / "listing.jsonl"
@@ -34,7 +35,7 @@ def papers() -> list[Paper]:
 
 
 def _paper(row: dict[str, Any]) -> Paper:
-    return make(
+    return build_paper(
         row["title"],
         abstract=row["abstract"],
         authors=row.get("authors", ()),
@@ -57,10 +58,10 @@ def draws(known: Sequence[Paper]) -> Iterator[tuple[str, list[Paper], list[Paper
 
 def by_meaning(known: Sequence[Paper]) -> Measure:
     """The extra's measure; the embeddings are made beforehand, as the history keeps them."""
-    vectors = dict(zip((paper.title for paper in known), semantic.embed(known), strict=True))
+    vectors = dict(zip((paper.title for paper in known), embed(known), strict=True))
 
     def measure(liked: Sequence[Paper], pool: Sequence[Paper]) -> Sequence[float]:
-        return semantic.closeness(liked, [vectors[p.title] for p in liked], pool, [vectors[p.title] for p in pool])
+        return semantic_similarity(liked, [vectors[p.title] for p in liked], pool, [vectors[p.title] for p in pool])
 
     return measure
 
@@ -100,11 +101,11 @@ def precision(measure: Measure, known: Sequence[Paper]) -> tuple[float, float]:
 def hidden(known: Sequence[Paper]) -> tuple[int, int]:
     """How many papers of the listing are among the first 96 like its first, and of how many."""
     listing = [_paper(json.loads(line)) for line in LISTING.read_text(encoding="utf-8").splitlines()]
-    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "history.db") as db:
-        history = History(db)
+    with tempfile.TemporaryDirectory() as folder, open_database(Path(folder) / "history.db") as db:
+        history = Papers(db)
         history.record("bench", [Sighting(p) for p in [*listing, *known]], date(2026, 4, 20))
-        likeness = Likeness(history, Archive(db))
-        hits = {hit.id for hit in likeness.search(Liked(1, listing[0]), date.min, 96)}
+        likeness = SimilarPapers(history, SearchIndex(db))
+        hits = {hit.id for hit in likeness.search(LikedPaper(1, listing[0]), date.min, 96)}
     return len(hits & set(range(2, len(listing) + 1))), len(listing) - 1
 
 
@@ -114,8 +115,8 @@ def main() -> None:
         return
     known = papers()
     print(f"Similarity: precision at {FIRST} with {LIKED} liked papers among {POOL:,}, 50 draws; ms a draw")
-    measures: dict[str, Measure] = {"ours": similarity.closeness}
-    if semantic.installed():
+    measures: dict[str, Measure] = {"ours": tf_idf_similarity}
+    if installed():
         measures["ours, with the extra"] = by_meaning(known)
     if find_spec("sklearn"):
         measures["tf-idf and LinearSVC"] = by_machine

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest import job
 from digest.config import Config, load
-from digest.database import opened
-from digest.fetch import Fetcher
+from digest.pipeline.run import run_daily
+from digest.sources.fetcher import Fetcher
+from digest.store.database import open_database
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 VOTES = SHARED / "votes" / "hf-votes.jsonl"
@@ -56,7 +56,7 @@ def replay(folder: Path) -> Iterator[dict[str, Any]]:
     while day <= last:
         service.today = day.isoformat()
         now = datetime.combine(day, time(8), ZoneInfo("UTC"))
-        job.run(config, day, lambda now=now: now, Fetcher("digest@example.org"))  # type: ignore[misc]
+        run_daily(config, day, lambda now=now: now, Fetcher("digest@example.org"))  # type: ignore[misc]
         yield {"date": day.isoformat(), "ids": shown(config, day)}
         day += timedelta(1)
     server.shutdown()
@@ -64,7 +64,7 @@ def replay(folder: Path) -> Iterator[dict[str, Any]]:
 
 def shown(config: Config, day: date) -> list[str]:
     """The arXiv identifiers of the papers in the mail of a day."""
-    with opened(config.digest.database) as db:
+    with open_database(config.digest.database) as db:
         rows = db.execute(
             "SELECT substr(n.name, 7) FROM editions e JOIN shown s ON s.edition = e.id"
             " JOIN names n ON n.paper = s.paper AND n.name LIKE 'arxiv:%' WHERE e.day = ? ORDER BY s.place",

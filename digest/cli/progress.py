@@ -1,0 +1,84 @@
+"""Show how the mail goes out, and end it well: the terminal's progress line, SIGINT and SIGTERM."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+from typing import TextIO
+
+_EVERY = 0.2  # seconds between two looks of the line
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TerminalProgress:
+    """Counts messages on one line of `screen`, if that is a terminal, and notices when it was asked to stop."""
+
+    def __init__(self, screen: TextIO | None) -> None:
+        self._screen = screen if screen is not None and screen.isatty() else None
+        self._asked = Event()
+        self._total = self._done = 0
+        self._began = self._shown = 0.0
+
+    def begin(self, total: int) -> None:
+        """`total` messages are about to go out. From now on a signal ends it well, and a second one at once."""
+        self._total, self._began = total, time.monotonic()
+        for number in _SIGNALS:
+            signal.signal(number, self._ask)
+
+    def settled(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if self._screen is not None and (now - self._shown >= _EVERY or self._done == self._total):
+            self._shown = now
+            self._screen.write(f"\r\x1b[K{progress_line(self._done, self._total, now - self._began)}")
+            self._screen.flush()
+
+    def stopped(self) -> bool:
+        return self._asked.is_set()
+
+    def pause(self, seconds: float) -> None:
+        self._asked.wait(seconds)
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+        if self._screen is not None and self._shown:
+            self._screen.write("\r\x1b[K")
+            self._screen.flush()
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self._asked.set()
+        signal.signal(number, signal.SIG_DFL)
+        if self._screen is not None:
+            self._screen.write("\r\x1b[KFinishing what is under way; once more to stop at once.\n")
+            self._screen.flush()
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[TerminalProgress]:
+    """A watch over one delivery. The signals mean afterwards what they meant before."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    terminal = TerminalProgress(None if quiet else sys.stderr)
+    try:
+        yield terminal
+    finally:
+        terminal.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def progress_line(done: int, total: int, seconds: float) -> str:
+    """How far it is, how fast it goes and how long it will take.
+
+    >>> line(2_500, 10_000, 5.0)
+    'Sending  2,500 of 10,000  25 %  500/s  0:15 left'
+    """
+    share = f"Sending  {done:,} of {total:,}  {100 * done // max(total, 1)} %"
+    if not done or seconds <= 0:
+        return share
+    rate = done / seconds
+    minutes, rest = divmod(round((total - done) / rate), 60)
+    speed = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 1 else f"{rate * 60:.1f}/min"
+    return f"{share}  {speed}  {minutes:,}:{rest:02} left"

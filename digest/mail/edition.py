@@ -1,0 +1,163 @@
+"""The edition: what a mail says, as values, before anything is rendered. Touches nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from digest.papers import Paper
+from digest.papers.text.clean import clean
+from digest.ranking.trending import Ranked, TrendKind
+
+# A mail holds no more papers than surely fit, however long their titles; what is left waits for the next.
+MOST_PAPERS = 120
+_HEADINGS = {
+    TrendKind.TODAY: "Trending today",
+    TrendKind.RISING: "Rising from earlier days",
+    TrendKind.MORE: "Also not seen yet",
+}
+_LONGEST_LINK = 300  # of those beside the title; a longer one costs more than it is worth
+_WORDS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One paper as the reader meets it. Empty fields are left out of the mail.
+
+    `votes` is like "413 upvotes", `movement` like "+30 since yesterday" or "new", `links` are (label, address).
+    """
+
+    place: int
+    id: int
+    title: str
+    link: str
+    authors: str
+    votes: str
+    movement: str
+    categories: str
+    abstract: str
+    reasons: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the entries below it."""
+
+    heading: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A day's mail. `day` is a date, `intro` a sentence with the counts, `notices` what the sources failed at."""
+
+    title: str
+    day: date
+    intro: str
+    top: Entry | None
+    parts: tuple[Section, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All papers in the order of the mail."""
+        return (*((self.top,) if self.top else ()), *(entry for part in self.parts for entry in part.entries))
+
+    @property
+    def date_line(self) -> str:
+        return format_date(self.day)
+
+
+def compose(
+    title: str, day: date, ranked: Sequence[Ranked], papers: Mapping[int, Paper], new: int, notices: Sequence[str]
+) -> Edition:
+    """An edition of `ranked`, best first: a top pick, then a part a section, in the order of their ranks.
+
+    `papers` holds the text of each, `new` is how many papers were new on `day`.
+    """
+    first, rest = ranked[:1], ranked[1:]
+    ordered = [*first, *(r for section in TrendKind for r in rest if r.trend.section is section)]
+    entries = {r.trend.id: build_entry(place, r, papers[r.trend.id], day) for place, r in enumerate(ordered, start=1)}
+    parts = [
+        Section(_HEADINGS[section], tuple(entries[r.trend.id] for r in rest if r.trend.section is section))
+        for section in TrendKind
+    ]
+    return Edition(
+        title=title,
+        day=day,
+        intro=_intro(ranked, new),
+        top=entries[first[0].trend.id] if first else None,
+        parts=tuple(part for part in parts if part.entries),
+        notices=tuple(clean(notice) for notice in notices),
+    )
+
+
+def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
+    """A ranked paper in the reader's words."""
+    votes = ranked.trend.listing.votes
+    return Entry(
+        place=place,
+        id=ranked.trend.id,
+        title=paper.title,
+        link=paper.link,
+        authors=format_authors(paper.authors),
+        votes="" if votes is None else f"{votes:,} upvote{'s' * (votes != 1)}",
+        movement=format_movement(ranked, day),
+        categories=", ".join(paper.categories[:4]),
+        abstract=paper.abstract,
+        reasons=tuple(part.reason for part in ranked.parts if part.reason),
+        links=tuple((label, link) for label, link in _links(paper) if len(link) <= _LONGEST_LINK),
+    )
+
+
+def format_movement(ranked: Ranked, day: date) -> str:
+    """What became of the votes since the paper was last and first read: "+30 since yesterday", "new", or nothing."""
+    readings = [(seen, votes) for seen, votes in ranked.trend.listing.readings if votes is not None]
+    earlier = [(seen, votes) for seen, votes in readings if seen < day]
+    if not earlier:
+        return "new" if ranked.trend.section is TrendKind.TODAY else ""
+    votes = readings[-1][1]
+    if ranked.trend.section is TrendKind.RISING and earlier[0][1] < votes:
+        return f"rising: {earlier[0][1]:,} → {votes:,} in {_days((day - earlier[0][0]).days)}"
+    gained = votes - earlier[-1][1]
+    ago = (day - earlier[-1][0]).days
+    return f"+{gained:,} {'since yesterday' if ago == 1 else f'in {_days(ago)}'}" if gained > 0 else ""
+
+
+def format_authors(authors: Sequence[str], most: int = 3) -> str:
+    """The first authors and how many more there are; one that would be alone behind a + is named as well."""
+    if len(authors) <= most + 1:
+        return ", ".join(authors)
+    return ", ".join(authors[:most]) + f" +{len(authors) - most:,} more"
+
+
+def format_date(day: date) -> str:
+    """Monday 23 November 2026."""
+    return f"{day:%A} {day.day} {day:%B %Y}"
+
+
+def _days(count: int) -> str:
+    word = _WORDS[count] if count < len(_WORDS) else str(count)
+    return f"{word} day{'s' * (count != 1)}"
+
+
+def _intro(ranked: Sequence[Ranked], new: int) -> str:
+    if not ranked:
+        return "Nothing new today: every paper on the lists has been in an earlier mail, or there was none."
+    count, sources = len(ranked), len({r.trend.listing.source for r in ranked})
+    found = f"{count} paper{'s' * (count != 1)} from {sources} source{'s' * (sources != 1)}"
+    return f"{found}, picked from {new:,} new today." if new >= count else f"{found}."
+
+
+def _links(paper: Paper) -> tuple[tuple[str, str], ...]:
+    html = f"https://arxiv.org/html/{paper.arxiv}" if paper.arxiv else ""
+    doi = f"https://doi.org/{paper.doi}" if paper.doi else ""
+    named = (
+        ("PDF", paper.pdf),
+        ("arXiv HTML", html),
+        ("Code", paper.code),
+        ("Project", paper.project),
+        ("Hugging Face", paper.huggingface),
+        ("DOI", doi if doi != paper.link else ""),
+    )
+    return tuple((label, link) for label, link in named if link)

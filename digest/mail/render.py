@@ -1,0 +1,185 @@
+"""An edition as subject, plain text and HTML, by templates. The only module that knows Jinja and premailer."""
+
+import html
+import logging
+import re
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+    select_autoescape,
+)
+
+from digest.errors import ConfigError
+from digest.mail.edition import Edition, Entry
+from digest.mail.message import Placeholders, RenderedEdition, quoted_printable
+from digest.papers.text.fit import header_text, snippet, wrap
+
+# Gmail cuts a mail at about 102 KB of HTML and hides the rest, the way to unsubscribe included.
+SIZE_LIMIT = 100_000
+_COLUMNS = 72
+# Levels of detail: letters of the abstract, and the bytes that an entry costs besides its own words once its styles
+# are inlined and encoded (measured; a test holds the sum against the real thing).
+_ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}
+_COST = {"top": 2_100, "full": 1_850, "brief": 1_850, "row": 470, "line": 400}
+_FRAME = 6_600
+_REASON = 180  # bytes of each reason beside its words
+_LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedEntry:
+    """An entry at a level of detail.
+
+    "top" and "full" have everything, "brief" a shorter abstract, "row" title and votes on a line, "line" only as much
+    of the title as fits on one.
+    """
+
+    entry: Entry
+    level: str
+
+    @property
+    def detailed(self) -> bool:
+        return self.level in ("top", "full", "brief")
+
+    @property
+    def title(self) -> str:
+        title = self.entry.title
+        if self.level != "line":
+            return title
+        return next(cut for most in range(80, 0, -8) if _size(cut := snippet(title, most)) <= _LINE_TITLE)
+
+    @property
+    def link(self) -> str:
+        return "" if self.level == "line" and _size(self.entry.link) > _LINE_LINK else self.entry.link
+
+    @property
+    def abstract(self) -> str:
+        return snippet(self.entry.abstract, _ABSTRACT[self.level]) if _ABSTRACT[self.level] else ""
+
+
+class Renderer:
+    """Templates from `overrides` where a file of the name is there, from the shipped ones otherwise."""
+
+    def __init__(self, overrides: Path | None = None) -> None:
+        folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
+        loader = ChoiceLoader([FileSystemLoader(folder) for folder in folders])
+        self._env = Environment(
+            loader=loader,
+            autoescape=select_autoescape(["html"], default=False),
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+        )
+        self._env.filters.update(snippet=snippet, wrapped=_wrapped)
+
+    def render(self, edition: Edition, slots: Placeholders, leave: str) -> RenderedEdition:
+        """The three texts of an edition; `leave` is the link that unsubscribes.
+
+        Raises ConfigError naming file and line when a template cannot be rendered.
+        """
+        views = fit_entries(edition)
+        known = {view.entry.id: view for view in views}
+        context = {
+            "edition": edition,
+            "slots": slots,
+            "leave": leave,
+            "count": len(views),
+            "short_date": f"{edition.day:%a} {edition.day.day} {edition.day:%b %Y}",
+            "top": known[edition.top.id] if edition.top else None,
+            "parts": [(part.heading, [known[entry.id] for entry in part.entries]) for part in edition.parts],
+            "preheader": " · ".join(entry.title for entry in edition.entries[:3])[:300],
+        }
+        subject = header_text(self._fill("subject.txt", context), 160)
+        text = re.sub(r"\n{3,}", "\n\n", self._fill("digest.txt", context))
+        page = inline_styles(self._fill("digest.html", context))
+        return RenderedEdition(subject, text, page)
+
+    def _fill(self, name: str, context: dict[str, object]) -> str:
+        try:
+            return self._env.get_template(name).render(context)
+        except TemplateSyntaxError as problem:
+            raise ConfigError(
+                [f"{problem.filename or problem.name}, line {problem.lineno}: {problem.message}"]
+            ) from None
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise ConfigError([f"{_where(problem, name)}: {problem}"]) from None
+
+
+def bundled_file(name: str) -> Path:
+    """A file or folder that comes with the program: inside the package once installed, beside it in a checkout."""
+    inside = Path(str(files("digest"))) / name
+    return inside if inside.exists() else inside.parent.parent / name
+
+
+def fit_entries(edition: Edition) -> list[FittedEntry]:
+    """Every entry, in as much detail as fits under Gmail's limit: abstracts get shorter, then rows compact.
+
+    The further down, the sooner. Decided on sizes known beforehand, so that templates and premailer run once.
+    """
+    entries = edition.entries
+    budget = SIZE_LIMIT - _FRAME - sum(_size(n) for n in edition.notices) - 4 * _size(edition.title)
+    levels = ["top" if edition.top and n == 0 else "full" for n in range(len(entries))]
+    total = sum(_weight(FittedEntry(entry, level)) for entry, level in zip(entries, levels, strict=True))
+    for coarser in ("brief", "row", "line"):
+        for n in range(len(entries) - 1, -1 if coarser == "line" else 0, -1):
+            if total <= budget:
+                break
+            total += _weight(FittedEntry(entries[n], coarser)) - _weight(FittedEntry(entries[n], levels[n]))
+            levels[n] = coarser
+    return [FittedEntry(entry, level) for entry, level in zip(entries, levels, strict=True)]
+
+
+def _weight(view: FittedEntry) -> int:
+    """The bytes of an entry in the encoded HTML, never too low."""
+    entry, shown = view.entry, [view.title, view.link]
+    if view.level != "line":
+        shown += [entry.votes]
+    if view.detailed:
+        shown += [entry.authors, entry.movement, entry.categories, view.abstract, *entry.reasons]
+        shown += [link for _, link in entry.links]
+    return _COST[view.level] + sum(_size(text) for text in shown) + _REASON * len(entry.reasons) * view.detailed
+
+
+def _size(text: str) -> int:
+    """What a text takes escaped and in quoted-printable."""
+    return len(quoted_printable(html.escape(text))) + 3
+
+
+def inline_styles(page: str) -> str:
+    """The HTML with its styles copied onto the elements. Needs no network, says nothing.
+
+    `strip_important=False`, or the rules for phones and dark mode, which must beat the inlined ones, would lose.
+    """
+    from premailer import Premailer
+
+    logging.getLogger("cssutils").setLevel(logging.CRITICAL)
+    done = Premailer(
+        strip_important=False,
+        keep_style_tags=False,
+        remove_classes=False,
+        allow_network=False,
+        disable_validation=True,
+        cssutils_logging_level=logging.CRITICAL,
+        disable_basic_attributes=["width", "height", "align"],
+    ).transform(page, pretty_print=False)
+    return str(done)
+
+
+def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
+    return "\n".join(wrap(str(text), _COLUMNS, indent=indent, first=first))
+
+
+def _where(problem: BaseException, name: str) -> str:
+    """File and line of the template in which a run-time mistake happened."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(problem.__traceback__)
+    found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
+    return f"{found[-1].filename}, line {found[-1].lineno}" if found else name

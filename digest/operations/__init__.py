@@ -1,0 +1,1 @@
+"""What the person who runs digest needs besides the daily job."""

@@ -1,0 +1,1 @@
+"""The daily job and its steps in order."""

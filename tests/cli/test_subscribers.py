@@ -1,0 +1,545 @@
+"""Who receives the digest: by configuration, by hand, by import; who is paused, suspended, or has left for good."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from freezegun import freeze_time
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.cli import main
+from digest.errors import Undelivered
+from digest.operations.doctor import check_topics
+from digest.operations.subscriber_files import BadRow, read_subscribers, split_rows, write_subscribers
+from digest.pipeline.run import fetch_only
+from digest.sources.fetcher import Fetcher
+from digest.store.database import open_database
+from digest.store.outbox import Outbox
+from digest.store.subscribers import DEFAULT_PROFILE, ImportedSubscriber, Profile, Subscribers, SubscriberStatus, token
+from tests.conftest import MONDAY, Workplace, at, paper
+from tests.delivery.test_smtp import at as answers
+from tests.pipeline.test_deliver import Office
+from tests.server import Server
+
+TOPICS = (
+    '[[topics]]\nname = "Even"\nmatch = ["even"]\nweight = 5\n[[topics]]\nname = "Odd"\nmatch = ["odd"]\nweight = 5\n'
+)
+FILE = '[[sources]]\ntype = "file"\npath = "papers.jsonl"\n'
+
+
+@pytest.fixture
+def place(workplace: Workplace) -> Workplace:
+    workplace.more = FILE + TOPICS
+    workplace.lists(*(paper(n, title=f"{'Odd' if n % 2 else 'Even'} paper {n}", upvotes=n) for n in range(1, 9)))
+    workplace.config()
+    return workplace
+
+
+def digest(place: Workplace, *words: str, stdin: bytes | None = None) -> Result:
+    with freeze_time("2026-04-20 05:00:00"):
+        return CliRunner().invoke(main, ["-c", str(place.path), *words], input=stdin)
+
+
+def listed(place: Workplace, *words: str) -> dict[str, dict[str, object]]:
+    return {row["address"]: row for row in json.loads(digest(place, "subscribers", "list", "--json", *words).stdout)}
+
+
+def test_who_is_added_gets_mail_beside_those_of_the_configuration(place: Workplace) -> None:
+    assert digest(place, "subscribers", "add", "bob@example.org", "Cyd <cyd@bücher.example>").exit_code == 0
+    place.run(MONDAY)
+    assert set(place.mails()) == {"ann@example.org", "bob@example.org", "cyd@xn--bcher-kva.example"}
+
+
+def test_an_address_is_one_subscriber_however_it_is_written(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "ANN@Example.org", "Bob@example.org", "bob@EXAMPLE.ORG")
+    assert list(listed(place)) == ["ann@example.org", "Bob@example.org"]
+    place.run(MONDAY)
+    assert {to: len(mails) for to, mails in place.mails().items()} == {"ann@example.org": 1, "Bob@example.org": 1}
+
+
+def test_topics_and_limit_shape_the_mail_of_a_subscriber_alone(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Odd", "--max-papers", "3")
+    preview = digest(place, "preview", "--date", "2026-04-20", "--to", "bob@example.org", "--format", "txt", "-o", "-")
+    place.run(MONDAY)
+    assert [title[:4] for title in place.titles("bob@example.org")[0]] == ["Even"] * 3
+    assert [title[:4] for title in place.titles("cyd@example.org")[0]] == ["Odd "] * 3
+    assert len(place.titles("ann@example.org")[0]) == 8
+    assert all(title in preview.stdout for title in place.titles("bob@example.org")[0])
+
+
+def test_subscribers_that_chose_alike_share_an_edition(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "cyd@example.org", "--topic", "Even")
+    digest(place, "subscribers", "add", "dan@example.org")
+    place.run(MONDAY)
+    with open_database(place.folder / "history.db") as db:
+        assert db.table("editions").count == 2
+
+
+def test_adding_again_changes_what_is_said_and_nothing_else(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "bob@example.org", "--max-papers", "4")
+    assert (listed(place)["bob@example.org"]["topics"], listed(place)["bob@example.org"]["max_papers"]) == (["Even"], 4)
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "*", "--max-papers", "0")
+    assert (listed(place)["bob@example.org"]["topics"], listed(place)["bob@example.org"]["max_papers"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("add", "bob@example.org", "--topic", "Evn"), "there is no topic 'Evn'; did you mean Even?"),
+        (("add", "bob@example.org", "--topic", "physics"), "the topics are Even, Odd"),
+        (("add", "bob"), "'bob': it is not a mail address; write one like you@example.org"),
+        (("add",), "Missing argument 'ADDR...'"),
+        (("remove", "bob@example.org"), "nobody subscribes as bob@example.org"),
+        (("pause", "ann@example.org", "--until", "2026-04-20"), "2026-04-20 is not after today, 2026-04-20"),
+        (("pause", "ann@example.org", "--until", "soon"), "write one like 2026-04-20"),
+        (("import", "nowhere.csv"), "No such file"),
+        (("export", "no/such/folder.csv"), "cannot be written: No such file or directory"),
+    ],
+)
+def test_a_slip_is_a_sentence_and_exit_code_2(place: Workplace, words: tuple[str, ...], sentence: str) -> None:
+    result = digest(place, "subscribers", *words)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
+
+
+def test_who_left_stays_out_whoever_names_the_address_until_added_by_hand(place: Workplace, tmp_path: Path) -> None:
+    digest(place, "subscribers", "add", "bob@example.org")
+    assert (
+        "Removed ann@example.org. It may stay in digest.to"
+        in digest(place, "subscribers", "remove", "ANN@example.org", "bob@example.org").stdout
+    )
+    (tmp_path / "in.csv").write_text("address\nann@example.org\nBOB@example.org\ncyd@example.org\n")
+    result = digest(place, "subscribers", "import", str(tmp_path / "in.csv"))
+    assert "2 had left and stay out until `digest subscribers add`" in " ".join(result.stdout.replace(",", "").split())
+    place.run(MONDAY)
+    assert set(place.mails()) == {"cyd@example.org"}
+    digest(place, "subscribers", "add", "ann@example.org")
+    place.run(MONDAY + timedelta(1))
+    assert set(place.mails()) == {"cyd@example.org", "ann@example.org"}
+
+
+def test_who_comes_back_is_shown_nothing_twice(place: Workplace) -> None:
+    place.digest = {"max_papers": 5}
+    place.run(MONDAY)
+    digest(place, "subscribers", "remove", "ann@example.org")
+    place.run(MONDAY + timedelta(1))
+    digest(place, "subscribers", "add", "ann@example.org")
+    place.run(MONDAY + timedelta(2))
+    first, second = place.titles()
+    assert (len(first), len(second), set(first) & set(second)) == (5, 3, set())
+
+
+def test_a_pause_ends_on_its_day_and_what_was_missed_waits(place: Workplace) -> None:
+    digest(place, "subscribers", "pause", "ann@example.org", "--until", "2026-04-22")
+    for later in range(3):
+        place.run(MONDAY + timedelta(later))
+    (mail,) = place.mails()["ann@example.org"]
+    assert "22 Apr 2026" in mail["Subject"]
+    assert len(place.titles()[0]) == 8
+
+
+def test_a_pause_without_an_end_ends_by_hand(place: Workplace) -> None:
+    digest(place, "subscribers", "pause", "ann@example.org")
+    assert listed(place)["ann@example.org"]["state"] == "paused"
+    place.run(MONDAY)
+    assert place.mails() == {}
+    assert digest(place, "subscribers", "resume", "ann@example.org").stdout == "ann@example.org gets mail again.\n"
+    place.run(MONDAY)
+    assert set(place.mails()) == {"ann@example.org"}
+
+
+@pytest.mark.parametrize("words", [("remove",), ("pause",)])
+def test_mail_that_waits_is_withdrawn_from_who_wants_no_more(workplace: Workplace, words: tuple[str, ...]) -> None:
+    office = Office(workplace)
+    office.readers(3)
+    with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
+        office.run(server.port)
+    digest(workplace, "subscribers", *words, "reader1@example.org")
+    assert office.counts() == {"pending": 2}
+    with Server().running() as server:
+        office.send(server.port)
+    assert sorted(server.recipients()) == ["reader0@example.org", "reader2@example.org"]
+
+
+def test_mail_that_may_have_arrived_is_not_sent_to_who_left_and_counts_as_shown(workplace: Workplace) -> None:
+    office = Office(workplace)
+    office.readers(1)
+    with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
+        office.run(server.port)
+    with open_database(workplace.folder / "history.db") as db:
+        db.execute("UPDATE deliveries SET state = 'in doubt', doubt = 1")
+        db.conn.commit()
+    digest(workplace, "subscribers", "remove", "reader0@example.org")
+    with Server().running() as server:
+        office.send(server.port)
+    assert (server.taken, office.counts()) == ([], {"expired": 1})
+    with open_database(workplace.folder / "history.db") as db:
+        reader = Subscribers(db, b"x").get("reader0@example.org")
+        assert Outbox(db).shown_to(reader, range(9), MONDAY) == {1, 2, 3}
+
+
+def test_who_was_suspended_gets_mail_again_once_added(place: Workplace) -> None:
+    place.config()
+    with open_database(place.folder / "history.db") as db:
+        people = Subscribers(db, b"x")
+        people.configure(["ann@example.org"])
+        people.bounced(people.get("ann@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+    row = listed(place)["ann@example.org"]
+    assert (row["state"], row["why"], row["bounces"]) == ("suspended", "mail came back: 5.1.1 no such user", 1)
+    assert "ann@example.org: suspended, mail came back: 5.1.1 no such user" in digest(place, "status").stdout
+    place.run(MONDAY)
+    assert place.mails() == {}
+    assert "which was suspended" in digest(place, "subscribers", "add", "ann@example.org").stdout
+    place.run(MONDAY)
+    assert len(place.titles()[0]) == 8
+
+
+@pytest.mark.parametrize(
+    ("days", "suspended"),
+    [((0, 1, 2, 3, 4), True), ((0, 0, 0, 1, 1, 2, 3), False), ((0, 3, 6, 9, 12), True), ((0, 1, 2, 3, 8, 9), False)],
+)
+def test_five_days_in_a_row_with_soft_bounces_suspend(
+    workplace: Workplace, days: tuple[int, ...], suspended: bool
+) -> None:
+    with open_database(workplace.folder / "history.db") as db:
+        people = Subscribers(db, b"x")
+        people.add("ann@example.org", DEFAULT_PROFILE)
+        for day in days:
+            people.bounced(people.get("ann@example.org"), MONDAY + timedelta(day), hard=False, why="4.2.2 full")
+        standing = people.standing("ann@example.org", MONDAY)
+        assert standing
+        assert (standing.state == "suspended") == suspended
+
+
+def test_the_configuration_can_drop_whom_it_named_but_not_who_was_added(place: Workplace) -> None:
+    place.to = ("ann@example.org", "bob@example.org")
+    place.config()
+    digest(place, "subscribers", "add", "bob@example.org")
+    place.to = ()
+    place.config()
+    assert list(listed(place)) == ["bob@example.org"]
+    assert listed(place, "--all")["ann@example.org"]["state"] == "dropped"
+
+
+def test_preview_without_a_name_shows_the_mail_of_the_first_who_gets_any(place: Workplace) -> None:
+    place.to = ()
+    place.config()
+    digest(place, "subscribers", "add", "bob@example.org", "--max-papers", "2")
+    shown = digest(place, "preview", "--date", "2026-04-20", "--format", "eml", "-o", "-")
+    assert b"To: bob@example.org" in shown.stdout_bytes
+
+
+# --- Import and export
+
+
+def topic(name: str) -> str:
+    if name.title() not in ("Even", "Odd"):
+        raise ValueError(f"there is no topic {name!r}")
+    return name.title()
+
+
+def lines(data: bytes) -> tuple[list[ImportedSubscriber], list[BadRow]]:
+    bad: list[BadRow] = []
+    return list(split_rows(read_subscribers(data, topic), bad)), bad
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"ann@example.org\nBob <bob@example.org>\n",
+        b"address\nann@example.org\nbob@example.org\n",
+        b"\xef\xbb\xbfName,E-Mail\r\nAnn,ann@example.org\r\n\r\nBob,bob@example.org\r\n",
+        b"name;email\nA;ann@example.org\nB;bob@example.org",
+        b"email\tname\nann@example.org\tA\nbob@example.org\tB",
+        b'["ann@example.org", "bob@example.org"]',
+        b'[\n {"address": "ann@example.org"},\n {"email": "bob@example.org"}\n]',
+        b'{"address": "ann@example.org"}\n{"address": "bob@example.org"}\n',
+    ],
+)
+def test_lists_are_read_as_others_write_them(data: bytes) -> None:
+    assert lines(data) == ([ImportedSubscriber("ann@example.org"), ImportedSubscriber("bob@example.org")], [])
+
+
+def test_bad_rows_are_named_by_line_and_good_ones_kept() -> None:
+    data = (
+        b"address,topics,max_papers,paused_until\nann@example.org,even,3,2026-05-01\nnobody,,,\n\nbob@example.org,Evn,,\n"
+        b'"cyd@example.org,,,\ndan@example.org,,-3,\neve@example.org,,,soon\n,Even,,\nfay@example.org,,,\n'
+    )
+    good, bad = lines(data)
+    assert good == [
+        ImportedSubscriber("ann@example.org", ("Even",), 3, date(2026, 5, 1)),
+        ImportedSubscriber("fay@example.org", (), 0),
+    ]
+    assert [row.line for row in bad] == [3, 5, 6, 7, 8, 9]
+    assert [row.problem.partition(":")[0] for row in bad] == [
+        "'nobody'",
+        "there is no topic 'Evn'",
+        "it is not CSV",
+        "max_papers '-3' is not a whole number from 1 to 1000",
+        "paused_until 'soon' is not a date; write one like 2026-12-01",
+        "it has no address",
+    ]
+
+
+def test_bad_json_is_named_by_line_too() -> None:
+    good, bad = lines(b'{"address": "ann@example.org"}\n{"address": broken}\n5\n{"address": "bob@example.org"}\n')
+    assert ([line.address for line in good], [row.line for row in bad]) == (
+        ["ann@example.org", "bob@example.org"],
+        [2, 3],
+    )
+    good, bad = lines(b'[\n"ann@example.org",\n{"address": 7},\n oops,\n"bob@example.org"]')
+    assert ([line.address for line in good], [row.line for row in bad]) == (["ann@example.org"], [3, 4])
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_whatever_a_file_holds_is_lines_and_bad_rows(data: bytes) -> None:
+    good, bad = lines(data)
+    assert all("@" in line.address for line in good)
+    assert all(row.line >= 1 for row in bad)
+
+
+STANDINGS = st.builds(
+    SubscriberStatus,
+    address=st.integers(0, 999).map("reader{}@example.org".format),
+    state=st.sampled_from(["active", "suspended", "left", "dropped"]),
+    profile=st.builds(
+        Profile, st.none() | st.lists(st.sampled_from(["Even", "Odd"]), min_size=1, unique=True).map(tuple),
+        st.none() | st.integers(1, 1000),
+    ),
+    configured=st.booleans(),
+    paused=st.none() | st.dates(MONDAY + timedelta(1), MONDAY + timedelta(900)),
+)  # fmt: skip
+
+
+@given(st.lists(STANDINGS, unique_by=lambda standing: standing.address), st.sampled_from(["csv", "json"]))
+def test_what_is_written_can_be_read(standings: list[SubscriberStatus], form: str) -> None:
+    good, bad = lines("".join(write_subscribers(standings, form, ())).encode())
+    assert bad == []
+    assert good == [
+        ImportedSubscriber(s.address, s.profile.topics or (), s.profile.max_papers or 0, s.paused, s.state)
+        for s in standings
+    ]
+
+
+def test_an_export_moves_everybody_to_another_place(place: Workplace, tmp_path: Path) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "cyd@example.org", "dan@example.org")
+    digest(place, "subscribers", "remove", "cyd@example.org")
+    digest(place, "subscribers", "pause", "dan@example.org")
+    for name in ("people.csv", "people.json"):
+        assert digest(place, "subscribers", "export", str(tmp_path / name)).exit_code == 0
+        (tmp_path / f"for-{name}").mkdir()
+        other = Workplace(tmp_path / f"for-{name}", to=(), more=FILE + TOPICS)
+        other.config()
+        assert "Added 4" in digest(other, "subscribers", "import", str(tmp_path / name)).stdout
+        for everybody in (listed(place, "--all"), listed(other, "--all")):
+            for row in everybody.values():
+                del row["configured"]
+        here, there = ({a: {k: v for k, v in row.items() if k != "configured"} for a, row in listed(p, "--all").items()}
+                       for p in (place, other))  # fmt: skip
+        assert here == there
+
+
+def test_export_writes_csv_that_a_spreadsheet_reads_to_standard_output(place: Workplace) -> None:
+    (row,) = csv.DictReader(io.StringIO(digest(place, "subscribers", "export").stdout))
+    assert row == {"address": "ann@example.org", "state": "active", "topics": "", "max_papers": "", "paused_until": ""}
+
+
+def test_an_exported_file_is_nobody_elses_to_read(place: Workplace, tmp_path: Path) -> None:
+    digest(place, "subscribers", "export", str(tmp_path / "people.csv"))
+    assert (tmp_path / "people.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_reads_only_the_first_lines_ends_nothing_badly(place: Workplace) -> None:
+    with open_database(place.folder / "history.db") as db:
+        Subscribers(db, b"x").take_in((ImportedSubscriber(f"reader{n}@example.org") for n in range(10_000)), MONDAY)
+    words = [sys.executable, "-m", "digest", "-c", str(place.path), "subscribers", "export"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"address,state,topics,max_papers,paused_until\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_an_import_comes_from_standard_input_and_is_safe_to_repeat(place: Workplace) -> None:
+    data = b"address\nbob@example.org\nbroken\n"
+    for told in ("Added 1; 0 were here already.\n", "Added 0; 1 were here already.\n"):
+        result = digest(place, "subscribers", "import", "-", stdin=data)
+        assert (result.exit_code, result.stdout) == (2, told)
+        assert "line 3: 'broken': it is not a mail address" in result.stderr
+
+
+def test_a_token_is_that_of_its_subscriber_and_no_other(place: Workplace) -> None:
+    with open_database(place.folder / "history.db") as db:
+        people = Subscribers(db, b"secret")
+        people.add("bob@example.org", DEFAULT_PROFILE)
+        given = people.holding(token(b"secret", "BOB@example.org").upper())
+        assert given
+        assert given.address == "bob@example.org"
+        assert people.holding(token(b"another", "bob@example.org")) is None
+
+
+def test_explain_counts_with_the_topics_of_the_reader(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "1")
+    fetch_only(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    for name, words in (("2604.00007", "a mail has at most 1"), ("2604.00008", "has place 1 of at most 1")):
+        assert words in digest(place, "explain", name, "--to", "bob@example.org", "--date", "2026-04-20").stdout
+
+
+# --- Import as others write, and as they mean it
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "words"),
+    [
+        (b"ann@example.org, bob@example.org\n", 1, "' bob@example.org' stands in no column"),
+        (b"address\nann@example.org,bob@example.org\n", 2, "'bob@example.org' stands in no column"),
+        (b"address,state\nann@example.org,unsubscribed\n", 2, "state 'unsubscribed' is none of active, paused"),
+        (b'{"address": "ann@example.org", "state": ["left"]}', 1, "state ['left'] is none of"),
+        (b'[\n"bob@example.org",\n"cyd@example.org"\n', 3, "the array has no end; the file may be cut off"),
+        (b'{"address": "ann@example.org", "topics": "' + b"[" * 9000 + b'"}', 1, "nested too deep"),
+        (b'{"address": ' + b"[" * 900 + b"]" * 900 + b"}", 1, "it has no address"),
+        (b"[" * 100_000, 1, "it is not JSON"),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_and_cannot_be_taken_is_told(data: bytes, line: int, words: str) -> None:
+    good, bad = lines(data)
+    assert [one.address for one in good] == (["bob@example.org", "cyd@example.org"] if b"cyd" in data else [])
+    assert [(row.line, words in row.problem) for row in bad] == [(line, True)]
+
+
+def test_what_stands_behind_an_array_is_read_too() -> None:
+    good, bad = lines(b'["ann@example.org"]\n{"address": "bob@example.org"}\noops')
+    assert ([line.address for line in good], [row.line for row in bad]) == (["ann@example.org", "bob@example.org"], [3])
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\x0b", "\x85", "\x1c"])
+def test_a_line_ends_where_an_editor_ends_it(odd: str) -> None:
+    good, bad = lines(f"name,address\nAnn{odd}Bee,ann@example.org\nx,\n".encode())
+    assert ([line.address for line in good], [row.line for row in bad]) == (["ann@example.org"], [3])
+
+
+def test_who_gets_no_mail_there_gets_none_here_whatever_the_case_and_the_topics(place: Workplace) -> None:
+    data = (
+        b"address,state,topics,paused_until\nann@example.org,LEFT,Gone,\nbob@example.org,Suspended,Gone,\n"
+        b"cyd@example.org,paused,Even,\ndan@example.org,dropped,Gone,\n"
+    )
+    place.to = ()
+    place.config()
+    assert digest(place, "subscribers", "import", "-", stdin=data).exit_code == 0
+    states = ["left", "suspended", "paused", "dropped"]
+    assert [row["state"] for row in listed(place, "--all").values()] == states
+    place.run(MONDAY)
+    assert place.mails() == {}
+
+
+def test_what_a_stranger_wrote_into_a_list_is_kept_harmless(place: Workplace) -> None:
+    odd = r'"why": "\ud800\u001b[31mred", "topics": ["\udfff\u0007x"]'
+    row = f'{{"address": "bob@example.org", "state": "suspended", {odd}}}'
+    result = digest(place, "subscribers", "import", "-", stdin=row.encode())
+    assert (result.exit_code, result.stdout) == (0, "Added 1; 0 were here already.\n")
+    told = listed(place)["bob@example.org"]
+    assert str(told["why"]).isprintable()
+    assert all(str(name).isprintable() for name in told["topics"])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_an_export_taken_in_where_it_was_made_changes_nobody(place: Workplace, form: str) -> None:
+    place.to = ("ann@example.org", "zoe@example.org")
+    place.config()
+    digest(place, "subscribers", "add", "bob@example.org", "cyd@example.org", "dan@example.org", "--topic", "Odd")
+    digest(place, "subscribers", "remove", "bob@example.org")
+    digest(place, "subscribers", "pause", "cyd@example.org")
+    with open_database(place.folder / "history.db") as db:
+        people = Subscribers(db, b"x")
+        people.bounced(people.get("dan@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+    place.to = ("ann@example.org",)
+    place.config()
+    before = listed(place, "--all")
+    assert before["zoe@example.org"]["state"] == "dropped"
+    exported = digest(place, "subscribers", "export", "--format", form).stdout_bytes
+    assert digest(place, "subscribers", "import", "-", stdin=exported).exit_code == 0
+    after = listed(place, "--all")
+    if form == "csv":
+        before["dan@example.org"]["why"] = after["dan@example.org"]["why"]
+    assert after == before
+
+
+@pytest.mark.parametrize("given", ["=cmd|'/C!A0", "+1", "-1", "=HYPERLINK"])
+def test_no_cell_of_an_export_is_a_formula_and_it_comes_back_the_same(given: str) -> None:
+    there = SubscriberStatus(f"{given}@example.org", "active", DEFAULT_PROFILE, configured=False)
+    text = "".join(write_subscribers([there], "csv", ()))
+    assert not any(cell[:1] in "=+-@\t" for row in csv.reader(io.StringIO(text)) for cell in row if cell)
+    (line,), bad = lines(text.encode())
+    assert (line.address, bad) == (there.address, [])
+
+
+def test_topics_with_the_mark_between_topics_come_back_the_same() -> None:
+    there = SubscriberStatus("ann@example.org", "active", Profile(("C|D", "[E]")), configured=False)
+    good = list(read_subscribers("".join(write_subscribers([there], "csv", ())).encode(), str))
+    assert good == [ImportedSubscriber("ann@example.org", ("C|D", "[E]"), 0, None, "active")]
+    one = SubscriberStatus("ann@example.org", "active", Profile(("[E]",)), configured=False)
+    good = list(read_subscribers("".join(write_subscribers([one], "csv", ())).encode(), str))
+    assert good == [ImportedSubscriber("ann@example.org", ("[E]",), 0, None, "active")]
+
+
+def test_topics_named_in_another_order_are_the_same_choice(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--topic", "Odd")
+    digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Odd", "--topic", "Even")
+    place.to = ()
+    place.run(MONDAY)
+    with open_database(place.folder / "history.db") as db:
+        assert db.table("editions").count == 1
+
+
+def test_as_many_bad_rows_as_rows_cost_no_more_than_good_ones() -> None:
+    """Seen by what they take in memory and time when each looks at all the others: 50,000 would take ten seconds."""
+    for data in (b'"a@example.org\n' * 50_000, b"{\n" + b'{"address": broken}\n' * 50_000):
+        begun = time.process_time()
+        _, bad = lines(data)
+        assert len(bad) >= 50_000
+        assert time.process_time() - begun < 3
+
+
+# --- Topics that the configuration has no more
+
+
+def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Even", "--topic", "Odd")
+    place.digest = {"topics_only": True}
+    place.more = place.more.replace('"Even"', '"Straight"')
+    place.config()
+    result = digest(place, "run")
+    assert result.exit_code == 0, result.output
+    assert "WARNING no such topic topic=Even subscribers=2" in result.stderr
+    previewed = digest(place, "preview", "--to", "bob@example.org", "--format", "eml", "-o", "-").stdout_bytes
+    bob, cyd = place.titles("bob@example.org")[0], place.titles("cyd@example.org")[0]
+    assert (len(bob), {title[:3] for title in cyd}) == (3, {"Odd"})
+    assert b"bob@example.org" in previewed
+    assert "Even (not there)" in digest(place, "subscribers", "list").stdout
+    (check,) = check_topics(place.config())
+    assert (check.mark, check.said) == ("warn", "2 readers chose the topic 'Even', which is not in the configuration")
+    place.more = place.more.replace('"Straight"', '"Even"')
+    assert list(check_topics(place.config())) == []
+
+
+def test_a_limit_beyond_what_a_mail_holds_is_that_of_the_mail_and_so_explained(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "bob@example.org", "--max-papers", "1000")
+    place.lists(*(paper(n, upvotes=n) for n in range(200)))
+    fetch_only(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    for number, words in ((199, "has place 1 of at most 120"), (1, "a mail has at most 120")):
+        told = digest(place, "explain", f"2604.{number:05}", "--to", "bob@example.org", "--date", "2026-04-20").stdout
+        assert words in told, told

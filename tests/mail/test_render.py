@@ -1,0 +1,263 @@
+"""The mail as a reader sees it, and that no stranger's text is more than text in it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from digest.errors import ConfigError
+from digest.mail.edition import MOST_PAPERS, compose
+from digest.mail.message import quoted_printable
+from digest.mail.render import SIZE_LIMIT, Renderer, bundled_file, fit_entries
+from digest.papers import Paper, build_paper
+from digest.papers.text.clean import display_width
+from digest.ranking.trending import TrendKind
+from tests.editions import DAY, SLOTS, edition, mail, plain_papers, ranked, rendered
+
+
+class Reader(HTMLParser):
+    """Tags, links and attributes of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.attributes: set[str] = set()
+        self.text: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "background", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_a_mail_has_a_date_a_top_pick_a_ranked_list_and_a_way_out() -> None:
+    html = rendered(edition(plain_papers(6), notices=["arxiv could not be read today (it answered 503)"])).html
+    page = Reader(html)
+    text = " ".join(" ".join(page.text).split())
+    for words in ("Monday 20 April 2026", "TOP PICK", "TRENDING TODAY", "RISING FROM EARLIER DAYS", "Unsubscribe"):
+        assert words in text
+    assert "▲ 999 upvotes (new)" in text
+    assert "arxiv could not be read today (it answered 503)" in text
+    assert page.tags.count("h1") == 1
+    assert page.tags.count("h3") == 6
+    assert html.startswith("<!DOCTYPE html>")
+
+
+def test_links_lead_to_the_paper_and_whatever_else_is_known_of_it() -> None:
+    links = Reader(rendered(edition(plain_papers(2))).html).links
+    for link in (
+        "https://arxiv.org/abs/2604.00002",
+        "https://arxiv.org/pdf/2604.00002",
+        "https://github.com/example/question-2",
+        "https://question-2.example.org/",
+        "https://huggingface.co/papers/2604.00002",
+        f"https://d.example.org/u/{SLOTS.token}",
+    ):
+        assert link in links
+
+
+def test_a_link_longer_than_it_is_worth_is_left_out_and_the_title_keeps_its_own() -> None:
+    long = "https://example.org/" + "a" * 400
+    links = Reader(rendered(edition([Paper("T", url=long, code=long, project="https://example.org/p")])).html).links
+    assert links.count(long) == 1
+    assert "https://example.org/p" in links
+
+
+def test_what_is_not_known_leaves_no_trace() -> None:
+    bare = rendered(
+        compose("T", DAY, [ranked(1, votes=None, section=TrendKind.MORE)], {1: Paper("Only a title")}, 1, [])
+    )
+    assert "None" not in bare.html + bare.text
+    assert "PDF" not in bare.html
+    assert "·" not in bare.html.partition("<h3")[2].partition("foot")[0]
+    assert "\n\n\n" not in bare.text
+    assert not re.search(r"<p[^>]*>\s*</p>", bare.html)
+
+
+def test_styles_are_on_the_elements_and_those_for_phones_and_dark_mode_stay_strong() -> None:
+    html = rendered(edition(plain_papers(2))).html
+    head, _, body = html.partition("<body")
+    assert "color:#0b57d0" in body.replace(" ", "")
+    assert "prefers-color-scheme: dark" in head
+    assert "[data-ogsc]" in head
+    assert "!important" in head
+    assert "!important" not in body
+    assert len(head) < 16_000, "Gmail drops what comes after 16 KB of styles"
+
+
+def test_premailer_runs_once_an_edition(monkeypatch: pytest.MonkeyPatch) -> None:
+    from digest.mail import render
+
+    runs: list[str] = []
+    whole = render.inline_styles
+
+    def counted(page: str) -> str:
+        runs.append(page)
+        return whole(page)
+
+    monkeypatch.setattr(render, "inline_styles", counted)
+    rendered(edition(plain_papers(100)))
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 20, 40, 60, 100, MOST_PAPERS])
+def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_out(count: int) -> None:
+    made = edition(plain_papers(count))
+    html = rendered(made).html
+    assert len(quoted_printable(html)) <= SIZE_LIMIT
+    assert len(Reader(html).tags) > 0
+    assert Reader(html).tags.count("h3") == count
+    assert "Unsubscribe" in html[-900:]
+
+
+def test_detail_goes_from_the_bottom_up_and_the_top_pick_keeps_its_own() -> None:
+    order = ["top", "full", "brief", "row", "line"]
+    levels = [view.level for view in fit_entries(edition(plain_papers(80)))]
+    assert levels[0] == "top"
+    assert [order.index(level) for level in levels] == sorted(order.index(level) for level in levels)
+    assert {view.level for view in fit_entries(edition(plain_papers(20)))} == {"top", "full"}
+
+
+def test_plain_text_keeps_72_columns_and_addresses_have_their_own_lines() -> None:
+    papers = [
+        *plain_papers(5),
+        Paper("中文标题很长" * 12, abstract="摘要" * 100, url="https://example.org/" + "a" * 90),
+    ]
+    for line in rendered(edition(papers)).text.split("\n"):
+        assert display_width(line) <= 72 or "://" in line or "mailto:" in line or "@" in line, line
+        if "https://" in line:
+            assert re.fullmatch(r"\s*(\w+:\s+)?https://\S+", line), line
+
+
+def test_the_subject_names_the_lead_paper() -> None:
+    lead = "On the 1th question of learning, and why an answer of moderate length…"
+    assert rendered(edition(plain_papers(3))).subject == f"Trending papers · Mon 20 Apr 2026 · {lead} and 2 more"
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</td></tr></table><table>",
+    "<img src=x onerror=alert(1)>",
+    "a\r\nBcc: evil@example.org",
+    "=?utf-8?q?hi=0ABcc=3A_evil?=",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "\x00\x1b[2J\u202e\u2066\ud800",
+    "w" * 5000,
+    "<!--[if mso]><![endif]-->",
+    '"><a href="javascript:alert(1)">x</a>',
+    "]]><![CDATA[",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "<style>*{display:none}</style>",
+    "\\href{javascript:alert(1)}{x} $\\url{x}$",
+    "SLOTADDRESS SLOTTOKEN",
+]
+LINKS = [
+    "javascript:alert(1)",
+    "data:text/html,<script>",
+    "file:///etc/passwd",
+    'https://ok.example.org/"onclick="x',
+    "vbscript:x",
+]
+TAGS = set("html head meta title style body div table tbody tr td p h1 h2 h3 a span main".split())
+ATTRIBUTES = set(
+    "lang dir charset name content role class width"
+    " cellpadding cellspacing border align style valign bgcolor href".split()
+)
+
+
+def assert_harmless(papers: list[Paper]) -> None:
+    raw = mail(edition(papers))
+    html = rendered(edition(papers)).html
+    page = Reader(html)
+    assert set(page.tags) <= TAGS
+    assert page.attributes <= ATTRIBUTES
+    assert all(link.startswith(("https://", "http://", "mailto:unsubscribe+")) for link in page.links)
+    assert page.tags.count("h3") == len(papers)
+    assert page.tags.count("table") == html.count("</table>") - html.count("</td></tr></tbody></table><![endif]")
+    assert len(quoted_printable(html)) <= SIZE_LIMIT
+    assert b"\r\nBcc:" not in raw.partition(b"\r\n\r\n")[0]
+    raw.decode("ascii")
+
+
+def hostile(text: str, link: str, authors: int = 3) -> Paper:
+    return build_paper(
+        f"T {text}",
+        abstract=text,
+        authors=[text] * authors,
+        identifiers=[text],
+        categories=[text],
+        url=link,
+        code=link,
+        project=link,
+    )
+
+
+def test_a_thousand_hostile_papers_are_just_text() -> None:
+    papers = [
+        hostile(text * (1 + n % 3), LINKS[n % len(LINKS)], authors=10_000 if n % 100 == 0 else 3)
+        for n in range(67)
+        for text in HOSTILE
+    ]
+    assert len(papers) > 1000
+    for start in range(0, len(papers), 100):
+        assert_harmless(papers[start : start + 100])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.text() | st.sampled_from(HOSTILE), st.text() | st.sampled_from(LINKS)), min_size=1, max_size=8
+    )
+)
+def test_no_text_whatsoever_is_more_than_text(given_texts: list[tuple[str, str]]) -> None:
+    assert_harmless([hostile(text, link) for text, link in given_texts])
+
+
+def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "subject.txt").write_text("Mine: {{ count }}")
+    made = Renderer(tmp_path).render(edition(plain_papers(2)), SLOTS, "https://example.org/u")
+    assert made.subject == "Mine: 2"
+    assert "TOP PICK" in made.html
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        ("digest.html", "<p>\n{% if %}", "digest.html, line 2"),
+        ("digest.html", "\n\n{{ edition.titel }}", "digest.html, line 3"),
+        ("digest.txt", "{{ nothing }}", "digest.txt, line 1"),
+        (
+            "_paper.html",
+            "{% macro title(v) %}\n{{ 1 / 0 }}{% endmacro %}"
+            "{% macro meta(x) %}{% endmacro %}{% macro body(x, y) %}{% endmacro %}",
+            "_paper.html, line 2",
+        ),
+        ("inline.css", "{{ 'x' | nofilter }}", "inline.css, line 1"),
+    ],
+)
+def test_a_mistake_in_a_template_is_told_with_file_and_line(tmp_path: Path, name: str, text: str, where: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        Renderer(tmp_path).render(edition(plain_papers(1)), SLOTS, "https://example.org/u")
+    assert where in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_the_templates_come_with_the_program() -> None:
+    assert sorted(path.name for path in bundled_file("templates").iterdir()) == [
+        "_paper.html",
+        "dark.css",
+        "digest.html",
+        "digest.txt",
+        "head.css",
+        "inline.css",
+        "subject.txt",
+    ]

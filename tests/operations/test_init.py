@@ -1,0 +1,325 @@
+"""`digest init` asks what it cannot guess, writes a configuration that can be used, and never touches what is there."""
+
+import os
+import pty
+import re
+import select
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner, Result
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.cli import main
+from digest.config import load
+from digest.delivery import SmtpSettings
+from digest.operations import init
+from digest.operations.init import _BY_DOMAIN, find_provider
+from digest.operations.timetable import machine_zone
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    return tmp_path
+
+
+def run_init(*words: str) -> Result:
+    return CliRunner().invoke(main, ["init", *words])
+
+
+def tables(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+
+
+class Terminal:
+    """A real terminal with `digest init` at it; what it is told is typed once the question stands there."""
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self.seen = ""
+
+    def answer(self, question: str, text: str) -> str:
+        """Wait for a question, type an answer and Enter; return what stood there since the last one."""
+        said = self._until(question)
+        os.write(self._master, f"{text}\n".encode())
+        return said
+
+    def rest(self) -> str:
+        return self._until(None)
+
+    def _until(self, words: str | None) -> str:
+        said = ""
+        while words is None or not re.search(rf"{re.escape(words)}[^\n]*: $", said):
+            assert select.select([self._master], [], [], 30)[0], f"waited for {words!r} and saw {said!r}"
+            try:
+                read = os.read(self._master, 4096).decode()
+            except OSError:  # the other end is closed
+                read = ""
+            if not read:
+                assert words is None, f"it ended before {words!r}: {said!r}"
+                break
+            said += read
+        self.seen += said
+        return said
+
+
+@contextmanager
+def terminal(folder: Path, *words: str) -> Iterator[tuple[Terminal, "subprocess.Popen[bytes]"]]:
+    master, slave = pty.openpty()
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TZ": "Europe/Berlin"}
+    command = [sys.executable, "-m", "digest", "init", *words]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    try:
+        yield Terminal(master), process
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def test_at_a_terminal_it_asks_and_enter_takes_what_is_suggested(tmp_path: Path) -> None:
+    with terminal(tmp_path) as (person, process):
+        person.answer("Your mail address", "ann@gmail.com")
+        assert "[smtp.gmail.com:587]" in person.answer("Mail server", "")
+        assert "[ann@gmail.com]" in person.answer("User name", "")
+        assert "[Europe/Berlin]" in person.answer("Time zone", "")
+        assert "app password" in person.answer("Password", "it's #1\\")
+        assert "  digest doctor" in person.rest()
+    assert process.returncode == 0
+    assert "it's #1" not in person.seen
+    config = load(tmp_path / "config.toml", dotenv_values(tmp_path / ".env", interpolate=False))  # type: ignore[arg-type]  # no None in it
+    assert (config.digest.to, config.digest.from_.address) == (("ann@gmail.com",), "ann@gmail.com")
+    assert str(config.digest.timezone) == "Europe/Berlin"
+    assert isinstance(config.delivery, SmtpSettings)
+    assert (config.delivery.host, config.delivery.port, config.delivery.security) == ("smtp.gmail.com", 587, "starttls")
+    assert (config.delivery.username, config.delivery.password) == ("ann@gmail.com", "it's #1\\")
+
+
+def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
+    with terminal(tmp_path) as (person, _):
+        person.answer("Your mail address", "ann")
+        assert "it is not a mail address" in person.answer("Your mail address", "ann@lab.example, bob@lab.example")
+        person.answer("Mail server", "https://mail.lab.example")
+        assert "is not the name of a server" in person.answer("Mail server", "mail.lab.example:99999")
+        assert "out of range" in person.answer("Mail server", "mail.lab.example:465")
+        person.answer("User name", "-")
+        person.answer("Time zone", "Mars/Olympus")
+        assert "is not a time zone" in person.answer("Time zone", "UTC")
+        person.rest()
+    found = tables(tmp_path)
+    assert found["digest"]["to"] == ["ann@lab.example", "bob@lab.example"]
+    assert found["digest"]["timezone"] == "UTC"
+    assert found["smtp"] == {"host": "mail.lab.example", "port": 465, "security": "tls", "username": ""}
+    assert "Password" not in person.seen
+
+
+def test_what_was_given_or_is_there_is_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("mine")
+    with terminal(tmp_path, "--to", "ann@web.de", "--timezone", "UTC", "--username", "ann") as (person, _):
+        assert "[smtp.web.de:587]" in person.answer("Mail server", "")
+        person.rest()
+    assert (tmp_path / ".env").read_text() == "mine"
+    assert tables(tmp_path)["smtp"]["username"] == "ann"
+    with terminal(tmp_path) as (person, _):
+        assert "nothing was changed" in person.rest()
+    (tmp_path / ".env").unlink()
+    before = (tmp_path / "config.toml").read_bytes()
+    with terminal(tmp_path, "--to", "bob@web.de") as (person, process):
+        person.answer("Password", "")
+        said = person.rest()
+    assert (process.returncode, "not changed; write digest.to into it" in said) == (0, True)
+    assert (tmp_path / "config.toml").read_bytes() == before
+    assert (tmp_path / ".env").exists()
+
+
+def test_who_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+    with terminal(tmp_path) as (person, process):
+        person.answer("Your mail address", "ann@lab.example")
+        person.answer("Mail server", "\x04")  # end of file
+        assert "Traceback" not in person.rest()
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_terminal_and_without_options_the_example_is_written(here: Path) -> None:
+    assert run_init().exit_code == 0
+    assert (here / "config.toml").read_bytes() == (ROOT / "config.example.toml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (
+            ["--to", "ann@posteo.de"],
+            {
+                "digest.to": ["ann@posteo.de"],
+                "digest.from": "Paper Digest <ann@posteo.de>",
+                "digest.timezone": "Europe/Berlin",
+                "smtp.host": "posteo.de",
+                "smtp.port": 465,
+                "smtp.security": "tls",
+                "smtp.username": "ann@posteo.de",
+            },
+        ),
+        (
+            [
+                "--to",
+                "Ann <ann@a.example>",
+                "--to",
+                "bob@a.example",
+                "--host",
+                "mail.a.example",
+                "--from",
+                "d@a.example",
+            ],
+            {
+                "digest.to": ["Ann <ann@a.example>", "bob@a.example"],
+                "digest.from": "d@a.example",
+                "smtp.port": 587,
+                "smtp.security": "starttls",
+                "smtp.username": "ann@a.example",
+            },
+        ),
+        (["--host", "h.example", "--security", "tls"], {"smtp.port": 465, "smtp.security": "tls"}),
+        (["--host", "h.example", "--port", "465"], {"smtp.port": 465, "smtp.security": "tls"}),
+        (["--host", "localhost"], {"smtp.port": 25, "smtp.security": "none", "smtp.username": ""}),
+        (["--to", "a@b.example"], {"smtp.host": "smtp.example.org", "digest.from": "Paper Digest <a@b.example>"}),
+        (
+            ["--to", "a@gmail.com", "--maildir", 'my "mail"'],
+            {"maildir.path": 'my "mail"', "digest.to": ["a@gmail.com"]},
+        ),
+        (["--timezone", "UTC"], {"digest.timezone": "UTC", "digest.to": ["you@example.org"]}),
+    ],
+)
+def test_options_and_what_follows_from_them_are_filled_in(
+    here: Path, options: Sequence[str], wanted: dict[str, Any]
+) -> None:
+    result = run_init(*options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = tables(here)
+    assert {key: found[key.split(".")[0]][key.split(".")[1]] for key in wanted} == wanted
+    assert ("maildir" in found) != ("smtp" in found)
+    load(here / "config.toml", {})
+
+
+def test_only_the_values_change_and_comments_keep_their_column(here: Path) -> None:
+    run_init("--to", "a@b.example", "--host", "mail.b.example", "--port", "465", "--timezone", "UTC")
+    pairs = zip(
+        (ROOT / "config.example.toml").read_text().split("\n"),
+        (here / "config.toml").read_text().split("\n"),
+        strict=True,
+    )
+    changed = [(old, new) for old, new in pairs if old != new]
+    assert [new.split(" = ")[0] for _, new in changed] == ["from", "to", "host", "port", "security", "username"]
+    assert all(old.partition("#")[1:] == new.partition("#")[1:] for old, new in changed)
+    assert all(old.find("#") == new.find("#") for old, new in changed)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--to", "ann"], "--to: 'ann': it is not a mail address"),
+        (["--to", ""], "--to: '': it is not a mail address"),
+        (["--from", "x@y z"], "--from: 'x@y z'"),
+        (["--port", "0", "--to", "b"], "--port: 0 is out of range"),
+        (["--host", "a b"], "--host: 'a b' is not the name of a server"),
+        (["--host", "mail.x:465"], "--host: 'mail.x:465' has a port in it"),
+        (["--security", "ssl"], "--security: 'ssl' is not known"),
+        (["--host", "mail.x", "--security", "none"], '--security: "none" would send the mail readable to mail.x'),
+        (["--timezone", "Berlin"], "--timezone: 'Berlin' is not a time zone"),
+        (["--maildir", "m", "--host", "x"], "--maildir: stands beside --host"),
+        (["--username", "a\nb"], "--username: holds a character that cannot be written"),
+    ],
+)
+def test_mistakes_in_options_are_told_by_option_and_nothing_is_written(
+    here: Path, options: Sequence[str], sentence: str
+) -> None:
+    result = run_init(*options)
+    assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_the_env_file_is_its_owners_alone_from_the_first_byte_and_names_every_secret(here: Path) -> None:
+    before = os.umask(0)
+    try:
+        init.write(here, {}, "secret")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((here / ".env").stat().st_mode) == 0o600
+    for name in ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN"):
+        assert re.search(rf"^# [A-Z].*\n(# )?{name}=", (here / ".env").read_text(), re.MULTILINE)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(here: Path) -> None:
+    (here / "file").write_text("x")
+    result = run_init("file/below")
+    assert (result.exit_code, "cannot be written to" in result.stderr) == (2, True)
+
+
+def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(here: Path) -> None:
+    assert "  digest -c 'my papers/config.toml' doctor\n" in run_init("my papers").stdout
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_every_password_is_read_back_as_it_was(password: str) -> None:
+    from io import StringIO
+
+    text = init.secrets(password) + "OTHER='x'\nMORE=\"y\"\n"
+    found = dotenv_values(stream=StringIO(text, newline=""), interpolate=False)
+    assert found == {"DIGEST_SMTP_PASSWORD": password, "OTHER": "x", "MORE": "y"}
+
+
+@pytest.mark.parametrize("password", ["a\\", "'\"\\' #", "${HOME}", " x ", "\\n", "é🔑", "", "a=b", "#x", "export x"])
+def test_awkward_passwords_reach_the_configuration(here: Path, password: str) -> None:
+    from digest.cli import App
+
+    init.write(here, {"to": ("a@b.example",)}, password)
+    delivery = App(None, verbose=False, quiet=False).config().delivery
+    assert isinstance(delivery, SmtpSettings)
+    assert delivery.password == password
+
+
+@given(st.text(max_size=20))
+def test_whatever_is_answered_is_refused_or_can_be_read_back(text: str) -> None:
+    answers: dict[str, init.Answer] = {"username": text, "host": text}
+    if not init.mistakes(answers):
+        assert tomllib.loads(init.filled(answers))["smtp"]["username"] == text
+
+
+def test_every_provider_in_the_table_makes_a_configuration_that_can_be_used() -> None:
+    for domain in _BY_DOMAIN:
+        answers = init.suggested({"to": (f"ann@{domain}",)}, "")
+        assert "host" in answers, domain
+        assert init.mistakes(answers) == {}
+    assert find_provider("ann@lab.onmicrosoft.com") is not None
+    assert find_provider("ann@notgmail.com") is None
+
+
+def test_the_time_zone_is_that_of_the_variable_or_of_the_link(tmp_path: Path) -> None:
+    link = tmp_path / "localtime"
+    link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
+    assert init.zone(machine_zone({}, link)) == "Asia/Tokyo"
+    assert init.zone(machine_zone({"TZ": ":America/New_York"}, link)) == "America/New_York"
+    assert init.zone(machine_zone({"TZ": "<+03>-3"}, link)) == "Asia/Tokyo"
+    assert init.zone(machine_zone({}, tmp_path / "none")) == "UTC"
+    assert init.zone(ZoneInfo("Etc/UTC")) == "UTC"
+    (tmp_path / "copy").write_bytes(link.read_bytes())
+    assert init.zone(machine_zone({}, tmp_path / "copy")) == "UTC", "what has no name cannot be written"

@@ -1,0 +1,73 @@
+"""What `digest status` tells that no other test looks at: the next run of several, durations, sizes."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digest.operations.schedule import ScheduledRun
+from digest.operations.status import format_status, status_document
+from digest.store.database import open_database
+from digest.store.runs import Runs
+from digest.store.statistics import open_statistics
+from tests.conftest import MONDAY, MORNING, Workplace, paper
+
+
+def told(database: Path, scheduled: Sequence[ScheduledRun] = ()) -> tuple[dict[str, Any], str]:
+    with open_statistics(database) as ledger:
+        document = status_document(ledger, database, scheduled)
+    return document, format_status(document)
+
+
+def found(moment: datetime | None, where: str = "crontab", trouble: str = "") -> ScheduledRun:
+    return ScheduledRun(where, "a line", True, moment, trouble)
+
+
+def test_the_next_run_is_the_first_of_all_that_are_scheduled(tmp_path: Path) -> None:
+    later, never = found(MORNING + timedelta(1)), found(None, trouble="there is no program x")
+    document, text = told(tmp_path / "history.db", [later, never, found(MORNING, where="a timer")])
+    assert document["next_run"] == MORNING.isoformat()
+    assert "NEXT     Mon 2026-04-20 06:00, by a timer" in text
+    assert [one["next"] for one in document["schedule"]] == [
+        (MORNING + timedelta(1)).isoformat(),
+        None,
+        MORNING.isoformat(),
+    ]
+
+
+def test_nothing_scheduled_says_what_schedules(tmp_path: Path) -> None:
+    document, text = told(tmp_path / "history.db")
+    assert (document["next_run"], document["schedule"]) == (None, [])
+    assert "no run is scheduled; `digest schedule install` does it" in text
+    assert not (tmp_path / "history.db").exists(), "looking makes no history"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.42, " 0.4 s "), (59.4, " 59.4 s "), (60, " 1:00 min "), (3725, " 62:05 min ")]
+)
+def test_how_long_a_run_took(workplace: Workplace, seconds: float, words: str) -> None:
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    with open_database(workplace.folder / "history.db") as db:
+        journal = Runs(db)
+        number = journal.begin("send", MONDAY, MORNING)
+        journal.end(number, 4, {"waiting": 3}, MORNING + timedelta(seconds=seconds))
+        journal.begin("run", MONDAY, MORNING)
+    document, text = told(workplace.folder / "history.db")
+    assert [run["seconds"] for run in document["runs"]] == [None, round(seconds, 1), 0.0]
+    row = next(line for line in text.splitlines() if line.startswith("send"))
+    assert words in row
+    assert row.split()[-5:] == ["with", "exit", "code", "4", "3"]
+    assert "did not finish" in text
+
+
+def test_the_size_of_the_history_is_that_on_disk(workplace: Workplace) -> None:
+    workplace.lists(paper(1), paper(2))
+    workplace.run(MONDAY)
+    document, text = told(workplace.folder / "history.db")
+    history = document["history"]
+    assert history["bytes"] >= (workplace.folder / "history.db").stat().st_size
+    assert [history[key] for key in ("papers", "subscribers", "editions", "messages")] == [2, 1, 1, 1]
+    assert "2 papers, 1 subscriber, 1 message" in text

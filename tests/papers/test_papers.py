@@ -1,0 +1,117 @@
+"""The names of a paper, and what its raw facts become."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.papers import Paper, build_paper, merge_papers, paper_names, parse_name, web_link
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("2401.00001", "arxiv:2401.00001"),
+        ("arXiv:2401.00001v3", "arxiv:2401.00001"),
+        ("arxiv: 2401.00001", "arxiv:2401.00001"),
+        ("https://arxiv.org/abs/2401.00001v2", "arxiv:2401.00001"),
+        ("http://www.arxiv.org/pdf/2401.00001v2.pdf", "arxiv:2401.00001"),
+        ("https://huggingface.co/papers/2401.00001", "arxiv:2401.00001"),
+        ("math.GT/0309136v2", "arxiv:math/0309136"),
+        ("hep-th/9901001", "arxiv:hep-th/9901001"),
+        ("10.48550/arXiv.2401.00001", "arxiv:2401.00001"),
+        ("doi:10.1000/Ab.C", "doi:10.1000/ab.c"),
+        ("https://doi.org/10.1000/ab%2Ec", "doi:10.1000/ab.c"),
+        ("p3", "id:p3"),
+        ("2401.99999v1x", "id:2401.99999v1x"),
+        ("2413.00001", "id:2413.00001"),
+        ("", ""),
+    ],
+)
+def test_a_paper_goes_by_one_name_however_it_is_written(given: str, name: str) -> None:
+    assert parse_name(given) == name
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Schrödinger Bridges: A β-VAE View",
+        "SCHRODINGER BRIDGES — a β-VAE view",
+        'Schr\\"odinger  Bridges: A $\\beta$-VAE\n  View',
+    ],
+)
+def test_spellings_of_a_title_are_one_name(title: str) -> None:
+    assert paper_names(build_paper(title))[-1] == "title:schrodingerbridgesaβvaeview"
+
+
+def test_titles_of_nothing_are_told_apart_by_what_they_say() -> None:
+    one, other = build_paper("Editorial", abstract="On spring."), build_paper("Editorial", abstract="On autumn.")
+    assert not set(paper_names(one)) & set(paper_names(other))
+    assert paper_names(one) == paper_names(build_paper("EDITORIAL", abstract="On spring."))
+
+
+def test_an_identifier_means_something_only_within_its_source() -> None:
+    here, there = (build_paper(t, identifiers=["7"], source=s) for t, s in (("One title", "a"), ("Another one", "b")))
+    assert not set(paper_names(here)) & set(paper_names(there))
+
+
+def test_the_doi_that_arxiv_gives_is_the_arxiv_identifier() -> None:
+    assert build_paper("A title", identifiers=["10.48550/arXiv.2401.00001"]).arxiv == "2401.00001"
+
+
+def test_a_record_without_a_title_is_no_paper() -> None:
+    for title in ("", " \n", "\u202e\u200b", "\x00"):
+        with pytest.raises(ValueError, match="no title"):
+            build_paper(title)
+
+
+def test_merging_keeps_whatever_either_record_knows() -> None:
+    short = Paper("T", abstract="Short.", arxiv="2401.00001", categories=("cs.LG",), published=date(2026, 1, 2))
+    full = Paper(
+        "T", abstract="A longer one.", authors=("A", "B"), doi="10.1/x", categories=("cs.CV",), code="https://c"
+    )
+    merged = merge_papers(short, full)
+    assert (merged.abstract, merged.authors, merged.arxiv, merged.doi) == (
+        "A longer one.",
+        ("A", "B"),
+        "2401.00001",
+        "10.1/x",
+    )
+    assert (merged.categories, merged.code, merged.published) == (("cs.LG", "cs.CV"), "https://c", date(2026, 1, 2))
+    assert merge_papers(merged, full) == merge_papers(merged, short) == merged
+
+
+@pytest.mark.parametrize(
+    ("given", "link"),
+    [
+        ("https://github.com/a/b\n", "https://github.com/a/b"),
+        ("github.com/a/b", "https://github.com/a/b"),
+        ("HTTP://Example.org/x", "HTTP://Example.org/x"),
+        ("javascript:alert(1)", ""),
+        ("java\nscript:alert(1)", ""),
+        ("data:text/html,x", ""),
+        ("file:///etc/passwd", ""),
+        ("//example.org/x", ""),
+        ("https://user:secret@example.org/", ""),
+        ('https://example.org/"onclick="x', ""),
+        ("https://exa<mple.org", ""),
+        ("https://[::1", ""),
+        ("https://example.org:port/", ""),
+        ("https://example.org/\u202egro", ""),
+        ("https://example.org/" + "a" * 2000, ""),
+        ("", ""),
+    ],
+)
+def test_only_web_addresses_become_links(given: str, link: str) -> None:
+    assert web_link(given) == link
+
+
+@given(st.text(), st.text(), st.lists(st.text(), max_size=3), st.text())
+def test_any_text_makes_a_paper_or_says_why_not(title: str, abstract: str, identifiers: list[str], url: str) -> None:
+    try:
+        made = build_paper(title, abstract=abstract, authors=[abstract], identifiers=identifiers, url=url, source="s")
+    except ValueError:
+        return
+    assert all(len(name) < 2_000 for name in paper_names(made))
+    "".join((made.title, made.abstract, *made.authors, made.url, *paper_names(made))).encode("utf-8")

@@ -1,0 +1,337 @@
+"""A run that delivers: its states, exit codes and second tries, whatever the server does; nothing secret in print."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from digest.cli import main
+from digest.cli.progress import TerminalProgress, progress_line
+from digest.config import Config, load
+from digest.delivery import Secret, SmtpSettings, State
+from digest.errors import DigestError, Undelivered
+from digest.pipeline import deliver
+from digest.pipeline.context import delivery_method
+from digest.pipeline.run import RunReport, run_daily, send_queued
+from digest.sources.fetcher import Fetcher
+from digest.store.database import open_database
+from digest.store.statistics import Statistics
+from tests.conftest import MONDAY, Workplace, at, paper
+from tests.delivery.test_smtp import at as answers
+from tests.server import DROP, STALL, SWALLOW, Answer, Server
+
+SECRET = "hunter2-correct-horse"
+
+
+@dataclass
+class Watch:
+    """Looks on without waiting, and may ask to stop after a number of messages."""
+
+    enough: int = 1_000_000
+    pauses: list[float] = field(default_factory=list)
+    total: int = 0
+    done: int = 0
+
+    def begin(self, total: int) -> None:
+        self.total = total
+
+    def settled(self, count: int) -> None:
+        self.done += count
+
+    def stopped(self) -> bool:
+        return self.done >= self.enough
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+@dataclass
+class Office:
+    """A workplace that sends by SMTP."""
+
+    workplace: Workplace
+
+    def readers(self, count: int) -> None:
+        self.workplace.to = [f"reader{n}@example.org" for n in range(count)]
+
+    def config(self, port: int, **more: object) -> Config:
+        smtp = SmtpSettings("127.0.0.1", port, "none", timeout=2.0)
+        return replace(self.workplace.config(), delivery=replace(smtp, **more))  # type: ignore[arg-type]
+
+    def run(self, port: int, day: date = MONDAY, watch: Watch | None = None, **more: object) -> RunReport:
+        number = day.toordinal()
+        self.workplace.lists(*(paper(number * 10 + n) for n in range(3)))
+        return run_daily(self.config(port, **more), day, at(day), Fetcher("digest@example.org"), watch or Watch())
+
+    def send(self, port: int, day: date = MONDAY, watch: Watch | None = None) -> RunReport:
+        return send_queued(self.config(port), day, at(day), watch or Watch())
+
+    def counts(self) -> dict[str, int]:
+        with open_database(self.workplace.folder / "history.db") as db:
+            return Statistics(db.conn).counts()
+
+
+@pytest.fixture
+def office(workplace: Workplace) -> Office:
+    return Office(workplace)
+
+
+# --- What the server does, and what the command line makes of it
+
+
+def command(office: Office, port: int, *words: str, password: str = SECRET) -> Result:
+    """`digest …` as it is typed, with a login."""
+    office.workplace.lists(*(paper(n) for n in range(3)))
+    office.workplace.config()
+    smtp = f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nusername = "me"\ntimeout = 0.2\n'
+    path = office.workplace.path
+    path.write_text(path.read_text().replace('[maildir]\npath = "mail"', smtp))
+    environ = {"DIGEST_SMTP_PASSWORD": password}
+    return CliRunner().invoke(main, ["-v", "-c", str(path), *words], env=environ)
+
+
+FAULTS: list[tuple[Answer, int, dict[str, int], str]] = [
+    (answers("RCPT", "451 4.7.1 greylisted"), 4, {"pending": 3}, "451 4.7.1 greylisted"),
+    (answers("RCPT", "451 4.7.1 later", "reader1"), 4, {"pending": 1, "sent": 2}, "1 message could not be delivered"),
+    (answers("BODY", "452 4.3.1 full"), 4, {"pending": 3}, "452 4.3.1 full"),
+    (answers("MAIL", "421 4.3.2 closing"), 4, {"pending": 3}, "421 4.3.2 closing"),
+    (answers("GREETING", "421 4.3.2 busy"), 4, {"pending": 3}, "421 4.3.2 busy"),
+    (answers("RCPT", "550 5.1.1 unknown"), 0, {"refused": 3}, "3 addresses refused it"),
+    (answers("RCPT", "550 5.1.1 unknown", "reader1"), 0, {"refused": 1, "sent": 2}, "Sent 2 messages"),
+    (answers("RCPT", "552 5.2.2 full", "reader1"), 4, {"pending": 1, "sent": 2}, "552 5.2.2 full"),
+    (answers("AUTH", "535 5.7.8 wrong"), 4, {"pending": 3}, "check smtp.username and DIGEST_SMTP_PASSWORD"),
+    (answers("AUTH", f"535 not {SECRET}"), 4, {"pending": 3}, "535 not ***"),
+    (answers("MAIL", "550 5.7.60 not as this sender"), 4, {"pending": 3}, "check digest.from and smtp.username"),
+    (answers("RCPT", "554 5.7.1 relay access denied"), 4, {"pending": 3}, "554 5.7.1 relay access denied"),
+    (answers("RCPT", "550 5.7.1 private", "reader1"), 0, {"refused": 1, "sent": 2}, "1 address refused it"),
+    (answers("MAIL", DROP), 4, {"pending": 3}, "the server hung up"),
+    (answers("DATA", DROP), 4, {"pending": 3}, "the server hung up"),
+    (answers("BODY", SWALLOW), 4, {"in doubt": 3}, "the server hung up"),
+    (answers("BODY", SWALLOW, "reader1"), 4, {"in doubt": 1, "sent": 2}, "1 message could not be delivered"),
+    (answers("RCPT", STALL), 4, {"pending": 3}, "did not answer"),
+    (answers("GREETING", STALL), 4, {"pending": 3}, "did not answer"),
+    (answers("MAIL", "%$§"), 4, {"pending": 3}, "not SMTP"),
+    (answers("GREETING", "SSH-2.0-OpenSSH_9.2"), 4, {"pending": 3}, "cannot be worked with now"),
+]
+
+
+@pytest.mark.parametrize(("answer", "code", "counts", "words"), FAULTS, ids=[f"{f[3]} {f[2]}" for f in FAULTS])
+def test_each_fault_ends_in_its_state_and_exit_code_and_says_nothing_secret(
+    office: Office, answer: Answer, code: int, counts: dict[str, int], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.0, 0.0))
+    office.readers(3)
+    with Server(answer, ("PIPELINING", "AUTH PLAIN")).running() as server:
+        result = command(office, server.port, "run", "--date", "2026-04-20")
+    assert office.counts() == counts
+    assert result.exit_code == code
+    assert words in result.output
+    assert SECRET not in result.output
+    assert not any(SECRET.encode() in path.read_bytes() for path in office.workplace.folder.glob("history.db*"))
+    with Server(features=("PIPELINING", "AUTH PLAIN")).running() as mended:
+        result = command(office, mended.port, "run", "--date", "2026-04-20")
+    left = 3 - counts.get("sent", 0) - counts.get("refused", 0)
+    assert result.exit_code == 0, result.output
+    assert len(mended.taken) == left
+
+
+def test_a_server_that_is_not_there_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.0, 0.0))
+    with Server().running() as server:
+        port = server.port
+    result = command(office, port, "run")
+    assert result.exit_code == 4
+    assert f"127.0.0.1:{port} cannot be reached: Connection refused" in result.output
+    assert office.counts() == {"pending": 1}
+
+
+# --- Second tries
+
+
+def test_greylisted_mail_goes_out_in_the_same_run(office: Office) -> None:
+    met: set[str] = set()
+
+    def greylist(stage: str, argument: str, _: int) -> str | None:
+        if stage != "RCPT" or argument in met:
+            return None
+        met.add(argument)
+        return "451 4.7.1 greylisted, try again"
+
+    office.readers(5)
+    watch = Watch()
+    with Server(greylist).running() as server:
+        report = office.run(server.port, watch=watch)
+    assert report.outcomes[State.SENT] == 5
+    assert len(server.taken) == 5
+    assert len(watch.pauses) == 1
+    assert (watch.total, watch.done) == (5, 5)
+
+
+def test_the_pauses_grow_and_come_to_an_end(office: Office) -> None:
+    watch = Watch()
+    with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
+        office.run(server.port, watch=watch)
+    assert len(server.heard("RCPT")) == 4
+    assert len(watch.pauses) == 3
+    assert watch.pauses == sorted(watch.pauses)
+    assert watch.pauses[0] > 0.5
+    assert sum(watch.pauses) < 20
+
+
+def test_the_next_run_tries_at_once_what_is_pending(office: Office) -> None:
+    with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
+        office.run(server.port)
+    with Server().running() as server:
+        assert office.send(server.port).outcomes[State.SENT] == 1
+    assert len(server.taken) == 1
+
+
+def test_mail_in_doubt_is_sent_again_by_the_next_run_byte_for_byte(office: Office) -> None:
+    office.readers(3)
+    with Server(answers("BODY", SWALLOW, "reader1")).running() as swallowing, pytest.raises(Undelivered):
+        office.run(swallowing.port)
+    assert sorted(swallowing.recipients()) == ["reader0@example.org", "reader1@example.org", "reader2@example.org"]
+    with Server().running() as server:
+        office.send(server.port)
+    assert server.taken == [(to, body) for to, body in swallowing.taken if "reader1" in to]
+    assert office.counts() == {"sent": 3}
+
+
+def test_a_run_that_is_turned_away_tries_once_and_touches_nothing(office: Office) -> None:
+    office.readers(5)
+    watch = Watch()
+    wrong = Server(answers("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",))
+    with wrong.running() as server, pytest.raises(Undelivered, match="5 messages could not be delivered"):
+        office.run(server.port, watch=watch, username="me", password=Secret(SECRET))
+    assert len(server.heard("AUTH")) == 1
+    assert watch.pauses == []
+    assert office.counts() == {"pending": 5}
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_run_that_is_interrupted_settles_what_left_and_the_next_goes_on(office: Office, connections: int) -> None:
+    office.readers(60)
+    watch = Watch(enough=20)
+    with Server().running() as server:
+        with pytest.raises(Undelivered, match="it was interrupted"):
+            office.run(server.port, watch=watch, connections=connections)
+        counts = office.counts()
+        assert counts["sent"] == len(server.taken)
+        assert counts == {"sent": counts["sent"], "pending": 60 - counts["sent"]}
+        assert 20 <= counts["sent"] < 30
+        office.send(server.port)
+    assert sorted(server.recipients()) == sorted(office.workplace.to)
+
+
+def test_an_address_refused_on_three_days_is_suspended_and_listed(office: Office) -> None:
+    office.readers(2)
+    with Server(answers("RCPT", "550 5.1.1 no such user", "reader0")).running() as server:
+        for number in range(5):
+            office.run(server.port, day=MONDAY + timedelta(number))
+    assert len([to for to in server.heard("RCPT") if "reader0" in to]) == 3
+    assert server.recipients() == ["reader1@example.org"] * 5
+    result = CliRunner().invoke(main, ["-c", str(office.workplace.path), "status"])
+    assert "reader0@example.org: suspended, refused on three days, last on 2026-04-22" in result.output
+
+
+# --- Maildir
+
+
+def test_a_maildir_that_cannot_be_written_to_leaves_the_mail_pending_and_says_so(workplace: Workplace) -> None:
+    workplace.lists(paper(1))
+    workplace.to = ["ann@example.org", "bob@example.org"]
+    blocked = workplace.folder / "mail"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(Undelivered, match=r"2 messages .*mail cannot be written to: "):
+        workplace.run(MONDAY)
+    blocked.unlink()
+    send_queued(workplace.config(), MONDAY, at(MONDAY))
+    assert {to: len(mails) for to, mails in workplace.mails().items()} == {"ann@example.org": 1, "bob@example.org": 1}
+    assert list((blocked / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["new", "cur"])
+def test_a_message_in_doubt_does_not_stand_twice_in_a_maildir(workplace: Workplace, place: str) -> None:
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    (mail,) = (workplace.folder / "mail" / "new").iterdir()
+    if place == "cur":
+        mail.rename(workplace.folder / "mail" / "cur" / f"{mail.name}:2,S")
+    with open_database(workplace.folder / "history.db") as db:
+        db.execute("UPDATE deliveries SET state = 'sending', run = NULL")
+    send_queued(workplace.config(), MONDAY, at(MONDAY))
+    assert len([*(workplace.folder / "mail").glob("*/*")]) == 1
+
+
+# --- The terminal
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    import signal
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_terminal_is_shown_how_far_it_is_and_left_clean() -> None:
+    screen = Screen()
+    terminal = TerminalProgress(screen)
+    terminal.begin(200)
+    for _ in range(200):
+        terminal.settled(1)
+    terminal.end()
+    assert re.search(r"Sending  200 of 200  100 %  [0-9,]+/s  0:00 left", screen.getvalue())
+    assert screen.getvalue().count("\r") < 20
+    assert screen.getvalue().endswith("\r\x1b[K")
+
+
+@pytest.mark.usefixtures("signals")
+def test_what_is_no_terminal_is_shown_nothing() -> None:
+    screen = io.StringIO()
+    terminal = TerminalProgress(screen)
+    terminal.begin(2)
+    terminal.settled(2)
+    terminal.end()
+    assert screen.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "shown"),
+    [
+        (0, 10, 0.0, "Sending  0 of 10  0 %"),
+        (2_500, 10_000, 5.0, "Sending  2,500 of 10,000  25 %  500/s  0:15 left"),
+        (30, 100, 10.0, "Sending  30 of 100  30 %  3.0/s  0:23 left"),
+        (2, 200, 60.0, "Sending  2 of 200  1 %  2.0/min  99:00 left"),
+    ],
+)
+def test_the_progress_line(done: int, total: int, seconds: float, shown: str) -> None:
+    assert progress_line(done, total, seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ('username = "me"', "smtp.username: is set but there is no password"),
+        ('token_command = "echo x"', "smtp.token_command: is set without smtp.username"),
+    ],
+)
+def test_a_login_that_is_half_configured_is_refused(tmp_path: Path, words: str, problem: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[digest]\nfrom = "a@b.example"\n[[sources]]\ntype = "huggingface"\n[smtp]\nhost = "x"\n{words}\n')
+    with pytest.raises(DigestError, match=problem) as caught:
+        delivery_method(load(path, {}))
+    assert caught.value.exit_code == 2

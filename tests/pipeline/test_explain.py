@@ -1,0 +1,137 @@
+"""An account of a paper is complete, and its numbers add up."""
+
+import re
+from datetime import date, timedelta
+
+import pytest
+
+from digest.errors import PaperNotFound
+from digest.pipeline.context import Context
+from digest.pipeline.explain import explain, format_explanation
+from digest.store.database import open_database
+from digest.store.search import SearchIndex
+from tests.conftest import MONDAY, Workplace, paper, text_of
+
+TUESDAY = MONDAY + timedelta(1)
+SOURCE = '[[sources]]\ntype = "file"\npath = "papers.jsonl"'
+OTTERS = paper(2, upvotes=2, abstract="All about otters.", authors=["Ada Byron"], categories=["q-bio"])
+
+
+def account(workplace: Workplace, name: str, day: date, to: str | None = None) -> str:
+    config = workplace.config()
+    with open_database(config.digest.database) as db:
+        return format_explanation(explain(Context.over(config, db), SearchIndex(db), name, to, day))
+
+
+def points(told: str) -> list[float]:
+    """The summands of the score and, last, the sum."""
+    return [float(number) for number in re.findall(r"^ +(\d+\.\d{3})  ", told, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("name", ["2604.00001", "arxiv:2604.00001v3", "https://arxiv.org/abs/2604.00001"])
+def test_a_sent_paper_says_when_it_was_seen_and_sent(workplace: Workplace, name: str) -> None:
+    workplace.lists(paper(1, upvotes=10))
+    workplace.run(MONDAY)
+    workplace.lists(paper(1, upvotes=480))
+    workplace.run(TUESDAY)
+    told = account(workplace, name, TUESDAY)
+    assert re.search(r"2026-04-20  papers +2026-04-20  10\n", told)
+    assert re.search(r"2026-04-21  papers +2026-04-20  480\n", told)
+    assert "In the mail of 2026-04-20 at place 1: 1 message sent." in told
+    assert "ann@example.org: was shown before, and never comes twice." in told
+    assert points(told) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("topic", "added"),
+    [
+        ('match = ["otters"]\nweight = 2.5', 2.5),
+        ('authors = ["ada byron"]', 1.0),
+        ('match = ["zebra"]\ncategories = ["q-bio"]', 0.5),
+        ('categories = ["q-bio"]\nweight = 3.0', 3.0),
+    ],
+)
+def test_each_kind_of_match_adds_what_the_readme_says(workplace: Workplace, topic: str, added: float) -> None:
+    workplace.lists(paper(1, upvotes=100), OTTERS)
+    workplace.run(MONDAY)
+    before = points(account(workplace, "2604.00002", MONDAY))
+    workplace.more = f'[[topics]]\nname = "Otters"\n{topic}\n{SOURCE}'
+    told = account(workplace, "2604.00002", MONDAY)
+    *parts, total = points(told)
+    assert parts == [before[-1], added]
+    assert total == pytest.approx(sum(parts))
+    assert "your topic Otters" in told
+
+
+def test_a_paper_like_a_liked_one_rises_by_a_share_of_the_weight_and_says_which(workplace: Workplace) -> None:
+    subjects = "graphs robots proteins speech proofs markets clouds galaxies enzymes traffic poems soils".split()
+    others = [
+        paper(n, upvotes=100 - n, title=f"On {word} in general", abstract=f"How {word} change and why {word} matter.")
+        for n, word in enumerate(subjects, start=10)
+    ]
+    fur = "River otters keep their fur dense and dry by grooming it every hour near water."
+    otters = [paper(n, upvotes=1, title=f"Dense fur of river otters {n}", abstract=fur) for n in (1, 2)]
+    workplace.lists(*others, *otters)
+    workplace.run(MONDAY)
+    before = points(account(workplace, "2604.00002", MONDAY))
+    workplace.more = f'[[topics]]\nname = "Fur"\nlike = ["arxiv:2604.00001"]\nweight = 2.0\n{SOURCE}'
+    told = account(workplace, "2604.00002", MONDAY)
+    *parts, total = points(told)
+    assert parts[0] == before[-1]
+    assert len(parts) == 2
+    assert 0 < parts[1] <= 2.0
+    assert total == pytest.approx(sum(parts), abs=0.0011)
+    assert "like “Dense fur of river otters 1”" in told
+    assert len(points(account(workplace, "2604.00010", MONDAY))) == 2, "one summand and the sum: it is like nothing"
+
+
+def test_a_muted_a_weak_a_waiting_and_an_old_paper_say_so(workplace: Workplace) -> None:
+    workplace.digest = {"max_papers": 1, "days": ["sun"]}
+    workplace.lists(paper(1, upvotes=100), OTTERS)
+    workplace.run(MONDAY)
+    assert "waits at place 2; a mail has at most 1" in account(workplace, "2604.00002", MONDAY)
+    assert "rank 2 of 2 candidates" in account(workplace, "2604.00002", MONDAY)
+    assert "has place 1 of at most 1" in account(workplace, "2604.00001", MONDAY)
+    assert "window_days = 7" in account(workplace, "2604.00002", MONDAY + timedelta(8))
+    workplace.digest["min_score"] = 0.9
+    assert "below min_score = 0.9" in account(workplace, "2604.00002", MONDAY)
+    workplace.digest = {"topics_only": True}
+    assert "matches no topic" in account(workplace, "2604.00002", MONDAY)
+    workplace.more = f'[[topics]]\nname = "Never"\nmute = ["otters"]\n{SOURCE}'
+    told = account(workplace, "2604.00002", MONDAY)
+    assert "muted by the topic Never: otters" in told
+    assert "In no mail so far." in told
+
+
+def test_readers_who_stand_alike_share_a_line_and_one_can_be_asked_for(workplace: Workplace) -> None:
+    workplace.to = ("ann@example.org", "bob@example.org")
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    workplace.to = (*workplace.to, "eve@example.org")
+    told = account(workplace, "2604.00001", TUESDAY)
+    assert "ann@example.org, bob@example.org: was shown" in told
+    assert "eve@example.org: has place 1 of at most 12" in told
+    assert "2 messages sent" in told
+    only = account(workplace, "2604.00001", TUESDAY, "eve@example.org")
+    assert "In no mail so far." in only
+    assert "ann@" not in only
+
+
+def test_an_unknown_paper_is_named(workplace: Workplace) -> None:
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    with pytest.raises(PaperNotFound, match=re.escape("2604.99999")):
+        account(workplace, "2604.99999", MONDAY)
+
+
+def test_from_ten_votes_to_480_in_two_days_leads_the_third_mail_and_says_so(workplace: Workplace) -> None:
+    workplace.digest = {"max_papers": 5}
+    others = [paper(n, upvotes=100 + n) for n in range(10, 20)]
+    for day, votes in enumerate((10, 200, 480)):
+        late = paper(1, upvotes=votes) if day != 1 else paper(1, upvotes=9)
+        workplace.lists(late, *others, *(paper(30 + 10 * day + n, upvotes=150 + n) for n in range(10)))
+        workplace.run(MONDAY + timedelta(day))
+    mails = workplace.titles()
+    assert mails[2][0] == "Paper number 1 on something"
+    assert "rising: 10 → 480 in two days" in text_of(workplace.mails()["ann@example.org"][2])
+    assert all("Paper number 1 on something" not in mail for mail in mails[:2])

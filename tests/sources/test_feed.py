@@ -1,0 +1,142 @@
+"""Any RSS, RDF or Atom feed, however it is written."""
+
+from datetime import date
+
+import pytest
+
+from digest.errors import SourceError
+from digest.sources import Page
+from digest.sources.feed import Feed
+from tests.conftest import DATA, MONDAY, MORNING
+
+ADDRESS = "https://journal.example.org/feeds/new.xml"
+
+
+def read(body: bytes) -> Page:
+    return Feed(ADDRESS, "journal").asks(MORNING)[0].read(body)
+
+
+def rss(*items: str, more: str = "") -> bytes:
+    inside = "".join(f"<item>{item}</item>" for item in items)
+    return (
+        '<rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+        ' xmlns:prism="http://prismstandard.org/namespaces/basic/2.0/"><channel><title>New</title>'
+        f"{more}{inside}</channel></rss>"
+    ).encode()
+
+
+def atom(*entries: str) -> bytes:
+    inside = "".join(f"<entry>{entry}</entry>" for entry in entries)
+    return f'<feed xmlns="http://www.w3.org/2005/Atom"><title>New</title>{inside}</feed>'.encode()
+
+
+@pytest.mark.parametrize("name", ["feed_rss2.xml", "feed_rss091.xml", "feed_rdf.xml", "feed_atom.xml"])
+def test_every_dialect_tells_the_same_papers(name: str) -> None:
+    page = read((DATA / name).read_bytes())
+    tides, moss = (sighting.paper for sighting in page.sightings)
+    assert (tides.title, tides.link) == ("Tides & Lemmas: a Survey", "https://journal.example.org/articles/tides")
+    assert tides.abstract == "We survey tides where a < b."
+    assert (moss.title, page.skipped) == ("On Moss", ())
+
+
+def test_an_entry_with_nothing_but_a_title_is_a_paper() -> None:
+    (sighting,) = read(rss("<title>On its Own</title>")).sightings
+    assert (sighting.paper.title, sighting.paper.link, sighting.day, sighting.votes) == ("On its Own", "", None, None)
+
+
+def test_an_entry_without_a_title_is_named_and_the_rest_is_read() -> None:
+    page = read(rss("<title>One</title>", "<description>No title</description>", "<title>Three</title>"))
+    assert [s.paper.title for s in page.sightings] == ["One", "Three"]
+    assert page.skipped == ("entry 2: it has no title",)
+
+
+def test_html_becomes_text_and_scripts_vanish() -> None:
+    html = "&lt;p&gt;First&lt;/p&gt;&lt;p&gt;second &lt;b&gt;bold&lt;/b&gt; &amp;amp; more&lt;/p&gt;"
+    html += "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src='https://t.example.org/pixel.gif'&gt;"
+    (sighting,) = read(rss(f"<title>T</title><description>{html}</description>")).sightings
+    assert sighting.paper.abstract == "First second bold & more"
+
+
+def test_a_sign_that_is_no_markup_stays() -> None:
+    (sighting,) = read(rss("<title>When a &lt; b and c &gt; d</title>")).sightings
+    assert sighting.paper.title == "When a < b and c > d"
+
+
+def test_relative_links_are_meant_where_the_feed_stands() -> None:
+    page = read(atom('<title>T</title><link href="../articles/7"/>', '<title>U</title><link href="javascript:x()"/>'))
+    assert [s.paper.link for s in page.sightings] == ["https://journal.example.org/articles/7", ""]
+
+
+@pytest.mark.parametrize(
+    ("item", "arxiv", "doi"),
+    [
+        ("<link>https://doi.org/10.1000/ABC.7</link>", "", "10.1000/abc.7"),
+        ("<link>https://arxiv.org/abs/2604.00001v2</link>", "2604.00001", ""),
+        ("<guid>oai:arXiv.org:2604.00002v1</guid>", "2604.00002", ""),
+        ("<guid>doi:10.1000/xyz</guid>", "", "10.1000/xyz"),
+        ("<prism:doi>10.1000/prism</prism:doi><link>https://p.example.org/3</link>", "", "10.1000/prism"),
+        ("<dc:identifier>doi:10.1000/dc</dc:identifier>", "", "10.1000/dc"),
+        ("<link>https://p.example.org/doi/full/10.1000/in.path?af=R</link>", "", "10.1000/in.path"),
+        ("<link>https://www.biorxiv.org/content/10.1101/2026.04.01.12v2?rss=1</link>", "", "10.1101/2026.04.01.12"),
+        ("<link>https://p.example.org/doi/10.1000/x7/pdf</link>", "", "10.1000/x7"),
+        ("<link>https://p.example.org/2604.1/10.5</link>", "", ""),
+    ],
+)  # fmt: skip
+def test_identifiers_are_found_wherever_they_stand(item: str, arxiv: str, doi: str) -> None:
+    (sighting,) = read(rss(f"<title>T</title>{item}")).sightings
+    assert (sighting.paper.arxiv, sighting.paper.doi) == (arxiv, doi)
+
+
+def test_an_identifier_of_its_own_is_a_name_within_the_feed() -> None:
+    (sighting,) = read(rss("<title>T</title><guid isPermaLink='false'>post-17</guid>")).sightings
+    assert sighting.paper.ident == "journal:post-17"
+
+
+@pytest.mark.parametrize(
+    ("creator", "authors"),
+    [
+        ("Ada Lovelace, Mei Lin and Paulo Silva", ("Ada Lovelace", "Mei Lin", "Paulo Silva")),
+        ("Lovelace, A.; Lin, M.", ("Lovelace, A.", "Lin, M.")),
+        ("Lovelace, A.", ("Lovelace, A.",)),
+    ],
+)
+def test_authors_in_one_element_are_told_apart_where_that_is_sure(creator: str, authors: tuple[str, ...]) -> None:
+    (sighting,) = read(rss(f"<title>T</title><dc:creator>{creator}</dc:creator>")).sightings
+    assert sighting.paper.authors == authors
+
+
+def test_an_entry_counts_as_of_its_own_day_and_never_of_one_to_come() -> None:
+    page = read(
+        rss(
+            "<title>T</title><pubDate>Fri, 17 Apr 2026 10:00:00 GMT</pubDate>",
+            "<title>U</title><pubDate>Fri, 01 Jan 2100 00:00:00 GMT</pubDate>",
+            "<title>V</title><pubDate>yesterday or so</pubDate>",
+        )
+    )
+    assert [s.day for s in page.sightings] == [date(2026, 4, 17), MONDAY, None]
+
+
+def test_white_space_before_the_declaration_is_no_obstacle() -> None:
+    assert len(read(b"\n\n<?xml version='1.0'?>" + rss("<title>T</title>")).sightings) == 1
+
+
+def test_it_is_called_by_its_host_without_a_name() -> None:
+    assert Feed("https://www.journal.example.org/feed").called == "journal.example.org"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<!DOCTYPE html><html><p>Sorry", b'{"a": 1}', b"/etc/passwd", rss("<title>")[:60]]
+)
+def test_what_is_no_whole_feed_is_an_error(body: bytes) -> None:
+    with pytest.raises(SourceError):
+        read(body)
+
+
+def test_external_entities_are_not_read() -> None:
+    body = b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + rss(
+        "<title>T &x;</title>"
+    )
+    try:
+        assert all("root" not in s.paper.title for s in read(body).sightings)
+    except SourceError:
+        return

@@ -1,0 +1,105 @@
+"""Hugging Face's list of a day, as the service really writes it."""
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from digest.errors import SourceError
+from digest.sources import Page
+from digest.sources.huggingface import HuggingFace
+from tests.conftest import DATA, MORNING
+
+MONDAY = date(2026, 4, 20)
+LIST = (DATA / "daily_papers.json").read_bytes()
+
+
+def read(body: bytes, now: datetime = MORNING) -> Page:
+    return HuggingFace(lookback_days=0).asks(now)[0].read(body)
+
+
+def test_it_asks_for_the_weekdays_that_may_still_grow_oldest_first() -> None:
+    asks = HuggingFace(lookback_days=4).asks(MORNING)
+    assert [ask.params["date"] for ask in asks] == ["2026-04-16", "2026-04-17", "2026-04-20"]
+    assert HuggingFace(lookback_days=1).asks(MORNING - timedelta(1)) == ()
+
+
+def test_only_todays_list_may_not_be_open_yet() -> None:
+    assert [400 in ask.closed for ask in HuggingFace(lookback_days=4).asks(MORNING)] == [False, False, True]
+
+
+def test_facts_are_taken_from_where_they_are_true() -> None:
+    engine, compilers, *_ = read(LIST).sightings
+    assert engine.paper.title == "A Note on Engines That Weave Algebra"
+    assert engine.paper.abstract == "We show that an engine can weave patterns of algebra, with p < 0.05 & no loss."
+    assert engine.paper.authors == ("Ada Lovelace", "Charles Babbage")
+    assert engine.paper.link == "https://arxiv.org/abs/2604.11111"
+    assert engine.paper.huggingface == "https://huggingface.co/papers/2604.11111"
+    assert engine.paper.code == "https://github.com/example/engine"
+    assert engine.paper.project == "https://engines.example.org/weave"
+    assert (engine.votes, engine.day, engine.paper.published) == (41, MONDAY, date(2026, 4, 16))
+    assert (compilers.votes, compilers.paper.project) == (0, "")
+
+
+def test_the_list_day_is_neither_publication_date() -> None:
+    assert {sighting.day for sighting in read(LIST).sightings} == {MONDAY}
+
+
+def test_broken_rows_are_named_and_the_rest_is_read() -> None:
+    page = read(LIST)
+    assert [s.paper.title for s in page.sightings[2:]] == ["Odd but Readable", "No Votes Yet"]
+    assert [s.votes for s in page.sightings[2:]] == [None, None]
+    assert page.skipped == (
+        "row 4 of the list of 2026-04-20: it has no title",
+        "row 5 of the list of 2026-04-20: it is not an object",
+    )
+
+
+def rows(count: int) -> bytes:
+    return json.dumps(
+        [{"paper": {"id": f"2604.{n:05}", "title": f"Paper {n}", "upvotes": n}} for n in range(count)]
+    ).encode()
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, False), (49, False), (50, True), (99, True), (100, True)])
+def test_a_page_that_may_have_been_cut_is_followed_by_the_next(count: int, more: bool) -> None:
+    page = read(rows(count))
+    assert len(page.sightings) == count
+    assert (page.next is not None) is more
+    if page.next:
+        assert (page.next.params["p"], page.next.params["date"]) == ("1", "2026-04-20")
+        assert page.next.read(b"[]").next is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<!DOCTYPE html><html>", b'{"error": "Invalid date"}', LIST[:500], b"\xff\xfe", b"[" * 100_000, b"null"],
+)
+def test_an_answer_that_is_no_list_is_an_error_that_shows_its_beginning(body: bytes) -> None:
+    with pytest.raises(SourceError, match="it begins with"):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "row", [{}, {"paper": None}, {"paper": {"title": {}}}, [], None, 3, {"paper": {"id": 5, "title": " "}}]
+)
+def test_no_row_however_odd_is_more_than_skipped(row: Any) -> None:
+    page = read(json.dumps([row]).encode())
+    assert (page.sightings, len(page.skipped)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("ago", "first"),
+    [
+        (0, "2026-04-16"),
+        (4, "2026-04-16"),
+        (7, "2026-04-13"),
+        (10, "2026-04-10"),
+        (90, "2026-04-06"),
+        (-5, "2026-04-16"),
+    ],
+)
+def test_every_list_since_the_last_good_reading_is_asked_for_up_to_two_weeks(ago: int, first: str) -> None:
+    asks = HuggingFace(lookback_days=4).asks(MORNING, MORNING - timedelta(ago))
+    assert (asks[0].params["date"], asks[-1].params["date"]) == (first, "2026-04-20")

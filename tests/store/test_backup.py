@@ -1,0 +1,259 @@
+"""A backup is a whole history, whatever goes on meanwhile, and with it everything continues where it was."""
+
+import os
+import resource
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from digest.cli import main
+from digest.errors import HistoryError, Undelivered
+from digest.pipeline.deliver import NoProgress
+from digest.pipeline.run import run_daily, send_queued
+from digest.sources.fetcher import Fetcher
+from digest.store.backup import backup
+from tests.conftest import MONDAY, Workplace, at, paper
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    """A history of one day, and a folder for backups."""
+    workplace = Workplace(tmp_path / "place", {"max_papers": 2}, ("ann@example.org", "bob@example.org"))
+    workplace.folder.mkdir()
+    (tmp_path / "safe").mkdir()
+    workplace.lists(*(paper(n, upvotes=n) for n in range(4)))
+    workplace.run(MONDAY)
+    return workplace
+
+
+@pytest.fixture
+def database(place: Workplace) -> Path:
+    return place.folder / "history.db"
+
+
+@pytest.fixture
+def safe(tmp_path: Path, place: Workplace) -> Path:
+    return tmp_path / "safe"
+
+
+def digest(place: Workplace, *words: str) -> Result:
+    return CliRunner().invoke(main, ["-c", str(place.path), "backup", *words])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def check(copy: Path, pragma: str = "integrity_check") -> None:
+    with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as db:
+        assert db.execute(f"PRAGMA {pragma}").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def mails(folder: Path) -> dict[str, bytes]:
+    """The messages of a Maildir by their Message-ID."""
+    found = {}
+    for path in (folder / "mail/new").glob("*"):
+        body = path.read_bytes()
+        found[next(line for line in body.decode().split("\n") if line.startswith("Message-ID:"))] = body
+    return found
+
+
+def restore(copy: Path, workplace: Workplace) -> Workplace:
+    """Both files put back, in a place where nothing else is left."""
+    for path in workplace.folder.glob("history.db*"):
+        path.unlink()
+    shutil.rmtree(workplace.folder / "mail")
+    shutil.copy(copy, workplace.folder / "history.db")
+    shutil.copy(copy.with_name(copy.name + ".secret"), workplace.folder / "history.db.secret")
+    return workplace
+
+
+def test_the_command_says_what_it_wrote_and_it_is_its_owners_alone(place: Workplace, safe: Path) -> None:
+    result = digest(place, str(safe / "h.db"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    size = (safe / "h.db").stat().st_size / 1e6
+    assert result.stdout == (
+        f"Wrote {safe}/h.db: {size:.1f} MB, intact; and {safe}/h.db.secret, which belongs to it.\n"
+    )
+    assert names(safe) == ["h.db", "h.db.secret"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in safe.iterdir()} == {0o600}
+    assert (safe / "h.db.secret").read_bytes() == (place.folder / "history.db.secret").read_bytes()
+    check(safe / "h.db")
+
+
+def test_what_is_there_is_replaced_only_by_force(place: Workplace, database: Path, safe: Path) -> None:
+    (safe / "h.db").write_text("mine")
+    (safe / "g.db.secret").write_text("mine")
+    for name in ("h.db", "g.db"):
+        result = digest(place, str(safe / name))
+        assert (result.exit_code, "replace it with --force" in result.stderr) == (2, True)
+    assert (safe / "h.db").read_text() == (safe / "g.db.secret").read_text() == "mine"
+    assert names(safe) == ["g.db.secret", "h.db"]
+    for name in ("h.db", "g.db"):
+        assert digest(place, str(safe / name), "--force").exit_code == 0
+        check(safe / name)
+    assert backup(database, safe / "h.db", force=True) == (safe / "h.db").stat().st_size
+
+
+def test_the_history_itself_is_never_written_onto(place: Workplace, database: Path, safe: Path) -> None:
+    (safe / "link").symlink_to(database)
+    (safe / "dangling").symlink_to(f"{database}-journal")
+    os.link(database, safe / "hard")
+    os.link(f"{database}.secret", safe / "other.secret")
+    (safe / "folder").symlink_to(place.folder)
+    before = database.read_bytes()
+    own = [database, *(Path(f"{database}{end}") for end in ("-wal", "-shm", "-journal", ".secret", ".lock", ".pace"))]
+    strange = [safe / "link", safe / "dangling", safe / "hard", safe / "other", safe / "folder/history.db"]
+    for path in [*own, *strange]:
+        result = digest(place, str(path), "--force")
+        assert (result.exit_code, "belongs to the history itself" in result.stderr) == (2, True), path
+    assert database.read_bytes() == before
+
+
+def test_a_place_where_no_file_can_be_is_told(place: Workplace, safe: Path) -> None:
+    for path, words in (
+        (safe / "none/h.db", "none is not a folder; make it first"),
+        (safe, "is a folder; name a file in it"),
+        (Path("/dev/null"), "is there already and is no file"),
+        (Path("/proc/self/h.db"), "cannot be written: "),
+    ):
+        result = digest(place, str(path), "--force")
+        assert (result.exit_code in (2, 3), words in result.stderr) == (True, True), result.stderr
+        assert "Traceback" not in result.stderr
+    assert names(safe) == []
+
+
+def test_without_a_history_there_is_nothing_to_back_up(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="does not exist yet"):
+        backup(tmp_path / "history.db", tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_history_is_not_passed_off_as_a_backup(database: Path, safe: Path) -> None:
+    with closing(sqlite3.connect(database)) as db:
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sightings'").fetchall()
+        ((size,),) = db.execute("PRAGMA page_size").fetchall()
+    body = bytearray(database.read_bytes())
+    body[(page - 1) * size : page * size] = bytes(size)  # a page that opening does not read
+    database.write_bytes(body)
+    with pytest.raises(HistoryError, match="damaged"):
+        backup(database, safe / "h.db")
+    assert names(safe) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(place: Workplace, database: Path, safe: Path) -> None:
+    backup(database, safe / "h.db")
+    before = (safe / "h.db").read_bytes()
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
+        "from digest.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "-c", str(place.path), "backup", "--force", str(safe / "h.db")]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 50_000
+    assert (done.returncode, "cannot be finished" in done.stderr) == (3, True), done.stderr
+    assert names(safe) == ["h.db", "h.db.secret"]
+    assert (safe / "h.db").read_bytes() == before
+
+
+def test_what_was_pending_goes_out_of_a_restored_history_with_the_same_bytes(place: Workplace, safe: Path) -> None:
+    place.lists(*(paper(n, upvotes=n) for n in range(10, 14)))
+    tuesday = MONDAY + timedelta(1)
+    (place.folder / "mail").rename(safe / "monday")
+    (place.folder / "mail").write_text("not a folder")
+    with pytest.raises(Undelivered):
+        place.run(tuesday)
+    backup(place.folder / "history.db", safe / "h.db")
+    (place.folder / "mail").unlink()
+    place.run(tuesday)
+    sent = mails(place.folder)
+    assert len(sent) == 2
+    back = restore(safe / "h.db", place)
+    send_queued(back.config(), tuesday, at(tuesday))
+    assert mails(back.folder) == sent
+    back.lists(*(paper(n, upvotes=n) for n in range(10, 14)))
+    back.run(MONDAY + timedelta(2))
+    assert not {title for mail in back.titles()[:1] for title in mail} & set(back.titles()[1])
+
+
+def test_a_backup_in_the_middle_of_a_run_continues_where_that_was(place: Workplace, safe: Path) -> None:
+    place.to = [f"reader{n}@example.org" for n in range(5)]
+    place.lists(*(paper(n, upvotes=n) for n in range(10, 14)))
+    tuesday = MONDAY + timedelta(1)
+    left: list[int] = []
+
+    class Looking(NoProgress):
+        def settled(self, count: int) -> None:
+            if count and not left:
+                backup(place.folder / "history.db", safe / "h.db")
+                with closing(sqlite3.connect(safe / "h.db")) as copy:
+                    left.extend(copy.execute("SELECT count(*) FROM queue").fetchone())
+
+    for path in (place.folder / "mail/new").iterdir():
+        path.unlink()
+    run_daily(place.config(), tuesday, at(tuesday), Fetcher("digest@example.org"), Looking())
+    sent = mails(place.folder)
+    assert len(sent) == 5
+    assert left[0] > 0
+    back = restore(safe / "h.db", place)
+    run_daily(back.config(), tuesday, at(tuesday), Fetcher("digest@example.org"))
+    resent = mails(back.folder)
+    assert len(resent) == left[0]
+    assert resent.items() <= sent.items()
+
+
+_WRITER = """
+import itertools, sys
+from datetime import date
+from pathlib import Path
+from digest import paper
+from digest.database import opened
+from digest.history import History
+from digest.sources import Sighting
+
+with opened(Path(sys.argv[1])) as db:
+    for n in itertools.count():
+        papers = [paper.make(f"Paper {n} of {m} things", abstract=f"Words {n * m} " * 40) for m in range(20)]
+        History(db).record("writer", [Sighting(p, date(2026, 1, 1), n) for p in papers], date(2026, 1, 1))
+        print(n, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_every_backup_is_whole_while_another_process_writes_all_the_time(database: Path, safe: Path) -> None:
+    command = [sys.executable, "-c", _WRITER, str(database)]
+    writer = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    assert writer.stdout
+    sizes = []
+    try:
+        for number in range(40):
+            written = int(writer.stdout.readline())
+            copy = safe / f"{number}.db"
+            backup(database, copy)
+            check(copy)
+            with closing(sqlite3.connect(copy)) as db:
+                db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+                (count,) = db.execute("SELECT count(*) FROM papers WHERE title LIKE '% things'").fetchone()
+            assert count % 20 == 0, "whole transactions only"
+            assert count >= 20 * (written + 1)
+            sizes.append(count)
+    finally:
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0]

@@ -1,0 +1,88 @@
+"""No statement about a subscriber, a message or a letter looks through all of them."""
+
+from datetime import timedelta
+
+from digest.delivery import Outcome, State
+from digest.inbound import InboxSettings
+from digest.mail.message import MessageFrame
+from digest.pipeline.inbox import InboxReader
+from digest.store.database import open_database
+from digest.store.outbox import Outbox
+from digest.store.runs import Runs
+from digest.store.statistics import Statistics
+from digest.store.subscribers import ImportedSubscriber, Profile, Subscribers
+from tests.conftest import MONDAY, Workplace, at
+
+TUESDAY = MONDAY + timedelta(1)
+# Steps that are no look through a table that grows: by an index, values given with the question, and small tables.
+FINE = ("INDEX", "json_each", "CONSTANT ROW", "mailboxes", "SCAN i", "SCAN (", "temp.incoming")
+# What looks at every subscriber on purpose: each statement is asked once a run or once a command.
+WHOLE = (
+    "UPDATE subscribers SET configured = 0",
+    "INSERT INTO temp.audience SELECT s.id",
+    "WHERE topics IS NOT NULL GROUP BY topics",
+    "suspended AS why FROM subscribers",
+    "ORDER BY id LIMIT 1",
+    "bounces FROM subscribers ORDER BY id",
+    "FROM temp.incoming i JOIN subscribers",
+    "SELECT count(*) FROM",
+    "SELECT state, count(*) FROM deliveries GROUP BY state",
+)
+
+
+def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workplace: Workplace) -> None:
+    """Every statement that is made while people come and go, letters are read, mail is put off and status is asked."""
+    asked: set[str] = set()
+    with open_database(workplace.folder / "history.db") as db:
+        db.conn.set_trace_callback(asked.add)
+        people, outbox, mailroom = Subscribers(db, b"x"), Outbox(db), InboxReader(db, Subscribers(db, b"x"))
+        people.configure(["ann@example.org", "bob@example.org"])
+        people.add("cyd@example.org", Profile(("Gone",), 2))
+        people.take_in(
+            [
+                ImportedSubscriber("dan@example.org", paused=TUESDAY),
+                ImportedSubscriber("eve@example.org", state="left"),
+            ],
+            MONDAY,
+        )
+        frame = MessageFrame("digest@example.org", b"x", ())
+        for audience in outbox.audiences(MONDAY, []):
+            outbox.publish(MONDAY, frame, [], audience, at(MONDAY)())
+        run = Runs(db).begin("run", MONDAY, at(MONDAY)())
+        outbox.resume(run, MONDAY, at(MONDAY)())
+        fates = [State.SENT, State.REFUSED, State.PENDING]
+        for state, message in zip(fates, list(outbox.claim(run, at(MONDAY))), strict=True):
+            outbox.settle([Outcome(message.key, state, "said")], at(MONDAY)())
+        outbox.release(run, at(MONDAY)())
+        for part in ("new", "cur"):
+            (workplace.folder / "box" / part).mkdir(parents=True)
+        ann = people.get("ann@example.org")
+        report = (
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n"
+            "Content-Type: message/delivery-status\n\nX: y\n\nAction: failed\nStatus: 4.2.2\n"
+            "Final-Recipient: rfc822; ann@example.org\n"
+        )
+        back = "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <20260420.x@example.org>\n"
+        for n, letter in enumerate((f"To: leave+{ann.token}@x.org\n\n", f"{report}--b--\n", f"{report}{back}--b--\n")):
+            (workplace.folder / "box" / "new" / str(n)).write_text(letter)
+        mailroom.read(InboxSettings(path=workplace.folder / "box"), at(MONDAY))
+        mailroom.read(InboxSettings(path=workplace.folder / "none"), at(MONDAY))
+        people.pause(people.get("bob@example.org"), TUESDAY)
+        people.resume(people.get("bob@example.org"))
+        outbox.withdraw(MONDAY)
+        outbox.of_day(ann, MONDAY)
+        outbox.shown_to(ann, [1], MONDAY)
+        outbox.waiting()
+        people.first(MONDAY)
+        list(people.roster(MONDAY))
+        ledger = Statistics(db.conn)
+        for look in (ledger.counts, ledger.troubled, ledger.suspended, ledger.mailboxes, ledger.size):
+            look()
+        ledger.lost_topics([])
+        db.conn.set_trace_callback(None)
+        for sql in asked:
+            if sql.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")) and not any(whole in sql for whole in WHOLE):
+                plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+                scans = [step for step in plan if step.startswith("SCAN") and not any(fine in step for fine in FINE)]
+                assert not scans, (sql, plan)
+        assert len(asked) > 40
