@@ -1,18 +1,63 @@
-"""Write a file whole or not at all."""
+"""Write a file whole or not at all: the one way in which digest writes files."""
 
 import os
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Put `content` into the file at `path`, or leave what was there; `mode` is less the umask. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+def write_file(
+    path: Path,
+    content: bytes,
+    *,
+    mode: int = 0o666,
+    replace: bool = True,
+    sync: bool = False,
+    draft: Path | None = None,
+) -> None:
+    """Put `content` into the file at `path`, or leave what was there.
+
+    `mode` is reduced by the umask. Without `replace` an existing file stays and FileExistsError is raised. With `sync`
+    the file is on disk when this returns, also after a power cut. `draft` is where it is written first, if that should
+    not be a hidden file beside `path`. Raises OSError.
+    """
+    with (
+        whole_file(path, mode=mode, replace=replace, sync=sync, draft=draft) as temporary,
+        temporary.open("wb") as file,
+    ):
+        file.write(content)
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, mode: int = 0o666, replace: bool = True, sync: bool = False, draft: Path | None = None
+) -> Iterator[Path]:
+    """An empty file for the block to fill, which takes its place at `path` when the block ends without an exception.
+
+    Arguments and exceptions as in `write_file`. Whatever happens, the temporary file is gone afterwards.
+    """
+    # A name nobody can guess, and O_EXCL: another user must not be able to put a link there first.
+    temporary = draft or path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            file.write(content)
-        draft.replace(path)
-    except OSError:
+        yield temporary
+        if sync:
+            _sync(temporary)
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+        if sync:
+            _sync(path.parent)
+    finally:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,12 +1,11 @@
 """Put mail into a local Maildir, each message whole or not at all, and once."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from digest.delivery import Batches, MaildirSettings, Message, Outcome, State
+from digest.files import write_file
 
 
 def deliver(settings: MaildirSettings, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
@@ -47,19 +46,6 @@ def _write(folder: Path, message: Message) -> None:
     if message.repeated and any((folder / "cur").glob(f"{name}:2,*")):
         return
     draft = folder / "tmp" / name
-    try:
-        # Maildirs hold messages as a mail program writes them: lines end with LF.
-        with draft.open("wb") as file:
-            file.write(message.bytes.replace(b"\r\n", b"\n"))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(folder / "new" / name)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(folder / "new", os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    draft.unlink(missing_ok=True)  # left by a crash
+    # Maildirs hold messages as a mail program writes them: lines end with LF.
+    write_file(folder / "new" / name, message.bytes.replace(b"\r\n", b"\n"), sync=True, draft=draft)

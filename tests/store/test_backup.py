@@ -85,7 +85,7 @@ def test_the_command_says_what_it_wrote_and_it_is_its_owners_alone(place: Workpl
     assert (result.exit_code, result.stderr) == (0, "")
     size = (safe / "h.db").stat().st_size / 1e6
     assert result.stdout == (
-        f"Wrote {safe}/h.db: {size:.1f} MB, intact; and {safe}/h.db.secret, which belongs to it.\n"
+        f"Wrote {safe}/h.db: {size:.1f} MB, checked. {safe}/h.db.secret belongs to it: keep both.\n"
     )
     assert names(safe) == ["h.db", "h.db.secret"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in safe.iterdir()} == {0o600}
@@ -124,9 +124,9 @@ def test_the_history_itself_is_never_written_onto(place: Workplace, database: Pa
 
 def test_a_place_where_no_file_can_be_is_told(place: Workplace, safe: Path) -> None:
     for path, words in (
-        (safe / "none/h.db", "none is not a folder; make it first"),
+        (safe / "none/h.db", "none is not a folder; create it first"),
         (safe, "is a folder; name a file in it"),
-        (Path("/dev/null"), "is there already and is no file"),
+        (Path("/dev/null"), "exists and is not a file"),
         (Path("/proc/self/h.db"), "cannot be written: "),
     ):
         result = digest(place, str(path), "--force")
@@ -197,7 +197,7 @@ def test_a_backup_in_the_middle_of_a_run_continues_where_that_was(place: Workpla
     left: list[int] = []
 
     class Looking(NoProgress):
-        def settled(self, count: int) -> None:
+        def advance(self, count: int) -> None:
             if count and not left:
                 backup(place.folder / "history.db", safe / "h.db")
                 with closing(sqlite3.connect(safe / "h.db")) as copy:
