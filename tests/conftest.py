@@ -15,7 +15,8 @@ import pytest
 
 from digest.cli.app import SECRETS
 from digest.config import Config, load
-from digest.pipeline.run import RunReport, preview, run_daily
+from digest.pipeline.preview import preview
+from digest.pipeline.run import RunReport, run_daily
 from digest.sources.fetcher import Fetcher
 from tests.machine import programs
 

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.mail.address import parse_mailbox
 from digest.mail.edition import Edition, compose
-from digest.mail.message import MessageFrame, Placeholders, RenderedEdition, build_frame, fill_frame, make_placeholders
+from digest.mail.message import MessageFrame, RenderedEdition, fill_frame, make_placeholders
 from digest.mail.render import Renderer
-from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
+from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers import Paper
+from digest.ranking import Listing
 from digest.ranking.topics import ScorePart
 from digest.ranking.trending import Ranked, Trend, TrendKind
-from digest.store.papers import Listing
 
 DAY = date(2026, 4, 20)
 NOW = datetime(2026, 4, 20, 6, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 SENDER = parse_mailbox("Paper Digest <digest@mail.example.org>")
-SLOTS = make_placeholders(b"secret" * 6, DAY)
+SECRET = b"secret" * 6
+SLOTS = make_placeholders(SECRET, DAY)
 LEAVE = UnsubscribeSettings(mailto="unsubscribe@mail.example.org", url="https://d.example.org/u/{token}")
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
@@ -37,12 +39,18 @@ def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Se
     return compose(title, DAY, entries, known, len(known), notices)
 
 
-def rendered(made: Edition, slots: Placeholders = SLOTS, unsubscribe: UnsubscribeSettings = LEAVE) -> RenderedEdition:
-    return Renderer().render(made, slots, unsubscribe_link(unsubscribe, SENDER, slots.token))
+def renderer(
+    unsubscribe: UnsubscribeSettings = LEAVE, overrides: Path | None = None, title: str = "Trending papers"
+) -> Renderer:
+    return Renderer(title, SENDER, unsubscribe, SECRET, overrides)
+
+
+def rendered(made: Edition) -> RenderedEdition:
+    return renderer().render(made)
 
 
 def framed(made: Edition, unsubscribe: UnsubscribeSettings = LEAVE) -> MessageFrame:
-    return build_frame(rendered(made, unsubscribe=unsubscribe), made.title, SENDER, unsubscribe, SLOTS, DAY, NOW)
+    return renderer(unsubscribe, title=made.title).frame(made, NOW)
 
 
 def mail(made: Edition, to: str = "ann@example.org", unsubscribe: UnsubscribeSettings = LEAVE) -> bytes:

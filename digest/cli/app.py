@@ -1,4 +1,4 @@
-"""What every command stands on: the options before it, its configuration, today, and how a failure ends."""
+"""What every command shares: the global options, the configuration, today, parameter types, and how errors end."""
 
 import logging
 import os
@@ -41,55 +41,68 @@ class DateParam(click.ParamType[date]):
             self.fail(f"{value!r} is not a date; write one like 2026-04-20", param, ctx)
 
 
+class AddressParam(click.ParamType[str]):
+    """A mail address, with or without a name before it."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from digest.mail.address import parse_mailbox
+
+        try:
+            return parse_mailbox(value).address
+        except ValueError as problem:
+            self.fail(f"{value!r}: {problem}; write one like you@example.org", param, ctx)
+
+
 class App:
-    """What the options before the command say; the configuration is read when a command asks for it."""
+    """The global options. The configuration is read when a command asks for it."""
 
     def __init__(
-        self, path: Path | None, verbose: bool, quiet: bool, veil: Redactor | None = None, log_format: str = "text"
+        self, path: Path | None, verbose: bool, quiet: bool, redactor: Redactor | None = None, log_format: str = "text"
     ) -> None:
         self._path = path
         self.log_format = log_format
         self.verbose = verbose
         self.quiet = quiet
-        self.veil = veil or Redactor()
+        self.redactor = redactor or Redactor()
 
     def config(self) -> "Config":
+        """The configuration, with secrets from .env and the environment. Raises ConfigError."""
         from digest.config import load
 
-        path = self.find()
-        environ = {**self.kept(path), **os.environ}
-        self.veil.hide(*(environ.get(name, "") for name in SECRETS))
+        path = self.find_config()
+        environ = {**self.read_env(path), **os.environ}
+        self.redactor.hide(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ)
-        self.veil.hide(config.notify.ping)
+        self.redactor.hide(config.notify.ping)
         return config
 
-    def kept(self, path: Path) -> dict[str, str]:
-        """What the .env beside the configuration at `path` holds. Raises ConfigError when it cannot be read."""
+    def read_env(self, path: Path) -> dict[str, str]:
+        """The .env beside the configuration at `path`. Raises ConfigError when it cannot be read."""
         from dotenv.parser import parse_stream  # not dotenv_values: it names neither the file nor what is wrong
 
         env = path.parent / ".env"
         try:
-            found = list(parse_stream(StringIO(env.read_text(encoding="utf-8-sig")))) if env.exists() else []
-            for line in (one.original.line for one in found if one.error):
-                log.warning("not read", {"file": str(env.absolute()), "line": line, "why": "it is not NAME=value"})
-            return {one.key: one.value for one in found if one.key and one.value is not None}
+            lines = list(parse_stream(StringIO(env.read_text(encoding="utf-8-sig")))) if env.exists() else []
+            for number in (line.original.line for line in lines if line.error):
+                log.warning(
+                    "line ignored", {"file": str(env.absolute()), "line": number, "why": "it is not NAME=value"}
+                )
+            return {line.key: line.value for line in lines if line.key and line.value is not None}
         except (OSError, UnicodeDecodeError) as problem:
             reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
             raise ConfigError([f"{env} cannot be read: {reason}"]) from None
 
-    def find(self) -> Path:
-        """The first that is there of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml."""
+    def find_config(self) -> Path:
+        """The first of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml. Raises ConfigError."""
         if named := self._path or os.environ.get("DIGEST_CONFIG"):
             return Path(named).expanduser()
         places = (Path("config.toml"), home() / ".config/digest/config.toml")
-        found = next((place for place in places if _there(place)), None)
+        found = next((place for place in places if _exists(place)), None)
         if found is None:
-            raise ConfigError(
-                [
-                    "there is no config.toml here, nor ~/.config/digest/config.toml;"
-                    " `digest init` writes one, `digest demo` needs none"
-                ]
-            )
+            problem = "no configuration found: neither ./config.toml nor ~/.config/digest/config.toml exists"
+            raise ConfigError([f"{problem}; `digest init` writes one, `digest demo` needs none"])
         return found
 
     @property
@@ -97,14 +110,14 @@ class App:
         """Where progress is shown; nowhere with -q."""
         return None if self.quiet else sys.stderr
 
-    def say(self, text: str) -> None:
-        """What was done, on standard output; nothing with -q."""
+    def report(self, text: str) -> None:
+        """Say on standard output what was done; nothing with -q."""
         if not self.quiet:
-            self.tell(text)
+            self.print(text)
 
-    def tell(self, text: str, *, nl: bool = True) -> None:
-        """What was asked for, on standard output, -q or not; without secrets, whoever put them there."""
-        click.echo(self.veil.over(text), nl=nl)
+    def print(self, text: str, *, nl: bool = True) -> None:
+        """Write what was asked for to standard output, with -q too. Secrets are redacted."""
+        click.echo(self.redactor.over(text), nl=nl)
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:
@@ -119,15 +132,15 @@ def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], dateti
 
 
 def home() -> Path:
-    """Your home folder; who has none, like a number without a name in a container, has nothing there."""
+    """The home folder; a folder that does not exist for users without one, as in some containers."""
     try:
         return Path.home()
     except RuntimeError:
         return Path("/nonexistent")
 
 
-def _there(path: Path) -> bool:
-    """Whether there is something to read, or to complain about: what may not be looked at elsewhere is not ours."""
+def _exists(path: Path) -> bool:
+    """Whether the file is there. One in the current folder that may not be looked at counts, and is an error later."""
     try:
         return path.is_file()
     except OSError:
@@ -135,7 +148,7 @@ def _there(path: Path) -> bool:
 
 
 def scheduled(config: "Config") -> "list[ScheduledRun]":
-    """What runs this configuration by itself."""
+    """What runs this configuration on a schedule."""
     from digest.operations.schedule import find_scheduled_runs
     from digest.operations.timetable import machine_zone
 
@@ -144,12 +157,12 @@ def scheduled(config: "Config") -> "list[ScheduledRun]":
 
 
 def machine_time() -> datetime:
-    """Now, in the time zone of this machine: the one that cron goes by."""
+    """Now, in the time zone of this machine, which cron uses."""
     return datetime.now().astimezone()
 
 
 def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Turns what a command raises into a sentence and an exit code."""
+    """Turn what a command raises into a message and an exit code."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -167,40 +180,39 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
         except Exception as problem:
             log.debug("traceback", exc_info=True)
-            words = f"{type(problem).__name__}: {problem}"
-            _print_error(f"this should not have happened ({words}); -v shows where")
+            _print_error(f"unexpected error ({type(problem).__name__}: {problem}); -v shows where")
             sys.exit(1)
 
     return guarded
 
 
 def _end(problem: DigestError, *, below: bool = False) -> NoReturn:
-    """End with a sentence on standard error and an exit code."""
+    """End with a message on standard error and an exit code."""
     _print_error(str(problem), below=below)
     sys.exit(problem.exit_code)
 
 
-def _print_error(sentence: str, *, below: bool = False) -> None:
-    """Say on standard error what went wrong, and no secret with it; `below` what stands in a terminal's line now.
+def _print_error(message: str, *, below: bool = False) -> None:
+    """Print an error on standard error, redacted; `below` what a terminal's current line shows.
 
-    Where the log is for machines, it is a line of the log: all that a command writes there can be parsed.
+    With --log-format json it is a line of the log, so that everything on standard error can be parsed.
     """
     context = click.get_current_context(silent=True)
-    chosen = context and context.find_object(App)
-    if chosen and chosen.log_format == "json":
-        log.error("ended", {"why": sentence})
+    app = context and context.find_object(App)
+    if app and app.log_format == "json":
+        log.error("ended", {"why": message})
         return
     if below and sys.stderr.isatty():
         click.echo(err=True)
-    sentence = f"digest: {sentence}"
-    click.echo(chosen.veil.over(sentence) if chosen else sentence, err=True)
+    message = f"digest: {message}"
+    click.echo(app.redactor.over(message) if app else message, err=True)
 
 
 class Commands(click.Group):
-    """The command as a process: with streams that hold, whatever the shell has done to them."""
+    """The command as a process, with standard streams that work even if the shell closed them."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        streams.settle()
+        streams.repair()
         try:
             return super().main(*args, **kwargs)
         except DigestError as problem:  # of printing a help text, which no command does
@@ -218,8 +230,8 @@ date_option = click.option("--date", "day", type=DateParam(), help="Run as if th
     type=click.Path(path_type=Path, readable=False),
     help="The configuration. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say more on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but trouble.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more on standard error.")
+@click.option("-q", "--quiet", is_flag=True, help="Only print problems.")
 @click.option(
     "--log-format",
     type=click.Choice(tuple(Handler.forms)),
@@ -231,9 +243,9 @@ date_option = click.option("--date", "day", type=DateParam(), help="Run as if th
 def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_format: str) -> None:
     """Get trending papers in your email inbox once a day.
 
-    Try `digest demo` first: it needs no network, account or configuration. Then `digest init`.
+    Start with `digest demo`: it needs no network, account or configuration. Then `digest init`.
     """
-    veil = Redactor()
-    logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, veil)], force=True)
+    redactor = Redactor()
+    logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, redactor)], force=True)
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    ctx.obj = App(path, verbose, quiet, veil, log_format)
+    ctx.obj = App(path, verbose, quiet, redactor, log_format)

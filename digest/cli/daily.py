@@ -1,7 +1,4 @@
-"""The commands of every day: try, run, look, deliver, see how it stands.
-
-What runs and fetches print: what came of them, in a sentence.
-"""
+"""The commands of every day: demo, run, fetch, preview, send, inbox, status."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -10,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from digest.cli.app import App, clock, date_option, handle_errors, main, scheduled
+from digest.cli.app import AddressParam, App, clock, date_option, handle_errors, main, scheduled
 from digest.papers.text.fit import plural
 
 if TYPE_CHECKING:
     from digest.mail.edition import Edition
+    from digest.pipeline.inbox import InboxReport
     from digest.pipeline.run import RunReport
 
 
@@ -22,87 +20,84 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="[DIR]", default="digest-demo", type=click.Path(path_type=Path, file_okay=False))
 @click.pass_obj
 @handle_errors
-def demo(chosen: App, folder: Path) -> None:
-    """Try the whole job on bundled papers, into a Maildir.
+def demo(app: App, folder: Path) -> None:
+    """Try digest on bundled papers.
 
-    Three days in a row, in DIR. [digest-demo]
+    Runs three days in a row in DIR [digest-demo] and delivers the mail into a Maildir there. Needs no network, account
+    or configuration.
     """
     from digest.demo import play
 
     for line in play(folder):
-        chosen.say(line)
+        app.report(line)
 
 
 @main.command()
 @date_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be sent.")
 @click.pass_obj
 @handle_errors
-def run(chosen: App, day: date | None, dry_run: bool) -> None:
-    """The daily job: fetch, record, rank, render, queue, send."""
-    config = chosen.config()
+def run(app: App, day: date | None, dry_run: bool) -> None:
+    """Run the daily job: fetch, rank, render, queue, send."""
+    config = app.config()
     from digest.cli.progress import show_progress
     from digest.pipeline.run import plan_run, run_daily
     from digest.sources.fetcher import Fetcher
 
     today, now = clock(config, day)
-    _, moment = clock(config, None)
-    fetcher = Fetcher(config.digest.from_.address, screen=chosen.screen)
+    _, real_clock = clock(config, None)
+    fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     if dry_run:
-        chosen.say(format_plan(plan_run(config, today, now, fetcher)))
+        app.report(format_plan(plan_run(config, today, now, fetcher)))
     else:
-        with show_progress(quiet=chosen.quiet) as watch:
-            done = run_daily(config, today, now, fetcher, watch, moment)
-        chosen.say(format_run(done))
+        with show_progress(quiet=app.quiet) as progress:
+            report = run_daily(config, today, now, fetcher, progress, real_clock)
+        app.report(format_run(report))
 
 
 @main.command()
 @date_option
 @click.pass_obj
 @handle_errors
-def fetch(chosen: App, day: date | None) -> None:
-    """Only fetch and record."""
-    config = chosen.config()
+def fetch(app: App, day: date | None) -> None:
+    """Fetch and record new papers; send nothing."""
+    config = app.config()
     from digest.pipeline.run import fetch_only
     from digest.sources.fetcher import Fetcher
 
     today, now = clock(config, day)
-    fetcher = Fetcher(config.digest.from_.address, screen=chosen.screen)
-    chosen.say(format_fetch(fetch_only(config, today, now, fetcher)))
+    fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
+    app.report(format_fetch(fetch_only(config, today, now, fetcher)))
 
 
 @main.command()
 @date_option
-@click.option("--to", metavar="ADDR", help="Whose mail to show; the first subscriber's by default.")
-@click.option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output. [digest-preview.FORMAT]")
-@click.option(
-    "--format", "form", type=click.Choice(["html", "txt", "eml"]), default="html", help="What to write. [html]"
-)
+@click.option("--to", metavar="ADDR", type=AddressParam(), help="Subscriber. [the first one]")
+@click.option("-o", "--output", metavar="FILE", help="File to write; - is standard output. [digest-preview.FORMAT]")
+@click.option("--format", "form", type=click.Choice(["html", "txt", "eml"]), default="html", help="Format. [html]")
 @click.option("--open", "opened", is_flag=True, help="Open it in a browser.")
 @click.pass_obj
 @handle_errors
-def preview(chosen: App, day: date | None, to: str | None, output: str | None, form: str, opened: bool) -> None:
+def preview(app: App, day: date | None, to: str | None, output: str | None, form: str, opened: bool) -> None:
     """Write the mail that run would send to a file.
 
     Sends nothing and marks nothing as shown.
     """
-    config = chosen.config()
+    config = app.config()
     from digest.pipeline.preview import describe_preview, message_part, save_preview
-    from digest.pipeline.run import preview
+    from digest.pipeline.preview import preview as preview_mail
     from digest.sources.fetcher import Fetcher
 
     today, now = clock(config, day)
-    try:
-        shown = preview(config, today, to, now, Fetcher(config.digest.from_.address, screen=chosen.screen))
-    except ValueError as problem:
-        raise click.BadParameter(f"{to!r}: {problem}", param_hint="--to") from None
+    fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
+    shown = preview_mail(config, today, to, now, fetcher)
     content = message_part(shown.bytes, form)
     if output == "-":
         click.echo(content, nl=False)
         return
     path = Path(output or f"digest-preview.{form}")
     save_preview(path, content)
-    chosen.say(f"Wrote {path}: {describe_preview(shown)}")
+    app.report(f"Wrote {path}: {describe_preview(shown)}")
     if opened:
         import webbrowser
 
@@ -112,52 +107,51 @@ def preview(chosen: App, day: date | None, to: str | None, output: str | None, f
 @main.command()
 @click.pass_obj
 @handle_errors
-def send(chosen: App) -> None:
-    """Deliver what is queued; fetches nothing."""
-    config = chosen.config()
+def send(app: App) -> None:
+    """Deliver the queued mail; fetch nothing."""
+    config = app.config()
     from digest.cli.progress import show_progress
     from digest.pipeline.run import send_queued
 
     today, now = clock(config, None)
-    with show_progress(quiet=chosen.quiet) as watch:
-        done = send_queued(config, today, now, watch)
-    chosen.say(format_run(done))
+    with show_progress(quiet=app.quiet) as progress:
+        report = send_queued(config, today, now, progress)
+    app.report(format_run(report))
 
 
 @main.command()
 @click.pass_obj
 @handle_errors
-def inbox(chosen: App) -> None:
-    """Read who asks to leave and whose mail came back.
+def inbox(app: App) -> None:
+    """Read the replies: unsubscribe requests and bounces.
 
-    Looks into the mailbox of [inbox]. Every run does so by itself.
+    Reads the mailbox of [inbox]. Every run does this first.
     """
-    config = chosen.config()
-    from digest.pipeline.inbox import format_inbox
+    config = app.config()
     from digest.pipeline.run import read_inbox
 
     today, now = clock(config, None)
-    chosen.say(format_inbox(read_inbox(config, today, now)))
+    app.report(format_inbox(read_inbox(config, today, now)))
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 @handle_errors
-def status(chosen: App, as_json: bool) -> None:
-    """Last runs, freshness of each source, queue, next run."""
-    config = chosen.config()
+def status(app: App, as_json: bool) -> None:
+    """Show last runs, sources, queue and next run."""
+    config = app.config()
     from digest.operations.status import format_status, status_document
     from digest.store.statistics import open_statistics
 
-    with open_statistics(config.digest.database) as ledger:
-        document = status_document(ledger, config.digest.database, scheduled(config))
+    with open_statistics(config.digest.database) as statistics:
+        document = status_document(statistics, config.digest.database, scheduled(config))
     if as_json:
         import json
 
-        chosen.tell(json.dumps(document, ensure_ascii=False, indent=2))
+        app.print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        chosen.tell(format_status(document))
+        app.print(format_status(document))
 
 
 def format_run(report: "RunReport") -> str:
@@ -190,3 +184,14 @@ def _plan(size: int, edition: "Edition") -> Iterator[str]:
     yield f"Would send {plural(len(edition.entries), 'paper')} to {plural(size, 'subscriber')}:"
     for entry in edition.entries:
         yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
+
+
+def format_inbox(report: "InboxReport") -> str:
+    """What was found in the replies, in a sentence or two."""
+    parts = [
+        f"{plural(len(report.unsubscribed), 'reader')} unsubscribed" if report.unsubscribed else "",
+        f"mail to {plural(len(report.bounced), 'address', 'addresses')} bounced" if report.bounced else "",
+        f"{plural(report.forged, 'letter')} had an unknown token" if report.forged else "",
+    ]
+    found = ", ".join(filter(None, parts)) or "Nothing new"
+    return f"{found[0].upper()}{found[1:]}; {plural(report.ignored, 'other letter')} ignored."

@@ -128,11 +128,11 @@ def report(chosen: App, folder: Path, written: list[Path], unused: list[str]) ->
     """Say what was written and what to type next; `unused` are keys that could not be written."""
     config, env = folder / "config.toml", folder / ".env"
     for path in written:
-        chosen.say(f"Wrote {path}")
+        chosen.report(f"Wrote {path}")
     if unused:
-        chosen.say(f"{config} was there already and was not changed; write {', '.join(unused)} into it yourself.")
+        chosen.report(f"{config} was there already and was not changed; write {', '.join(unused)} into it yourself.")
     elif not written:
-        chosen.say("config.toml and .env are there already; nothing was changed.")
-    chosen.say(f"See that {config} has your address and mail server, and {env} the password; then type:")
+        chosen.report("config.toml and .env are there already; nothing was changed.")
+    chosen.report(f"See that {config} has your address and mail server, and {env} the password; then type:")
     where = "" if folder == Path() else f"-c {quote(str(config))} "
-    chosen.say(f"  digest {where}doctor\n  digest {where}preview --open")
+    chosen.report(f"  digest {where}doctor\n  digest {where}preview --open")

@@ -1,7 +1,4 @@
-"""The command that looks at everything and says what is wrong with it.
-
-The commands that keep the history well over the years: make it smaller, make a copy of it.
-"""
+"""The commands that keep an installation well: doctor, prune, backup."""
 
 import os
 import re
@@ -12,68 +9,60 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from digest.cli.app import SECRETS, App, clock, handle_errors, machine_time, main, scheduled
+from digest.cli.app import SECRETS, AddressParam, App, clock, handle_errors, machine_time, main, scheduled
 from digest.errors import ChecksFailed, ConfigError
+from digest.papers.text.fit import plural
 
 if TYPE_CHECKING:
     from digest.operations.checks import Check
+    from digest.store.prune import PruneResult
 
 
 @main.command()
-@click.option("--send-test", "to", metavar="ADDR", help="Send one message that says it is a test to this address.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document for machines.")
+@click.option("--send-test", "to", metavar="ADDR", type=AddressParam(), help="Send a test message to this address.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 @handle_errors
-def doctor(chosen: App, to: str | None, as_json: bool) -> None:
-    """Look at everything a run needs; say how to mend it.
+def doctor(app: App, to: str | None, as_json: bool) -> None:
+    """Check everything a run needs: what's wrong and how to fix it.
 
-    A line each. Asks every source, logs in to the mail server, looks up the sender's domain. Records nothing, and
-    sends nothing but the test. Exit code 2 when a run could not do its work.
+    Reads every source, logs in to the mail server, looks up the sender's domain. Records nothing, and sends nothing
+    but the test message. Exit code 2 when a run could not do its work.
     """
-    to = None if to is None else _address(to)
     from digest.operations.checks import Mark, checks_as_json, format_check
 
     checks = []
-    for check in _checks(chosen, to):
+    for check in _checks(app, to):
         checks.append(check)
-        if not as_json and not (chosen.quiet and check.mark is Mark.OK):
-            chosen.tell(format_check(check, sys.stdout.encoding))
+        if not as_json and not (app.quiet and check.mark is Mark.OK):
+            app.print(format_check(check, sys.stdout.encoding))
     if as_json:
-        chosen.tell(checks_as_json(checks))
+        app.print(checks_as_json(checks))
     failed = [check.name for check in checks if check.mark is Mark.FAIL]
     if failed:
         raise ChecksFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
 
 
-def _checks(chosen: App, to: str | None) -> Iterator["Check"]:
+def _checks(app: App, to: str | None) -> Iterator["Check"]:
     from digest.operations.doctor import checks_without_config, run_checks, send_test
     from digest.sources.fetcher import Fetcher
 
     path, now = None, machine_time()
     try:
-        path = chosen.find()
-        config = chosen.config()
+        path = app.find_config()
+        config = app.config()
     except ConfigError as problem:
         yield from checks_without_config(problem, path)
         return
-    fetcher = Fetcher(config.digest.from_.address, screen=chosen.screen)
-    yield from run_checks(config, now, fetcher, scheduled(config), _stray(chosen.kept(path)))
+    fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
+    yield from run_checks(config, now, fetcher, scheduled(config), _missing_secrets(app.read_env(path)))
     if to:
         yield send_test(config, to, now)
 
 
-def _address(given: str) -> str:
-    from digest.mail.address import parse_mailbox
-
-    try:
-        return parse_mailbox(given).address
-    except ValueError as problem:
-        raise click.BadParameter(f"{given!r}: {problem}", param_hint="--send-test") from None
-
-
-def _stray(kept: Mapping[str, str]) -> tuple[str, ...]:
-    """The secrets that this shell has and .env has not: a run by cron does without them."""
-    return tuple(name for name in SECRETS if os.environ.get(name, "") not in ("", kept.get(name)))
+def _missing_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The secrets that are in this shell but not in .env: cron will not see them."""
+    return tuple(name for name in SECRETS if os.environ.get(name, "") not in ("", env.get(name)))
 
 
 _DAYS = {"": 1, "d": 1, "w": 7, "y": 365}
@@ -94,33 +83,55 @@ class AgeParam(click.ParamType[int]):
 
 @main.command()
 @click.option("--older-than", "days", metavar="TIME", type=AgeParam(), required=True, help="How old: 400d, 57w or 2y.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
 @click.pass_obj
 @handle_errors
-def prune(chosen: App, days: int, dry_run: bool) -> None:
-    """Forget what is old and no promise rests on.
+def prune(app: App, days: int, dry_run: bool) -> None:
+    """Delete old data that is no longer needed.
 
-    Who was shown what stays, and so does everything in the queue. The file gets smaller.
+    Keeps who was shown what, and everything in the queue. The database file gets smaller.
     """
-    config = chosen.config()
-    from digest.store.prune import format_pruned, prune
+    config = app.config()
+    from digest.store import prune as pruning
 
     today, _ = clock(config, None)
-    chosen.say(format_pruned(prune(config, today, days, dry=dry_run), dry=dry_run))
+    app.report(format_pruned(pruning.prune(config, today, days, dry_run=dry_run), dry_run=dry_run))
+
+
+def format_pruned(result: "PruneResult", *, dry_run: bool) -> str:
+    """What was deleted, or would be."""
+    parts = [
+        _count(result.papers, "paper", "that were in no mail"),
+        _count(result.texts, "abstract", "of papers that were"),
+        _count(result.sightings, "sighting"),
+        _count(result.mails, "mail text"),
+        _count(result.deliveries, "message", "that were never sent"),
+        _count(result.replies, "server reply", words="server replies"),
+        _count(result.runs, "run"),
+        _count(result.fetches, "result", "of sources"),
+    ]
+    deleted = ", ".join(filter(None, parts)) or "nothing"
+    if dry_run:
+        return f"Would delete: {deleted}."
+    return f"Deleted: {deleted}.\n{result.before / 1e6:,.1f} MB before, {result.after / 1e6:,.1f} MB now."
+
+
+def _count(count: int, word: str, more: str = "", words: str = "") -> str:
+    return f"{plural(count, word, words)} {more}".rstrip() if count else ""
 
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Replace a backup of that name.")
+@click.option("--force", is_flag=True, help="Replace an existing backup.")
 @click.pass_obj
 @handle_errors
-def backup(chosen: App, file: Path, force: bool) -> None:
+def backup(app: App, file: Path, force: bool) -> None:
     """Copy the history and its secret, checked.
 
-    To FILE and FILE.secret, whether a run goes on or not. To restore, put both back in their places.
+    Writes FILE and FILE.secret, also during a run. To restore, put both back in their places.
     """
-    config = chosen.config()
+    config = app.config()
     from digest.store.backup import backup as copy
 
     size = copy(config.digest.database, file, force=force)
-    chosen.say(f"Wrote {file}: {size / 1e6:,.1f} MB, intact; and {file}.secret, which belongs to it.")
+    app.report(f"Wrote {file}: {size / 1e6:,.1f} MB, checked. {file}.secret belongs to it: keep both.")

@@ -1,4 +1,4 @@
-"""Show how the mail goes out, and end it well: the terminal's progress line, SIGINT and SIGTERM."""
+"""Show the progress of a delivery on the terminal, and stop it cleanly on SIGINT and SIGTERM."""
 
 import signal
 import sys
@@ -9,56 +9,57 @@ from threading import Event
 from types import FrameType
 from typing import TextIO
 
-_EVERY = 0.2  # seconds between two looks of the line
+_INTERVAL = 0.2  # seconds between two updates of the line
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TerminalProgress:
-    """Counts messages on one line of `screen`, if that is a terminal, and notices when it was asked to stop."""
+    """Counts messages on one line of `screen`, if that is a terminal, and notices signals to stop."""
 
     def __init__(self, screen: TextIO | None) -> None:
         self._screen = screen if screen is not None and screen.isatty() else None
-        self._asked = Event()
+        self._stop = Event()
         self._total = self._done = 0
         self._began = self._shown = 0.0
 
     def begin(self, total: int) -> None:
-        """`total` messages are about to go out. From now on a signal ends it well, and a second one at once."""
+        """`total` messages are about to be sent. From now on a signal stops cleanly, and a second one at once."""
         self._total, self._began = total, time.monotonic()
         for number in _SIGNALS:
-            signal.signal(number, self._ask)
+            signal.signal(number, self._on_signal)
 
-    def settled(self, count: int) -> None:
+    def advance(self, count: int) -> None:
+        """`count` more messages came to an end."""
         self._done += count
         now = time.monotonic()
-        if self._screen is not None and (now - self._shown >= _EVERY or self._done == self._total):
+        if self._screen is not None and (now - self._shown >= _INTERVAL or self._done == self._total):
             self._shown = now
             self._screen.write(f"\r\x1b[K{progress_line(self._done, self._total, now - self._began)}")
             self._screen.flush()
 
     def stopped(self) -> bool:
-        return self._asked.is_set()
+        return self._stop.is_set()
 
     def pause(self, seconds: float) -> None:
-        self._asked.wait(seconds)
+        self._stop.wait(seconds)
 
     def end(self) -> None:
-        """Leave the terminal as it was."""
+        """Clear the line."""
         if self._screen is not None and self._shown:
             self._screen.write("\r\x1b[K")
             self._screen.flush()
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self._asked.set()
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
         signal.signal(number, signal.SIG_DFL)
         if self._screen is not None:
-            self._screen.write("\r\x1b[KFinishing what is under way; once more to stop at once.\n")
+            self._screen.write("\r\x1b[KFinishing the messages under way; press Ctrl-C again to stop at once.\n")
             self._screen.flush()
 
 
 @contextmanager
 def show_progress(*, quiet: bool) -> Iterator[TerminalProgress]:
-    """A watch over one delivery. The signals mean afterwards what they meant before."""
+    """Progress of one delivery. Signal handlers are restored afterwards."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     terminal = TerminalProgress(None if quiet else sys.stderr)
     try:
@@ -70,9 +71,9 @@ def show_progress(*, quiet: bool) -> Iterator[TerminalProgress]:
 
 
 def progress_line(done: int, total: int, seconds: float) -> str:
-    """How far it is, how fast it goes and how long it will take.
+    """Messages done, speed and time left.
 
-    >>> line(2_500, 10_000, 5.0)
+    >>> progress_line(2_500, 10_000, 5.0)
     'Sending  2,500 of 10,000  25 %  500/s  0:15 left'
     """
     share = f"Sending  {done:,} of {total:,}  {100 * done // max(total, 1)} %"

@@ -75,8 +75,8 @@ def show(chosen: App, at: time | None, weekdays: bool | None, as_timer: bool) ->
         state = "Installed."
     else:
         state = f"Installed otherwise, for {kept.words}; `digest schedule install` with the same options mends that."
-    chosen.say(f"# {state}")
-    chosen.say(f"# {_next(plan, now())}")
+    chosen.report(f"# {state}")
+    chosen.report(f"# {_next(plan, now())}")
 
 
 @schedule.command()
@@ -93,11 +93,11 @@ def install(chosen: App, at: time | None, weekdays: bool | None, as_timer: bool)
     way = _way(as_timer, now().date())
     plan = _plan(config, way.installed(identity(config.path)), at, weekdays)
     for sentence in way.install(plan):
-        chosen.say(sentence)
-    chosen.say(_next(plan, now()))
+        chosen.report(sentence)
+    chosen.report(_next(plan, now()))
     if _installed(_way(not as_timer), plan.config):
         other, option = ("Your crontab", "") if as_timer else ("A systemd timer", " --systemd")
-        chosen.say(f"{other} runs it as well, and one is enough: `digest schedule remove{option}`")
+        chosen.report(f"{other} runs it as well, and one is enough: `digest schedule remove{option}`")
 
 
 @schedule.command()
@@ -108,8 +108,8 @@ def remove(chosen: App, as_timer: bool) -> None:
     """Take out what install wrote, and nothing else."""
     from digest.operations.timetable import identity
 
-    for sentence in _way(as_timer).remove(identity(chosen.find())):
-        chosen.say(sentence)
+    for sentence in _way(as_timer).remove(identity(chosen.find_config())):
+        chosen.report(sentence)
 
 
 def _way(as_timer: bool, today: date = date.min) -> "Crontab | SystemdTimers":

@@ -1,4 +1,4 @@
-"""The commands about who receives the digest: add, remove, pause, resume, list, import and export subscribers."""
+"""The commands that manage subscribers: add, remove, pause, resume, list, import, export."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,27 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from digest.cli.app import App, DateParam, clock, handle_errors, main
+from digest.cli.app import AddressParam, App, DateParam, clock, handle_errors, main
 
 if TYPE_CHECKING:
-    from digest.config import Config
-    from digest.store.outbox import Outbox
-    from digest.store.subscribers import Profile, Subscriber, Subscribers, SubscriberStatus
-
-
-class AddressParam(click.ParamType[str]):
-    """A mail address, with or without a name before it, in the form the wire takes."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from digest.mail.address import parse_mailbox
-
-        try:
-            return parse_mailbox(value).address
-        except ValueError as problem:
-            self.fail(f"{value!r}: {problem}; write one like you@example.org", param, ctx)
-
+    from digest.pipeline.context import Context
+    from digest.ranking import Profile
+    from digest.store.subscribers import Subscriber, Subscribers, SubscriberStatus
 
 _FORMATS = click.Choice(("table", "csv", "json"))
 _addresses = click.argument("addresses", metavar="ADDR...", nargs=-1, required=True, type=AddressParam())
@@ -38,73 +23,71 @@ _addresses = click.argument("addresses", metavar="ADDR...", nargs=-1, required=T
 
 @main.group()
 def subscribers() -> None:
-    """Who receives the digest, besides the addresses in digest.to."""
+    """Manage who receives the digest, besides digest.to."""
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _Session:
     """What these commands work with."""
 
-    config: "Config"
-    people: "Subscribers"
-    outbox: "Outbox"
+    context: "Context"
     today: date
 
-    def known(self, given: str) -> "tuple[Subscriber, SubscriberStatus] | None":
-        """The subscriber with this address and how it stands; None when nobody has it."""
-        standing = self.people.standing(given, self.today)
-        return (self.people.get(given), standing) if standing else None
+    @property
+    def subscribers(self) -> "Subscribers":
+        return self.context.subscribers
 
     @property
     def topics(self) -> list[str]:
-        return [topic.name for topic in self.config.topics]
+        return [topic.name for topic in self.context.config.topics]
+
+    def find(self, address: str) -> "tuple[Subscriber, SubscriberStatus] | None":
+        """The subscriber with this address and their status; None for an unknown address."""
+        status = self.subscribers.status(address, self.today)
+        return (self.subscribers.get(address), status) if status else None
 
     def topic(self, name: str) -> str:
-        """A topic as the configuration spells it. Raises ValueError for one it does not have."""
+        """A topic as the configuration spells it. Raises ValueError for an unknown one."""
         from difflib import get_close_matches
 
         names = self.topics
         found = name if name in names else next((one for one in names if one.casefold() == name.casefold()), None)
         if found is None:
             near = get_close_matches(name, names, n=1)
-            there = f"the topics are {', '.join(names)}" if names else "the configuration has no [[topics]]"
-            raise ValueError(f"there is no topic {name!r}; " + (f"did you mean {near[0]}?" if near else there))
+            known = f"the topics are {', '.join(names)}" if names else "the configuration has no [[topics]]"
+            raise ValueError(f"there is no topic {name!r}; " + (f"did you mean {near[0]}?" if near else known))
         return found
 
 
 @contextmanager
-def _desk(chosen: App) -> Iterator[_Desk]:
-    config = chosen.config()
-    from digest.store.database import open_database
-    from digest.store.outbox import Outbox
-    from digest.store.secret import load_secret
-    from digest.store.subscribers import Subscribers
+def _session(app: App) -> Iterator[_Session]:
+    config = app.config()
+    from digest.pipeline.context import open_context
 
     today, _ = clock(config, None)
-    with open_database(config.digest.database) as db:
-        people = Subscribers(db, load_secret(config.digest.database))
-        people.configure(config.digest.to)
-        yield _Desk(config, people, Outbox(db), today)
+    with open_context(config) as context:
+        context.subscribers.configure(config.digest.to)
+        yield _Session(context, today)
 
 
-def _with_each_known(command: Callable[..., str]) -> Callable[..., None]:
-    """Does a command for each of the addresses, says what came of it, and names those that nobody has."""
+def _for_each_subscriber(command: Callable[..., str]) -> Callable[..., None]:
+    """Run a command for each address, report what it returns, and name the unknown addresses."""
 
     @wraps(command)
-    def each(chosen: App, addresses: tuple[str, ...], **options: Any) -> None:
-        with _desk(chosen) as desk:
-            found = [(given, desk.known(given)) for given in addresses]
+    def run_for_each(app: App, addresses: tuple[str, ...], **options: Any) -> None:
+        with _session(app) as session:
+            found = [(address, session.find(address)) for address in addresses]
             for _, known in found:
                 if known:
-                    chosen.say(command(desk, *known, **options))
-            desk.outbox.withdraw(desk.today)
-        if strangers := [given for given, known in found if not known]:
+                    app.report(command(session, *known, **options))
+            session.context.outbox.withdraw(session.today)
+        if unknown := [address for address, known in found if not known]:
             raise click.BadParameter(
-                f"nobody subscribes as {', '.join(strangers)}; `digest subscribers list --all` shows who does",
+                f"no subscriber has the address {', '.join(unknown)}; `digest subscribers list --all` shows all",
                 param_hint="ADDR",
             )
 
-    return each
+    return run_for_each
 
 
 @subscribers.command()
@@ -114,31 +97,31 @@ def _with_each_known(command: Callable[..., str]) -> Callable[..., None]:
     "names",
     metavar="NAME",
     multiple=True,
-    help="Only this topic of [[topics]]; may be repeated; * is all of them.",
+    help="Only this topic of [[topics]]; may be repeated; * means all.",
 )
 @click.option(
-    "--max-papers", metavar="N", type=click.IntRange(0, 1000), help="Papers in a mail; 0 is digest.max_papers."
+    "--max-papers", metavar="N", type=click.IntRange(0, 1000), help="Papers in a mail; 0 means digest.max_papers."
 )
 @click.pass_obj
 @handle_errors
-def add(chosen: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers: int | None) -> None:
+def add(app: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers: int | None) -> None:
     """Subscribe addresses, or change what they get.
 
-    Who had left or was suspended gets mail again.
+    Those who unsubscribed or were suspended get mail again.
     """
-    with _desk(chosen) as desk:
-        before = [(given, desk.known(given)) for given in addresses]
-        topics = _topics(desk, names)
-        for given, known in before:
-            profile = _changed(desk.people.get(given).profile, topics, max_papers)
-            desk.people.add(given, profile)
-            chosen.say(_added(given, known[1].state if known else "", profile))
+    with _session(app) as session:
+        before = [(address, session.find(address)) for address in addresses]
+        topics = _chosen_topics(session, names)
+        for address, known in before:
+            profile = _changed(session.subscribers.get(address).profile, topics, max_papers)
+            session.subscribers.add(address, profile)
+            app.report(_format_added(address, known[1].state if known else "", profile))
 
 
-def _topics(desk: _Desk, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """None when nothing was said about topics, () for all of them."""
+def _chosen_topics(session: _Session, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """None when no topic was named, () for all of them."""
     try:
-        found = tuple(dict.fromkeys(desk.topic(name) for name in names if name != "*"))
+        found = tuple(dict.fromkeys(session.topic(name) for name in names if name != "*"))
     except ValueError as problem:
         raise click.BadParameter(str(problem), param_hint="--topic") from None
     return None if not names else () if "*" in names else found
@@ -150,31 +133,31 @@ def _changed(profile: "Profile", topics: tuple[str, ...] | None, max_papers: int
     return profile if max_papers is None else replace(profile, max_papers=max_papers or None)
 
 
-def _added(given: str, state: str, profile: "Profile") -> str:
-    told = {
-        "": "Added {}", "dropped": "Added {}", "left": "Added {}, who had left",
+def _format_added(address: str, state: str, profile: "Profile") -> str:
+    sentences = {
+        "": "Added {}", "dropped": "Added {}", "left": "Added {}, who had unsubscribed",
         "suspended": "Added {} again, which was suspended", "paused": "Resumed {}",
     }  # fmt: skip
-    what = told.get(state, "{} is subscribed").format(given)
+    what = sentences.get(state, "{} is subscribed").format(address)
     topics = f"topics: {', '.join(profile.topics)}" if profile.topics else "all topics"
-    most = f"at most {profile.max_papers} papers" if profile.max_papers else "as many papers as digest.max_papers"
-    return f"{what}: {topics}, {most}."
+    limit = f"at most {profile.max_papers} papers" if profile.max_papers else "as many papers as digest.max_papers"
+    return f"{what}: {topics}, {limit}."
 
 
 @subscribers.command()
 @_addresses
 @click.pass_obj
 @handle_errors
-@_with_each_known
-def remove(desk: _Desk, subscriber: "Subscriber", standing: "SubscriberStatus") -> str:
-    """No more mail to these addresses.
+@_for_each_subscriber
+def remove(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus") -> str:
+    """Unsubscribe addresses.
 
-    Not even if digest.to or an import names them, until they are added again.
+    They get no more mail, even if digest.to or an import names them, until you add them again.
     """
-    if not desk.people.leave(subscriber, desk.today):
-        return f"{subscriber.address} had left before."
-    stays = " It may stay in digest.to: no mail goes there until you add it again." if standing.configured else ""
-    return f"Removed {subscriber.address}.{stays}"
+    if not session.subscribers.unsubscribe(subscriber, session.today):
+        return f"{subscriber.address} had unsubscribed before."
+    note = " It may stay in digest.to: it gets no mail until you add it again." if status.configured else ""
+    return f"Removed {subscriber.address}.{note}"
 
 
 @subscribers.command()
@@ -183,23 +166,23 @@ def remove(desk: _Desk, subscriber: "Subscriber", standing: "SubscriberStatus") 
     "--until",
     metavar="DATE",
     type=DateParam(),
-    help="The day of the first mail again (YYYY-MM-DD). [until resumed]",
+    help="The day of the next mail (YYYY-MM-DD). [until resumed]",
 )
 @click.pass_obj
 @handle_errors
-@_with_each_known
-def pause(desk: _Desk, subscriber: "Subscriber", standing: "SubscriberStatus", until: date | None) -> str:
-    """No mail to these addresses for a while.
+@_for_each_subscriber
+def pause(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus", until: date | None) -> str:
+    """Pause mail to addresses.
 
-    What they miss waits for them as long as it trends.
+    Papers they miss can still be in a later mail while they trend.
     """
     from digest.store.subscribers import FOREVER
 
-    if until and until <= desk.today:
-        raise click.BadParameter(f"{until} is not after today, {desk.today}", param_hint="--until")
-    if standing.state in ("left", "dropped"):
-        return f"{subscriber.address} gets no mail anyway: {standing.why or 'nobody names it any more'}."
-    desk.people.pause(subscriber, until or FOREVER)
+    if until and until <= session.today:
+        raise click.BadParameter(f"{until} is not after today, {session.today}", param_hint="--until")
+    if status.state in ("left", "dropped"):
+        return f"{subscriber.address} gets no mail anyway: {_why_no_mail(status)}."
+    session.subscribers.pause(subscriber, until or FOREVER)
     return f"Paused {subscriber.address} " + (f"until {until}." if until else "until `digest subscribers resume`.")
 
 
@@ -207,71 +190,75 @@ def pause(desk: _Desk, subscriber: "Subscriber", standing: "SubscriberStatus", u
 @_addresses
 @click.pass_obj
 @handle_errors
-@_with_each_known
-def resume(desk: _Desk, subscriber: "Subscriber", standing: "SubscriberStatus") -> str:
-    """Mail again to addresses that were paused."""
-    desk.people.resume(subscriber)
-    if standing.state in ("left", "dropped", "suspended"):
-        return f"{subscriber.address} gets no mail: {standing.why or 'nobody names it'}; `digest subscribers add` it."
-    return f"{subscriber.address} gets mail again." if standing.paused else f"{subscriber.address} was not paused."
+@_for_each_subscriber
+def resume(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus") -> str:
+    """Resume mail to paused addresses."""
+    session.subscribers.resume(subscriber)
+    if status.state in ("left", "dropped", "suspended"):
+        again = f"`digest subscribers add {subscriber.address}` subscribes it again"
+        return f"{subscriber.address} gets no mail: {_why_no_mail(status)}; {again}."
+    return f"{subscriber.address} gets mail again." if status.paused else f"{subscriber.address} was not paused."
+
+
+def _why_no_mail(status: "SubscriberStatus") -> str:
+    return status.why or "it is no longer in digest.to"
 
 
 @subscribers.command(name="list")
-@click.option("--all", "everyone", is_flag=True, help="Also who has left.")
-@click.option("--format", "form", type=_FORMATS, default="table", help="How to write it. [table]")
+@click.option("--all", "everyone", is_flag=True, help="Also those who unsubscribed.")
+@click.option("--format", "form", type=_FORMATS, default="table", help="Format. [table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON array.")
 @click.pass_obj
 @handle_errors
-def list_(chosen: App, everyone: bool, form: str, as_json: bool) -> None:
-    """Show who receives it, is paused or suspended."""
+def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
+    """List subscribers and their status."""
     from digest.operations.subscriber_files import write_subscribers
 
-    with _desk(chosen) as desk:
-        found = (s for s in desk.people.roster(desk.today) if everyone or s.state not in ("left", "dropped"))
-        for part in write_subscribers(found, "json" if as_json else form, desk.topics):
-            chosen.tell(part, nl=False)
+    with _session(app) as session:
+        statuses = session.subscribers.statuses(session.today)
+        listed = (status for status in statuses if everyone or status.state not in ("left", "dropped"))
+        for part in write_subscribers(listed, "json" if as_json else form, session.topics):
+            app.print(part, nl=False)
 
 
 @subscribers.command(name="export")
 @click.argument(
     "target", metavar="[FILE]", default="-", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 )
-@click.option("--format", "form", type=_FORMATS, help="How to write it. [by the name of FILE, else csv]")
+@click.option("--format", "form", type=_FORMATS, help="Format. [by the name of FILE, else csv]")
 @click.pass_obj
 @handle_errors
-def export_(chosen: App, target: Path, form: str | None) -> None:
+def export_(app: App, target: Path, form: str | None) -> None:
     """Write all subscribers to FILE or standard output.
 
-    Those who have left as well. `import` reads it.
+    Includes those who unsubscribed. `import` reads it.
     """
     from digest.files import write_file
-    from digest.operations.subscriber_files import (
-        write_subscribers,
-    )
+    from digest.operations.subscriber_files import write_subscribers
 
     kind = form or ("json" if target.suffix.lower() == ".json" else "csv")
-    with _desk(chosen) as desk:
-        parts = write_subscribers(desk.people.roster(desk.today), kind, desk.topics)
+    with _session(app) as session:
+        parts = write_subscribers(session.subscribers.statuses(session.today), kind, session.topics)
         if str(target) == "-":
             for part in parts:
-                chosen.tell(part, nl=False)
+                app.print(part, nl=False)
             return
         try:
-            write_file(target, "".join(parts).encode("utf-8"), mode=0o600)  # addresses
+            write_file(target, "".join(parts).encode("utf-8"), mode=0o600)  # it holds addresses
         except OSError as problem:
             raise click.BadParameter(f"{target} cannot be written: {problem.strerror}", param_hint="FILE") from None
-    chosen.say(f"Wrote {target}")
+    app.report(f"Wrote {target}")
 
 
 @subscribers.command(name="import")
 @click.argument("source", metavar="FILE", type=click.File("rb"))
 @click.pass_obj
 @handle_errors
-def import_(chosen: App, source: Any) -> None:
+def import_(app: App, source: Any) -> None:
     """Subscribe everybody in FILE.
 
-    CSV, JSON or an address a line; - is standard input. Good rows are taken, bad ones named by their line. Who has
-    left stays out.
+    FILE is CSV, JSON or one address per line; - is standard input. Valid rows are imported, invalid ones are named by
+    their line. Those who unsubscribed stay unsubscribed.
     """
     from digest.errors import ImportRejected
     from digest.operations.subscriber_files import (
@@ -283,10 +270,10 @@ def import_(chosen: App, source: Any) -> None:
     )
 
     bad: list[BadRow] = []
-    with _desk(chosen) as desk:
-        rows = read_subscribers(source.read(), desk.topic)
-        done = desk.people.take_in(split_rows(rows, bad), desk.today)
-        desk.outbox.withdraw(desk.today)
-    chosen.say(format_import(done))
+    with _session(app) as session:
+        rows = read_subscribers(source.read(), session.topic)
+        result = session.subscribers.import_all(split_rows(rows, bad), session.today)
+        session.context.outbox.withdraw(session.today)
+    app.report(format_import(result))
     if bad:
         raise ImportRejected(format_bad_rows(bad))

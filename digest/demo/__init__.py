@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from digest.config import load
 from digest.errors import ConfigError
-from digest.pipeline.preview import message_part, save_preview
-from digest.pipeline.run import Clock, preview, run_daily
+from digest.pipeline.preview import message_part, preview, save_preview
+from digest.pipeline.run import Clock, run_daily
 from digest.sources.fetcher import Fetcher
 
 DAYS = (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4))

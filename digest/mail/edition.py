@@ -1,4 +1,4 @@
-"""The edition: what a mail says, as values, before anything is rendered. Touches nothing."""
+"""The edition: what a mail says, as values, before anything is rendered. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,18 @@ from digest.papers import Paper
 from digest.papers.text.clean import clean
 from digest.ranking.trending import Ranked, TrendKind
 
-# A mail holds no more papers than surely fit, however long their titles; what is left waits for the next.
-MOST_PAPERS = 120
 _HEADINGS = {
     TrendKind.TODAY: "Trending today",
     TrendKind.RISING: "Rising from earlier days",
     TrendKind.MORE: "Also not seen yet",
 }
-_LONGEST_LINK = 300  # of those beside the title; a longer one costs more than it is worth
-_WORDS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_MAX_LINK = 300  # characters of a link beside the title; a longer one costs more than it is worth
+_NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One paper as the reader meets it. Empty fields are left out of the mail.
+    """One paper in a mail. Empty fields are left out.
 
     `votes` is like "413 upvotes", `movement` like "+30 since yesterday" or "new", `links` are (label, address).
     """
@@ -49,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """A day's mail. `day` is a date, `intro` a sentence with the counts, `notices` what the sources failed at."""
+    """A day's mail. `intro` is a sentence with the counts, `notices` say which sources failed."""
 
     title: str
     day: date
@@ -71,7 +69,7 @@ class Edition:
 def compose(
     title: str, day: date, ranked: Sequence[Ranked], papers: Mapping[int, Paper], new: int, notices: Sequence[str]
 ) -> Edition:
-    """An edition of `ranked`, best first: a top pick, then a part a section, in the order of their ranks.
+    """The edition of `ranked`, best first: a top pick, then a section for each kind of trend, in rank order.
 
     `papers` holds the text of each, `new` is how many papers were new on `day`.
     """
@@ -106,12 +104,12 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
         categories=", ".join(paper.categories[:4]),
         abstract=paper.abstract,
         reasons=tuple(part.reason for part in ranked.parts if part.reason),
-        links=tuple((label, link) for label, link in _links(paper) if len(link) <= _LONGEST_LINK),
+        links=tuple((label, link) for label, link in _links(paper) if len(link) <= _MAX_LINK),
     )
 
 
 def format_movement(ranked: Ranked, day: date) -> str:
-    """What became of the votes since the paper was last and first read: "+30 since yesterday", "new", or nothing."""
+    """How the votes changed since they were last read, or first read for risers: "+30 since yesterday", "new", ''."""
     readings = [(seen, votes) for seen, votes in ranked.trend.listing.readings if votes is not None]
     earlier = [(seen, votes) for seen, votes in readings if seen < day]
     if not earlier:
@@ -125,7 +123,7 @@ def format_movement(ranked: Ranked, day: date) -> str:
 
 
 def format_authors(authors: Sequence[str], most: int = 3) -> str:
-    """The first authors and how many more there are; one that would be alone behind a + is named as well."""
+    """The first authors and how many more there are; a single further one is named as well."""
     if len(authors) <= most + 1:
         return ", ".join(authors)
     return ", ".join(authors[:most]) + f" +{len(authors) - most:,} more"
@@ -137,7 +135,7 @@ def format_date(day: date) -> str:
 
 
 def _days(count: int) -> str:
-    word = _WORDS[count] if count < len(_WORDS) else str(count)
+    word = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
     return f"{word} day{'s' * (count != 1)}"
 
 

@@ -1,7 +1,8 @@
-"""A rendered edition as a MIME message with gaps, and a subscriber's message as the filled-in whole.
+"""The MIME message of an edition, with gaps for what differs between subscribers. Pure: no I/O.
 
-The message is built once an edition. What differs from subscriber to subscriber (the address, the unsubscribe token,
-the Message-ID) is a gap: an offset in the bytes and which part goes there. Filling in is joining bytes.
+A message is built once per edition. The address, the unsubscribe token and the Message-ID differ from subscriber to
+subscriber: each is a gap, an offset into the bytes and the name of the part that goes there. A subscriber's message is
+the frame with its gaps filled, which is no more than joining bytes.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ _LINE = 76
 
 @dataclass(frozen=True, slots=True)
 class RenderedEdition:
-    """The three texts of an edition. Each subscriber's parts stand in them as `Slots`."""
+    """The texts of an edition, with `Placeholders` where a subscriber's own parts go."""
 
     subject: str
     text: str
@@ -34,7 +35,7 @@ class RenderedEdition:
 
 @dataclass(frozen=True, slots=True)
 class MessageFrame:
-    """A message but for its gaps. `sender` is the envelope's; `gaps` are (offset into `bytes`, part), in order."""
+    """A message with gaps. `sender` is the envelope address; `gaps` are (offset into `bytes`, part), in order."""
 
     sender: str
     bytes: bytes
@@ -43,10 +44,10 @@ class MessageFrame:
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """The words that stand for a subscriber's parts while an edition is rendered.
+    """Words that stand for a subscriber's parts while an edition is rendered.
 
-    `mark` makes them impossible to guess for whoever writes a title. They are letters and digits, which neither HTML,
-    nor a link, nor quoted-printable changes.
+    Nobody who writes a title can guess them, because of `mark`. They are letters and digits, which neither HTML, nor a
+    link, nor quoted-printable changes.
     """
 
     mark: str
@@ -65,6 +66,7 @@ class Placeholders:
 
 
 def make_placeholders(secret: bytes, day: date) -> Placeholders:
+    """The placeholders of a day: the same for every edition, so that preview and run give the same bytes."""
     return Placeholders(hashlib.sha256(secret + b" slots " + day.isoformat().encode()).hexdigest()[:20].upper())
 
 
@@ -73,21 +75,21 @@ def build_frame(
     title: str,
     sender: Mailbox,
     unsubscribe: UnsubscribeSettings,
-    slots: Placeholders,
+    placeholders: Placeholders,
     day: date,
     now: datetime,
 ) -> MessageFrame:
-    """The message of an edition, with gaps where `slots` stand in `rendered`.
+    """The message of an edition, with gaps where `placeholders` are in `rendered`. `title` is the digest's.
 
     multipart/alternative, plain text first (RFC 2046 5.1.4), both quoted-printable: 10 % on top of the HTML where
-    base64 has 35 %.
+    base64 adds 35 %.
     """
-    boundary = "=_" + hashlib.sha256(f"{slots.mark}{rendered.html}".encode()).hexdigest()[:32]
+    boundary = "=_" + hashlib.sha256(f"{placeholders.mark}{rendered.html}".encode()).hexdigest()[:32]
     pieces = [
-        *_headers(rendered.subject, title, sender, unsubscribe, slots, day, now),
+        *_headers(rendered.subject, title, sender, unsubscribe, placeholders, day, now),
         f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
-        *_part("plain", rendered.text, boundary, slots),
-        *_part("html", rendered.html, boundary, slots),
+        *_part("plain", rendered.text, boundary, placeholders),
+        *_part("html", rendered.html, boundary, placeholders),
         f"--{boundary}--\r\n".encode(),
     ]
     whole, gaps = bytearray(), []
@@ -100,7 +102,7 @@ def build_frame(
 
 
 def fill_frame(frame: MessageFrame, to: str, token: str, day: str) -> bytes:
-    """The message for one subscriber; `day` is the edition's, as YYYY-MM-DD."""
+    """The message to one subscriber: `frame` with address and token filled in; `day` is the edition's (YYYY-MM-DD)."""
     parts = {"address": to.encode(), "token": token.encode(), "id": message_id(token, day, frame.sender).encode()}
     parts["address-qp"] = _between_soft_breaks(to.encode())
     parts["token-qp"] = _between_soft_breaks(token.encode())
@@ -112,7 +114,7 @@ def fill_frame(frame: MessageFrame, to: str, token: str, day: str) -> bytes:
 
 
 def message_id(token: str, day: str, sender: str) -> str:
-    """The Message-ID of a subscriber's message of a day, the same however often it is sent (RFC 5322 3.6.4)."""
+    """The Message-ID of a subscriber's message of a day: the same however often it is sent (RFC 5322 3.6.4)."""
     left = hashlib.sha256(f"{token} {day}".encode()).hexdigest()[:20]
     return f"<{day.replace('-', '')}.{left}@{sender.rpartition('@')[2]}>"
 
@@ -122,14 +124,14 @@ def _headers(
     title: str,
     sender: Mailbox,
     unsubscribe: UnsubscribeSettings,
-    slots: Placeholders,
+    placeholders: Placeholders,
     day: date,
     now: datetime,
 ) -> Iterator[bytes | str]:
     """The header fields of the whole message as bytes, and the names of the gaps between them.
 
-    Python's `email` folds From and Subject. It would turn a List-Unsubscribe longer than a line into encoded-words,
-    which no mail program decodes there (python/cpython#85725), so those lines are written here.
+    Python's `email` folds From and Subject. It would turn a List-Unsubscribe longer than a line into encoded words,
+    which no mail program decodes there (python/cpython#85725), so those lines are written by hand.
     """
     yield _folded("From", str(Address(sender.name, addr_spec=sender.address)))
     yield b"To: "
@@ -138,9 +140,9 @@ def _headers(
     yield f"Date: {format_datetime(now)}\r\nMessage-ID: ".encode()
     yield "id"
     yield f"\r\nList-Id: {_list_id(title, sender)}\r\nList-Unsubscribe: ".encode()
-    ways = [unsubscribe.url.replace("{token}", slots.token)] if unsubscribe.url else []
-    ways.append(mailto_link(unsubscribe, sender, slots.token))
-    yield from _gapped(",\r\n ".join(f"<{way}>" for way in ways), slots, "")
+    ways = [unsubscribe.url.replace("{token}", placeholders.token)] if unsubscribe.url else []
+    ways.append(mailto_link(unsubscribe, sender, placeholders.token))
+    yield from _gapped(",\r\n ".join(f"<{way}>" for way in ways), placeholders, "")
     yield b"\r\n"
     if unsubscribe.url:
         yield b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
@@ -160,15 +162,15 @@ def _list_id(title: str, sender: Mailbox) -> str:
     return f"{phrase + ' ' if phrase else ''}<daily.digest.{sender.domain}>"
 
 
-def _part(kind: str, content: str, boundary: str, slots: Placeholders) -> Iterator[bytes | str]:
+def _part(kind: str, content: str, boundary: str, placeholders: Placeholders) -> Iterator[bytes | str]:
     yield f'--{boundary}\r\nContent-Type: text/{kind}; charset="utf-8"\r\n'.encode()
     yield b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    yield from _gapped(content.rstrip("\n") + "\n", slots, "-qp")
+    yield from _gapped(content.rstrip("\n") + "\n", placeholders, "-qp")
 
 
-def _gapped(content: str, slots: Placeholders, encoding: str) -> Iterator[bytes | str]:
-    """The content in pieces, with the name of a gap where a slot stood."""
-    for number, piece in enumerate(slots.pattern.split(content)):
+def _gapped(content: str, placeholders: Placeholders, encoding: str) -> Iterator[bytes | str]:
+    """The content in pieces, with the name of a gap where a placeholder was."""
+    for number, piece in enumerate(placeholders.pattern.split(content)):
         if number % 2:
             yield piece.lower() + encoding
         elif piece:
@@ -176,18 +178,18 @@ def _gapped(content: str, slots: Placeholders, encoding: str) -> Iterator[bytes 
 
 
 def quoted_printable(text: str) -> bytes:
-    """Text as quoted-printable with CRLF ends and lines of at most 75 columns, room left for a soft break.
+    """Text as quoted-printable: lines end with CRLF and have at most 75 columns, which leaves room for a soft break.
 
-    A dot at the start of a line is encoded: no server on the way needs to double it and take it back (RFC 5321 4.5.2),
-    and the message need not be searched and copied for it each time it is sent.
+    A dot at the start of a line is encoded, so that no server has to double it (RFC 5321 4.5.2), and the message need
+    not be searched for it each time it is sent.
     """
-    octets = text.encode("utf-8").decode("latin-1")  # the standard library's encoder wants a character an octet
+    octets = text.encode("utf-8").decode("latin-1")  # the standard library's encoder wants one character per byte
     encoded = body_encode(octets, maxlinelen=_LINE - 3, eol="\r\n").encode("ascii").replace(b"\r\n.", b"\r\n=2E")
     return b"=2E" + encoded[1:] if encoded.startswith(b".") else encoded
 
 
 def _between_soft_breaks(value: bytes) -> bytes:
-    """A value between soft line breaks, so that the lines around it keep their length whatever its own is."""
-    step = _LINE - 1 - 3 * 8  # room for a few characters that take three columns each
+    """A value between soft line breaks, so that the lines around it keep their length whatever the value's is."""
+    step = _LINE - 1 - 3 * 8  # room for a few characters that need three columns each
     encoded = [value[i : i + step].replace(b"=", b"=3D") for i in range(0, len(value), step)]
     return b"=\r\n" + b"".join(chunk + b"=\r\n" for chunk in encoded)

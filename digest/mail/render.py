@@ -1,11 +1,16 @@
-"""An edition as subject, plain text and HTML, by templates. The only module that knows Jinja and premailer."""
+"""Render an edition with templates, and make it a message. The only module that knows Jinja and premailer.
+
+edition ──▶ fit_entries ──▶ templates ──▶ inline_styles ──▶ message frame
+            (Gmail's limit)    (Jinja)       (premailer)    (digest.mail.message)
+"""
 
 import html
 import logging
 import re
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,19 +25,21 @@ from jinja2 import (
 )
 
 from digest.errors import ConfigError
+from digest.mail.address import Mailbox
 from digest.mail.edition import Edition, Entry
-from digest.mail.message import Placeholders, RenderedEdition, quoted_printable
+from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
+from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
 from digest.papers.text.fit import header_text, snippet, wrap
 
-# Gmail cuts a mail at about 102 KB of HTML and hides the rest, the way to unsubscribe included.
+# Gmail cuts a mail at about 102 KB of HTML and hides the rest, the unsubscribe link included.
 SIZE_LIMIT = 100_000
 _COLUMNS = 72
-# Levels of detail: letters of the abstract, and the bytes that an entry costs besides its own words once its styles
-# are inlined and encoded (measured; a test holds the sum against the real thing).
+# Levels of detail: characters of the abstract, and the bytes that an entry costs besides its own words once its styles
+# are inlined and encoded (measured; a test compares the sum with the real size).
 _ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}
 _COST = {"top": 2_100, "full": 1_850, "brief": 1_850, "row": 470, "line": 400}
 _FRAME = 6_600
-_REASON = 180  # bytes of each reason beside its words
+_REASON = 180  # bytes of each reason besides its words
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
 
 
@@ -68,40 +75,65 @@ class FittedEntry:
 
 
 class Renderer:
-    """Templates from `overrides` where a file of the name is there, from the shipped ones otherwise."""
+    """Turns editions into messages, with the look and the sender of one digest.
 
-    def __init__(self, overrides: Path | None = None) -> None:
+    `title` is the digest's; `secret` makes placeholders that nobody can guess. A template in the folder `overrides`
+    replaces the bundled one of the same name. Templates are compiled once per renderer.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        sender: Mailbox,
+        unsubscribe: UnsubscribeSettings,
+        secret: bytes,
+        overrides: Path | None = None,
+    ) -> None:
+        self._title = title
+        self._sender = sender
+        self._unsubscribe = unsubscribe
+        self._secret = secret
         folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
-        loader = ChoiceLoader([FileSystemLoader(folder) for folder in folders])
         self._env = Environment(
-            loader=loader,
+            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
             autoescape=select_autoescape(["html"], default=False),
             undefined=StrictUndefined,
             keep_trailing_newline=True,
         )
         self._env.filters.update(snippet=snippet, wrapped=_wrapped)
 
-    def render(self, edition: Edition, slots: Placeholders, leave: str) -> RenderedEdition:
-        """The three texts of an edition; `leave` is the link that unsubscribes.
+    def frame(self, edition: Edition, now: datetime, subject_prefix: str = "") -> MessageFrame:
+        """The message of an edition, with gaps for what differs between subscribers; `now` is its Date.
 
         Raises ConfigError naming file and line when a template cannot be rendered.
         """
-        views = fit_entries(edition)
-        known = {view.entry.id: view for view in views}
+        rendered = self.render(edition)
+        rendered = replace(rendered, subject=subject_prefix + rendered.subject)
+        placeholders = make_placeholders(self._secret, edition.day)
+        return build_frame(rendered, self._title, self._sender, self._unsubscribe, placeholders, edition.day, now)
+
+    def unsubscribe_link(self, edition: Edition) -> str:
+        """The unsubscribe link as it is in the texts of `render`."""
+        token = make_placeholders(self._secret, edition.day).token
+        return unsubscribe_link(self._unsubscribe, self._sender, token)
+
+    def render(self, edition: Edition) -> RenderedEdition:
+        """The subject, plain text and HTML of an edition. Raises ConfigError like `frame`."""
+        entries = fit_entries(edition)
+        by_id = {fitted.entry.id: fitted for fitted in entries}
         context = {
             "edition": edition,
-            "slots": slots,
-            "leave": leave,
-            "count": len(views),
+            "slots": make_placeholders(self._secret, edition.day),
+            "leave": self.unsubscribe_link(edition),
+            "count": len(entries),
             "short_date": f"{edition.day:%a} {edition.day.day} {edition.day:%b %Y}",
-            "top": known[edition.top.id] if edition.top else None,
-            "parts": [(part.heading, [known[entry.id] for entry in part.entries]) for part in edition.parts],
+            "top": by_id[edition.top.id] if edition.top else None,
+            "parts": [(part.heading, [by_id[entry.id] for entry in part.entries]) for part in edition.parts],
             "preheader": " · ".join(entry.title for entry in edition.entries[:3])[:300],
         }
         subject = header_text(self._fill("subject.txt", context), 160)
         text = re.sub(r"\n{3,}", "\n\n", self._fill("digest.txt", context))
-        page = inline_styles(self._fill("digest.html", context))
-        return RenderedEdition(subject, text, page)
+        return RenderedEdition(subject, text, inline_styles(self._fill("digest.html", context)))
 
     def _fill(self, name: str, context: dict[str, object]) -> str:
         try:
@@ -115,15 +147,16 @@ class Renderer:
 
 
 def bundled_file(name: str) -> Path:
-    """A file or folder that comes with the program: inside the package once installed, beside it in a checkout."""
+    """A file or folder that comes with digest: inside the package once installed, beside it in a checkout."""
     inside = Path(str(files("digest"))) / name
     return inside if inside.exists() else inside.parent.parent / name
 
 
 def fit_entries(edition: Edition) -> list[FittedEntry]:
-    """Every entry, in as much detail as fits under Gmail's limit: abstracts get shorter, then rows compact.
+    """Every entry, in as much detail as fits under Gmail's limit.
 
-    The further down, the sooner. Decided on sizes known beforehand, so that templates and premailer run once.
+    From the last entry up, abstracts get shorter, then entries become rows, then lines. Sizes are estimated beforehand,
+    so that templates and premailer run once.
     """
     entries = edition.entries
     budget = SIZE_LIMIT - _FRAME - sum(_size(n) for n in edition.notices) - 4 * _size(edition.title)
@@ -139,7 +172,7 @@ def fit_entries(edition: Edition) -> list[FittedEntry]:
 
 
 def _weight(view: FittedEntry) -> int:
-    """The bytes of an entry in the encoded HTML, never too low."""
+    """The estimated bytes of an entry in the encoded HTML, never too low."""
     entry, shown = view.entry, [view.title, view.link]
     if view.level != "line":
         shown += [entry.votes]
@@ -150,14 +183,14 @@ def _weight(view: FittedEntry) -> int:
 
 
 def _size(text: str) -> int:
-    """What a text takes escaped and in quoted-printable."""
+    """The bytes of a text, escaped and in quoted-printable."""
     return len(quoted_printable(html.escape(text))) + 3
 
 
 def inline_styles(page: str) -> str:
-    """The HTML with its styles copied onto the elements. Needs no network, says nothing.
+    """The HTML with its styles copied onto the elements, without network access.
 
-    `strip_important=False`, or the rules for phones and dark mode, which must beat the inlined ones, would lose.
+    `strip_important=False`: the rules for phones and dark mode must win over the inlined ones.
     """
     from premailer import Premailer
 
@@ -179,7 +212,7 @@ def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
 
 
 def _where(problem: BaseException, name: str) -> str:
-    """File and line of the template in which a run-time mistake happened."""
+    """File and line of the template in which a run-time error happened."""
     frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(problem.__traceback__)
     found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
     return f"{found[-1].filename}, line {found[-1].lineno}" if found else name

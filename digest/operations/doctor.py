@@ -20,9 +20,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from digest.config import Config
@@ -35,14 +33,12 @@ from digest.operations.doctor_domain import Nameserver, check_domain, reserved
 from digest.operations.doctor_mail import check_delivery, check_templates, deliver_test
 from digest.operations.schedule import ScheduledRun
 from digest.papers.text.fit import plural
-from digest.pipeline.context import fetch_memory
+from digest.pipeline.context import Context
+from digest.pipeline.run import fetch
 from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
 from digest.store.database import DatabaseHealth, check_health, open_read_only
-from digest.store.http_cache import HttpCache
-from digest.store.papers import Papers
-from digest.store.runs import Runs
 from digest.store.secret import load_secret
 from digest.store.statistics import Statistics, open_statistics
 
@@ -188,10 +184,10 @@ def _existing_database(path: Path) -> tuple[Check, bool]:
         raise HistoryError(f"{told} in digest.database")
     found, size, room = check_health(path), path.stat().st_size, shutil.disk_usage(path.parent).free
     said = f"{_bytes(size)}, {plural(found.papers, 'paper')}, intact; {_bytes(room)} free"
-    if found.behind:
+    if found.outdated:
         said += "; of an earlier version: the next run brings it up to date"
     troubles = [*_damage(found), *check_disk_space(size, room)]
-    return Check.of("database", said, troubles), not found.damage and not found.behind
+    return Check.of("database", said, troubles), not found.damage and not found.outdated
 
 
 def _missing_database(path: Path) -> Check:
@@ -229,7 +225,7 @@ def _bytes(count: int) -> str:
 def check_topics(config: Config) -> Iterator[Check]:
     """A check when readers chose topics that the configuration does not have; none when all is well."""
     with open_statistics(config.digest.database) as ledger:
-        lost = ledger.lost_topics(topic.name for topic in config.topics)
+        lost = ledger.missing_topics(topic.name for topic in config.topics)
     troubles = [
         Problem(
             Mark.WARN,
@@ -268,15 +264,14 @@ def _next_run(found: ScheduledRun) -> str:
 
 
 def check_sources(config: Config, now: datetime, fetcher: Fetcher, readable: bool) -> Iterator[Check]:
-    """A check for each source; `readable` says whether the database can be asked what was listed before."""
-    with ExitStack() as stack:
-        remembered, judge = FetchMemory(), _unjudged
-        if readable:
-            db = stack.enter_context(open_read_only(config.digest.database))
-            remembered = fetch_memory(config, Runs(db), HttpCache(db), now.date())
-            judge = partial(_judged, Papers(db), now)
-        for fetched in fetcher.fetch(config.sources, now, remembered):
-            yield check_source(judge(fetched))
+    """Ask every source as a run would, and record nothing; `readable` says whether the database can be read."""
+    if not readable:  # then no paper was listed before: only a batch without papers is late
+        for fetched in fetcher.fetch(config.sources, now, FetchMemory()):
+            yield check_source(check_freshness(fetched, lambda _: False))
+        return
+    with open_read_only(config.digest.database) as db:
+        for fetched in fetch(Context(config, db), fetcher, now.date(), now):
+            yield check_source(fetched)
 
 
 def check_source(fetched: Fetched) -> Check:
@@ -315,15 +310,6 @@ def _listed(fetched: Fetched) -> str:
 
 def _more(count: int) -> str:
     return f" (and {count - 1:,} more)" if count > 1 else ""
-
-
-def _judged(history: Papers, now: datetime, fetched: Fetched) -> Fetched:
-    return check_freshness(fetched, partial(history.listed, fetched.source, before=now.date()))
-
-
-def _unjudged(fetched: Fetched) -> Fetched:
-    """Without a history no paper was listed before: only a batch with nothing in it is late."""
-    return check_freshness(fetched, lambda _: False)
 
 
 def check_inbox(settings: InboxSettings, today: date) -> Check:

@@ -12,22 +12,19 @@ from digest.config import Config
 from digest.delivery import MaildirSettings, Message, SmtpSettings, State, maildir
 from digest.delivery.smtp_pool import ServerRejected, ServerUnreachable
 from digest.errors import ConfigError
-from digest.mail.edition import MOST_PAPERS, Edition, Entry, Section
+from digest.mail.edition import Edition, Entry, Section
 from digest.mail.message import (
-    MessageFrame,
-    RenderedEdition,
-    build_frame,
     fill_frame,
-    make_placeholders,
     quoted_printable,
 )
 from digest.mail.render import SIZE_LIMIT, Renderer, bundled_file
-from digest.mail.unsubscribe import unsubscribe_link
 from digest.operations.checks import Check, Mark, Problem
 from digest.papers.text.fit import plural
-from digest.pipeline.context import delivery_method
+from digest.pipeline.context import delivery_method, make_renderer
+from digest.ranking.selection import MAX_PAPERS
 
 _SENTENCE = "This abstract was made up to see how a mail of today looks, with 3 < 4, “quotes”, α & β and an – dash. "
+_SECRET = b"a made-up edition"  # makes placeholders; no token is made with it
 _TEST = "This is a test by `digest doctor`: its papers are made up, and nothing of it is remembered."
 
 
@@ -37,20 +34,6 @@ def sample_edition(config: Config, now: datetime, papers: int) -> Edition:
     parts = (Section("Trending today", entries[1:]),) if papers > 1 else ()
     top = entries[0] if entries else None
     return Edition(config.digest.title, now.date(), _TEST, top, parts, ("A source is named here when it fails.",))
-
-
-def sample_message(
-    config: Config, made: Edition, now: datetime, before: str = ""
-) -> tuple[RenderedEdition, MessageFrame]:
-    """An edition through the configured templates, its subject with some words `before` it.
-
-    Raises ConfigError naming file and line when a template cannot be rendered.
-    """
-    sender, slots = config.digest.from_, make_placeholders(b"a made-up edition", made.day)
-    leave = unsubscribe_link(config.unsubscribe, sender, slots.token)
-    done = Renderer(config.digest.templates).render(made, slots, leave)
-    done = RenderedEdition(before + done.subject, done.text, done.html)
-    return done, build_frame(done, config.digest.title, sender, config.unsubscribe, slots, made.day, now)
 
 
 def _full_entry(place: int) -> Entry:
@@ -75,15 +58,16 @@ def _bare_entry(place: int) -> Entry:
 
 def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
     """How the configured templates do, and the bytes of the largest mail they make, 0 when they make none."""
-    for papers in (0, most := min(config.digest.max_papers, MOST_PAPERS)):
+    renderer = make_renderer(config, _SECRET)
+    for papers in (0, most := min(config.digest.max_papers, MAX_PAPERS)):
         try:
-            rendered, frame = sample_message(config, sample_edition(config, now, papers), now)
+            edition = sample_edition(config, now, papers)
+            size = len(renderer.frame(edition, now).bytes)
         except ConfigError as problem:
             said = "\n".join(problem.problems) + (" (in a mail without papers)" if not papers else "")
             return Check("templates", Mark.FAIL, said, "mend that line, or remove the file"), 0
-    size = len(frame.bytes)
     said = f"{_whose(config.digest.templates)}; a mail of {plural(most, 'paper')} has {size:,} bytes"
-    return Check.of("templates", said, [*_unused(config), *_shape(config, rendered, now)]), size
+    return Check.of("templates", said, [*_unused(config), *_shape(renderer, edition)]), size
 
 
 def _overrides(folder: Path) -> list[str]:
@@ -104,15 +88,14 @@ def _unused(config: Config) -> list[Problem]:
     return [Problem(Mark.WARN, said, f"name yours like the one it replaces: {names}")]
 
 
-def _shape(config: Config, rendered: RenderedEdition, now: datetime) -> list[Problem]:
+def _shape(renderer: Renderer, edition: Edition) -> list[Problem]:
     """What a template of one's own can forget: that Gmail cuts long mails, and that readers must be able to leave."""
     troubles = []
+    rendered, leave = renderer.render(edition), renderer.unsubscribe_link(edition)
     if (size := len(quoted_printable(rendered.html))) > SIZE_LIMIT:
         hidden = f"Gmail hides what comes after {SIZE_LIMIT:,}, the link to unsubscribe included"
         said = f"the page has {size:,} bytes; {hidden}"
         troubles.append(Problem(Mark.WARN, said, "make digest.html or _paper.html shorter, or digest.max_papers lower"))
-    token = make_placeholders(b"a made-up edition", now.date()).token
-    leave = unsubscribe_link(config.unsubscribe, config.digest.from_, token)
     for name, text in (("digest.txt", rendered.text), ("digest.html", rendered.html.replace("&amp;", "&"))):
         if leave not in text:
             said = f"{name} has no link to unsubscribe"
@@ -139,7 +122,7 @@ def deliver_test(config: Config, to: str, now: datetime) -> Check:
     Raises ConfigError when there is no way to deliver, or no message can be made.
     """
     made = sample_edition(config, now, 3)
-    _, frame = sample_message(config, made, now, before="Test: ")
+    frame = make_renderer(config, _SECRET).frame(made, now, subject_prefix="Test: ")
     # A new token each time, or the next test would have the Message-ID of this one and be taken for a copy.
     content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", made.day.isoformat())
     message = Message(1, frame.sender, to, content)

@@ -16,7 +16,7 @@ _MOST = 5  # sentences on one source; the document has them all
 
 def status_document(ledger: Statistics, database: Path, scheduled: "Sequence[ScheduledRun]") -> dict[str, Any]:
     """The document of `status --json`."""
-    counts = ledger.counts()
+    counts = ledger.deliveries_by_state()
     following = min((found.next for found in scheduled if found.next), default=None)
     return {
         "runs": [{**run, "seconds": _seconds(run)} for run in ledger.runs()],
@@ -26,7 +26,7 @@ def status_document(ledger: Statistics, database: Path, scheduled: "Sequence[Sch
             "in_doubt": counts.get("in doubt", 0),
             "failed": counts.get("refused", 0) + counts.get("expired", 0),
             "counts": counts,
-            "troubled": ledger.troubled(),
+            "troubled": ledger.troubled_deliveries(),
             "suspended": ledger.suspended(),
         },
         "inbox": ledger.mailboxes(),

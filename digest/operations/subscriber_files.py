@@ -274,10 +274,10 @@ def split_rows(rows: Iterable[ImportedSubscriber | BadRow], bad: list[BadRow]) -
 def format_import(done: ImportResult) -> str:
     """What an import came to."""
     told = [f"Added {done.added:,}; {done.known:,} were here already."]
-    if done.out:
-        names = ", ".join(done.out[:_FEW]) + (" …" if len(done.out) > _FEW else "")
+    if done.unsubscribed:
+        names = ", ".join(done.unsubscribed[:_FEW]) + (" …" if len(done.unsubscribed) > _FEW else "")
         told.append(
-            f"{len(done.out):,} had left and stay out, until `digest subscribers add` brings them back: {names}"
+            f"{len(done.unsubscribed):,} unsubscribed before and stay so, until `digest subscribers add`: {names}"
         )
     return "\n".join(told)
 

@@ -1,69 +1,108 @@
-"""What a job works with: the stores over one open database, the secret beside it, and the way out."""
+"""What the steps of a job work with: the stores over one open database, the renderer, and the way out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
-
-from sqlite_utils import Database
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from digest.config import Config
 from digest.delivery import Deliver, MaildirSettings
 from digest.errors import ConfigError
 from digest.pipeline.inbox import InboxReader
 from digest.pipeline.similar import SimilarPapers
-from digest.sources.fetcher import FetchMemory
 from digest.store.database import open_database
 from digest.store.http_cache import HttpCache
+from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.papers import Papers
 from digest.store.runs import Runs
 from digest.store.search import SearchIndex
 from digest.store.secret import load_secret
+from digest.store.statistics import Statistics
 from digest.store.subscribers import Subscribers
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    from digest.mail.render import Renderer
+    from digest.sources.fetcher import FetchMemory
 
 
 @dataclass(frozen=True)
 class Context:
-    """The stores of a configuration."""
+    """The stores of a configuration, over the open database `db`."""
 
     config: Config
-    history: Papers
-    outbox: Outbox
-    subscribers: Subscribers
-    journal: Runs
-    answers: HttpCache
-    likeness: SimilarPapers
-    mailroom: InboxReader
-    secret: bytes
-    db: Database
+    db: "Database"
 
-    @classmethod
-    def over(cls, config: Config, db: Database) -> "Context":
-        key = load_secret(config.digest.database)
-        history = Papers(db)
-        likeness = SimilarPapers(history, SearchIndex(db))
-        people = Subscribers(db, key)
-        journal, answers, mailroom = Runs(db), HttpCache(db), InboxReader(db, people)
-        return cls(config, history, Outbox(db), people, journal, answers, likeness, mailroom, key, db)
+    @cached_property
+    def papers(self) -> Papers:
+        return Papers(self.db)
 
+    @cached_property
+    def similar(self) -> SimilarPapers:
+        return SimilarPapers(self.papers, SearchIndex(self.db))
 
-def fetch_memory(config: Config, journal: Runs, answers: HttpCache, day: date) -> FetchMemory:
-    """What runs of the days up to `day` left for the fetcher."""
-    database = config.digest.database
-    past = {source.name: journal.past(source.name, day) for source in config.sources}
-    return FetchMemory(past, answers.known(), database.with_name(database.name + ".pace"))
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.db)
+
+    @cached_property
+    def subscribers(self) -> Subscribers:
+        return Subscribers(self.db, self.secret)
+
+    @cached_property
+    def inbox_reader(self) -> InboxReader:
+        return InboxReader(Mailboxes(self.db), self.subscribers, self.outbox)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.db)
+
+    @cached_property
+    def http_cache(self) -> HttpCache:
+        return HttpCache(self.db)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        return Statistics(self.db.conn)
+
+    @cached_property
+    def secret(self) -> bytes:
+        return load_secret(self.config.digest.database)
+
+    @cached_property
+    def renderer(self) -> "Renderer":
+        return make_renderer(self.config, self.secret)
+
+    def fetch_memory(self, day: date) -> "FetchMemory":
+        """What runs of the days up to `day` left for the fetcher."""
+        from digest.sources.fetcher import FetchMemory
+
+        database = self.config.digest.database
+        previous = {source.name: self.runs.previous(source.name, day) for source in self.config.sources}
+        return FetchMemory(previous, self.http_cache.load(), database.with_name(database.name + ".pace"))
 
 
 @contextmanager
-def open_context(config: Config) -> Iterator[Context]:
-    with open_database(config.digest.database) as db:
-        yield Context.over(config, db)
+def open_context(config: Config, *, create: bool = True) -> Iterator[Context]:
+    """The context of a configuration, its database open. Raises HistoryError when the database cannot be used."""
+    with open_database(config.digest.database, create=create) as db:
+        yield Context(config, db)
+
+
+def make_renderer(config: Config, secret: bytes) -> "Renderer":
+    """The renderer of a configuration; `secret` makes its placeholders."""
+    from digest.mail.render import Renderer
+
+    settings = config.digest
+    return Renderer(settings.title, settings.from_, config.unsubscribe, secret, settings.templates)
 
 
 def delivery_method(config: Config) -> Deliver:
-    """How this configuration delivers. Raises ConfigError when it cannot."""
+    """How this configuration delivers mail. Raises ConfigError when it cannot."""
     settings = config.delivery
     if settings is None:
         raise ConfigError(
@@ -74,14 +113,11 @@ def delivery_method(config: Config) -> Deliver:
 
         return partial(maildir.deliver, settings)
     if settings.username and not settings.password and not settings.token_command:
-        raise ConfigError(
-            ["smtp.username: is set but there is no password; put DIGEST_SMTP_PASSWORD=… into .env or the environment"],
-            str(config.path),
-        )
+        problem = "smtp.username: is set, but there is no password; put DIGEST_SMTP_PASSWORD=… into .env"
+        raise ConfigError([problem], str(config.path))
     if settings.token_command and not settings.username:
-        raise ConfigError(
-            ["smtp.token_command: is set without smtp.username; write whose token it is"], str(config.path)
-        )
+        problem = "smtp.token_command: is set without smtp.username; write whose token it is"
+        raise ConfigError([problem], str(config.path))
     from digest.delivery import smtp
 
     return smtp.smtp_delivery(settings)

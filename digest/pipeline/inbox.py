@@ -1,8 +1,8 @@
-"""Act on what the letters in the inbox ask for: each once, and on disk before the next one is read.
+"""Act on the replies in the inbox: each letter once, and on disk before the next one is read.
 
-A token in a letter is one of ours or it is nothing: nobody leaves by somebody else's word. A report that mail came
-back is believed about the subscriber whose token or Message-ID the returned mail carries. Where nothing came back
-with it, the address it names is believed, if we ever wrote there.
+A token in a letter is one of ours or it counts for nothing: nobody can unsubscribe somebody else. A bounce is believed
+about the subscriber whose token or Message-ID is in the returned mail; when nothing was returned with it, about the
+address it names, if we ever wrote to that.
 """
 
 import logging
@@ -10,161 +10,107 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlite_utils import Database
-
 from digest.errors import InboxError
 from digest.inbound import Bounce, Complaint, InboxSettings, LetterEvent
-from digest.inbound.mailbox import ReadLetter, mailbox_name, read_mailbox
-from digest.papers.text.fit import plural
-from digest.store.database import transaction
+from digest.inbound.mailbox import mailbox_name, read_mailbox
+from digest.store.mailboxes import Mailboxes
+from digest.store.outbox import Outbox
 from digest.store.subscribers import Subscriber, Subscribers
 
 log = logging.getLogger("digest")
 
-# Who asked to leave must get no more mail after 48 hours (support.google.com/mail/answer/81126): so long we go on
-# without having looked.
+# Mail must stop within 48 hours of a request to unsubscribe (support.google.com/mail/answer/81126): so long we go on
+# sending without having read the replies.
 GRACE = timedelta(hours=48)
 
 
 @dataclass
 class InboxReport:
-    """What a reading came to. `failing` says since when the mailbox cannot be read, None when it can; `problem` why."""
+    """What a reading of the inbox found: addresses, and how many letters were forged or ignored.
 
-    left: set[str] = field(default_factory=set)
+    `failing` says since when the mailbox cannot be read, None when it can; `problem` why.
+    """
+
+    unsubscribed: set[str] = field(default_factory=set)
     bounced: set[str] = field(default_factory=set)
     forged: int = 0
-    alone: int = 0
+    ignored: int = 0
     failing: datetime | None = None
     problem: str = ""
 
     def held(self, now: datetime) -> str:
-        """Why no mail may go out, '' while it may."""
+        """Why no mail may be sent, '' while it may."""
         if self.failing is None or now - self.failing < GRACE:
             return ""
         return f"nobody could unsubscribe by mail since {self.failing:%Y-%m-%d %H:%M}: {self.problem}"
 
 
 class InboxReader:
-    """What is known of mailboxes and their letters, in the database `db` of `subscribers`."""
+    """Reads replies and does what they ask for."""
 
-    def __init__(self, db: Database, subscribers: Subscribers) -> None:
-        self._db = db
+    def __init__(self, mailboxes: Mailboxes, subscribers: Subscribers, outbox: Outbox) -> None:
+        self._mailboxes = mailboxes
         self._subscribers = subscribers
+        self._outbox = outbox
 
     def read(self, settings: InboxSettings, clock: Callable[[], datetime]) -> InboxReport:
-        """Read the mailbox to its end. That it cannot be read is told in what is returned, and kept.
+        """Read the mailbox to its end. A mailbox that cannot be read is reported and recorded, not raised.
 
-        `clock` tells the true time: letters come, and readers wait to be heard, by no other.
+        `clock` is the real time, whatever day a run takes for today.
         """
-        mailbox, today, received = mailbox_name(settings), clock().date(), InboxReport()
-        self._forget_others(mailbox)
+        mailbox, today, report = mailbox_name(settings), clock().date(), InboxReport()
+        self._mailboxes.clear_other_failures(mailbox)
+        # No letter can be a reply to us before the day of the first mail.
+        since = min(self._outbox.first_day() or today, today)
         try:
-            for found in read_mailbox(settings, self._cursor(mailbox), self._beginning(today)):
-                self._take(mailbox, found, today, received)
+            for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since):
+                with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
+                    for event in letter.requests if is_new else ():
+                        self._act(event, today, report)
+                report.ignored += letter.left_alone
         except InboxError as problem:
-            received.problem = str(problem)
-            received.failing = self._failing(mailbox, str(problem), clock())
+            report.problem = str(problem)
+            report.failing = self._mailboxes.record_failure(mailbox, str(problem), clock())
         else:
-            with transaction(self._db):
-                self._db.execute(_READ, [mailbox, clock().isoformat()])
-        return received
+            self._mailboxes.record_success(mailbox, clock())
+        return report
 
-    def _forget_others(self, mailbox: str) -> None:
-        """A mailbox that is asked no more is no longer one that cannot be read. Up to where it was read, stays."""
-        with transaction(self._db):
-            self._db.execute("UPDATE mailboxes SET failing = NULL, problem = '' WHERE name <> ?", [mailbox])
-
-    def _cursor(self, mailbox: str) -> str:
-        row = self._db.execute("SELECT cursor FROM mailboxes WHERE name = ?", [mailbox]).fetchone()
-        return str(row[0]) if row else ""
-
-    def _beginning(self, today: date) -> date:
-        """The day of the first mail: no letter can be an answer to us before it."""
-        (day,) = self._db.execute("SELECT min(day) FROM editions").fetchone()
-        return min(date.fromisoformat(day), today) if day else today
-
-    def _take(self, mailbox: str, found: ReadLetter, today: date, received: InboxReport) -> None:
-        """One letter, in one transaction with the memory of it."""
-        with transaction(self._db):
-            known = self._db.execute("SELECT 1 FROM letters WHERE id = ?", [found.identity]).fetchone()
-            if found.identity and not known:
-                self._db.execute("INSERT INTO letters (id, read) VALUES (?, ?)", [found.identity, today.isoformat()])
-                for request in found.requests:
-                    self._act(request, today, received)
-            self._db.execute(_CURSOR, [mailbox, found.cursor])
-        received.alone += found.left_alone
-
-    def _act(self, request: LetterEvent, today: date, received: InboxReport) -> None:
-        if isinstance(request, Bounce):
-            self._came_back(request, today, received)
+    def _act(self, event: LetterEvent, today: date, report: InboxReport) -> None:
+        if isinstance(event, Bounce):
+            self._record_bounce(event, today, report)
             return
-        subscriber = self._concerned(request.token, request.message_id if isinstance(request, Complaint) else "")
+        subscriber = self._sender_of(event.token, event.message_id if isinstance(event, Complaint) else "")
         if subscriber is None:
-            received.forged += 1
-            log.warning("not ours", {"asks": "to leave", "token": request.token})
-        elif self._subscribers.leave(subscriber, today):
-            received.left.add(subscriber.address)
-            log.info("left", {"address": subscriber.address, "by": type(request).__name__.lower()})
+            report.forged += 1
+            log.warning("unknown token", {"asks": "unsubscribe", "token": event.token})
+        elif self._subscribers.unsubscribe(subscriber, today):
+            report.unsubscribed.add(subscriber.address)
+            how = "complaint" if isinstance(event, Complaint) else "letter"
+            log.info("unsubscribed", {"address": subscriber.address, "by": how})
 
-    def _came_back(self, request: Bounce, today: date, received: InboxReport) -> None:
-        subscriber = self._concerned(request.token, request.message_id)
-        if subscriber is None and not request.returned:
-            subscriber = self._written_to(request.recipient)
+    def _record_bounce(self, bounce: Bounce, today: date, report: InboxReport) -> None:
+        subscriber = self._sender_of(bounce.token, bounce.message_id)
+        if subscriber is None and not bounce.returned:
+            subscriber = self._mailed(bounce.recipient)
         if subscriber is None:
-            received.alone += 1
+            report.ignored += 1
             return
-        why = " ".join(filter(None, (request.status, request.diagnostic)))
-        self._subscribers.bounced(subscriber, today, hard=request.hard, why=why)
-        received.bounced.add(subscriber.address)
-        log.warning("came back", {"address": subscriber.address, "hard": request.hard, "why": why})
+        why = " ".join(filter(None, (bounce.status, bounce.diagnostic)))
+        self._subscribers.record_bounce(subscriber, today, hard=bounce.hard, why=why)
+        report.bounced.add(subscriber.address)
+        log.warning("bounced", {"address": subscriber.address, "hard": bounce.hard, "why": why})
 
-    def _concerned(self, token: str, message_id: str) -> Subscriber | None:
-        """Whose token or Message-ID this is."""
-        if token and (found := self._subscribers.holding(token)):
+    def _sender_of(self, token: str, message_id: str) -> Subscriber | None:
+        """The subscriber whose token or Message-ID this is."""
+        if token and (found := self._subscribers.by_token(token)):
             return found
-        day = message_id[1:9]  # see digest.message.message_id
-        row = self._db.execute(
-            "SELECT d.subscriber FROM editions e JOIN deliveries d ON d.edition = e.id"
-            " WHERE e.day = ? AND d.message_id = ?",
-            [f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
-        ).fetchone()
-        return self._subscribers.numbered(row[0]) if row else None
+        row = self._outbox.recipient_of(message_id)
+        return None if row is None else self._subscribers.by_id(row)
 
-    def _written_to(self, recipient: str) -> Subscriber | None:
-        """The subscriber with this address, if a message ever went there."""
+    def _mailed(self, address: str) -> Subscriber | None:
+        """The subscriber with this address, if a message was ever sent there."""
         try:
-            found = self._subscribers.get(recipient)
+            subscriber = self._subscribers.get(address)
         except ValueError:
             return None
-        sent = self._db.execute("SELECT 1 FROM deliveries WHERE subscriber = ? LIMIT 1", [found.id]).fetchone()
-        return found if sent else None
-
-    def _failing(self, mailbox: str, problem: str, now: datetime) -> datetime:
-        """Keep that the mailbox cannot be read, and return since when."""
-        with transaction(self._db):
-            (since,) = self._db.execute(_FAILING, [mailbox, now.isoformat(), problem]).fetchone()
-        return datetime.fromisoformat(since)
-
-
-_READ = """
-INSERT INTO mailboxes (name, cursor, read) VALUES (?, '', ?)
-ON CONFLICT DO UPDATE SET read = excluded.read, failing = NULL, problem = ''
-"""
-_CURSOR = """
-INSERT INTO mailboxes (name, cursor) VALUES (?, ?) ON CONFLICT DO UPDATE SET cursor = excluded.cursor
-"""
-_FAILING = """
-INSERT INTO mailboxes (name, cursor, failing, problem) VALUES (?, '', ?, ?)
-ON CONFLICT DO UPDATE SET failing = coalesce(failing, excluded.failing), problem = excluded.problem RETURNING failing
-"""
-
-
-def format_inbox(received: InboxReport) -> str:
-    """What a reading came to, in a sentence or two."""
-    parts = [
-        f"{plural(len(received.left), 'reader')} left" if received.left else "",
-        f"mail to {plural(len(received.bounced), 'address', 'addresses')} came back" if received.bounced else "",
-        f"{plural(received.forged, 'letter')} had a token that is none of ours" if received.forged else "",
-    ]
-    found = ", ".join(filter(None, parts)) or "Nothing new"
-    return f"{found[0].upper()}{found[1:]}; {plural(received.alone, 'other letter')} left alone."
+        return subscriber if self._outbox.has_mailed(subscriber) else None

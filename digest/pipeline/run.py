@@ -1,8 +1,28 @@
-"""The daily job: fetch, record, rank, render, queue, send. Preview is the same path without the last two."""
+"""The daily job.
+
+    fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
+
+`run_daily` does these steps in order; each takes what the one before returned:
+
+1. It takes the run lock and opens the database. Replies come first: those who unsubscribed get nothing from now on.
+   Mail that earlier runs left behind is recovered or expires, so that its papers can be chosen again.
+2. `fetch` asks every source, side by side, with what earlier runs remember (validators, missed days).
+3. `record` stores what a source lists: papers and sightings. Seen is not shown.
+4. `select` loads the day's candidates and groups subscribers who chose the same and were shown the same papers; each
+   group gets one list of papers, best first (`digest.ranking.selection`).
+5. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
+6. `render` makes it a message with gaps for address and token (`digest.mail.render`).
+7. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
+   count as shown, and no later run makes another mail for that day.
+8. `deliver` sends the queue. Each outcome is on disk before the next message leaves on the same connection.
+
+Steps 3, 7 and 8 write, each in transactions that are safe to repeat: a run may be killed at any moment and run again.
+`preview` is the same path up to step 6, and `--dry-run` up to step 5.
+"""
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,34 +31,30 @@ from functools import partial
 from digest.config import Config
 from digest.delivery import Deliver, State
 from digest.errors import ConfigError, DigestError, InboxError, NoSourceReadable, Undelivered
-from digest.mail.address import Mailbox
 from digest.mail.edition import Edition, compose
-from digest.mail.message import MessageFrame, build_frame, fill_frame, make_placeholders
-from digest.mail.render import Renderer
-from digest.mail.unsubscribe import unsubscribe_link
-from digest.pipeline.context import Context, delivery_method, fetch_memory, open_context
+from digest.papers.text.fit import plural
+from digest.pipeline.context import Context, delivery_method, open_context
 from digest.pipeline.deliver import NO_PROGRESS, Progress, deliver_queue
 from digest.pipeline.inbox import InboxReport
 from digest.pipeline.notify import pinging
-from digest.pipeline.select import Selection
+from digest.pipeline.select import load_selection
+from digest.ranking.trending import Ranked
 from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import check_freshness, late_batches, source_notice
 from digest.store.database import run_lock
 from digest.store.outbox import Audience
-from digest.store.statistics import Statistics
-from digest.store.subscribers import Profile, Subscriber
 
 log = logging.getLogger("digest")
 
-_LOUD = 5  # warnings of one kind about one source; `digest status --json` has them all
+_MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
 Clock = Callable[[], datetime]
 
 
 @dataclass
 class RunReport:
-    """What a run did, as it goes along."""
+    """What a run did so far."""
 
     day: date
     fetched: list[Fetched] = field(default_factory=list)
@@ -52,10 +68,11 @@ class RunReport:
 
     @property
     def readable(self) -> bool:
+        """Whether any source could be read."""
         return any(fetched.state != "failed" for fetched in self.fetched)
 
     def summary(self) -> dict[str, int | str]:
-        """What the journal keeps of it."""
+        """What the database keeps of it."""
         return {
             "new": self.new,
             "papers": self.papers,
@@ -72,160 +89,185 @@ def run_daily(
     day: date,
     clock: Clock,
     fetcher: Fetcher,
-    watch: Progress = NO_PROGRESS,
-    moment: Clock | None = None,
+    progress: Progress = NO_PROGRESS,
+    real_clock: Clock | None = None,
 ) -> RunReport:
-    """The daily job. Raises NothingReadable or Undelivered once everything that could be done is done.
+    """The daily job. Raises NoSourceReadable or Undelivered once everything that could be done is done.
 
-    `moment` tells the true time where `clock` agrees with another `day`: letters are read by it.
+    `clock` gives the moment that the run takes for now, on `day`; `real_clock` the real time, for reading replies.
     """
-    with (
-        pinging(config.notify) as begin,
-        run_lock(config.digest.database),
-    ):
-        begin()
-        return _run(config, day, clock, fetcher, watch, moment or clock)
-
-
-def _run(config: Config, day: date, clock: Clock, fetcher: Fetcher, watch: Progress, moment: Clock) -> RunReport:
-    deliver = delivery_method(config)
-    with open_context(config) as d, _entry(d, "run", day, clock) as (number, report):
-        _take_up(d, number, report, clock, moment)  # first: the papers of what expires unsent may be chosen again
-        _fetch(d, fetcher, number, report, clock())
-        if report.readable and day.weekday() in config.digest.days:
-            _publish(d, report, clock())
-        _deliver(d, deliver, number, report, clock, watch)
-        if not report.readable:
-            raise NoSourceReadable("no source could be read, so there is no new mail; the next run tries again")
-        _check_delivered(report)
-    return report
+    with pinging(config.notify) as ping_start, run_lock(config.digest.database):
+        ping_start()
+        method = delivery_method(config)
+        with open_context(config) as context, _recorded(context, "run", day, clock) as (run, report):
+            _prepare(context, run, report, clock, real_clock or clock)
+            for fetched in fetch(context, fetcher, day, clock()):
+                record(context, report, fetched, run)
+            if report.readable and day.weekday() in config.digest.days:
+                _publish_all(context, report, clock)
+            deliver(context, method, run, report, clock, progress)
+            if not report.readable:
+                raise NoSourceReadable("no source could be read, so there is no new mail; the next run tries again")
+            _check_delivered(report)
+        return report
 
 
 def fetch_only(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> RunReport:
-    """Only fetch and record. Raises NothingReadable when no source could be read."""
+    """Fetch and record. Raises NoSourceReadable when no source could be read."""
     with (
         run_lock(config.digest.database),
-        open_context(config) as d,
-        _entry(d, "fetch", day, clock) as (number, report),
+        open_context(config) as context,
+        _recorded(context, "fetch", day, clock) as (run, report),
     ):
-        _fetch(d, fetcher, number, report, clock())
+        for fetched in fetch(context, fetcher, day, clock()):
+            record(context, report, fetched, run)
         if not report.readable:
             raise NoSourceReadable("no source could be read; the next run tries again")
     return report
 
 
-def send_queued(config: Config, day: date, clock: Clock, watch: Progress = NO_PROGRESS) -> RunReport:
+def send_queued(config: Config, day: date, clock: Clock, progress: Progress = NO_PROGRESS) -> RunReport:
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
-    deliver = delivery_method(config)
-    with run_lock(config.digest.database), open_context(config) as d, _entry(d, "send", day, clock) as (number, report):
-        _take_up(d, number, report, clock, clock)
-        _deliver(d, deliver, number, report, clock, watch)
+    method = delivery_method(config)
+    with (
+        run_lock(config.digest.database),
+        open_context(config) as context,
+        _recorded(context, "send", day, clock) as (run, report),
+    ):
+        _prepare(context, run, report, clock, clock)
+        deliver(context, method, run, report, clock, progress)
         _check_delivered(report)
     return report
 
 
-@dataclass(frozen=True)
-class Preview:
-    """A message that `run` would send: its bytes, how many papers it has, and whether it is in the outbox already."""
-
-    bytes: bytes
-    papers: int
-    queued: bool
-
-
-def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fetcher) -> Preview:
-    """The message of `day` for the address `to`: as it was queued, or as it would be. Queues and sends nothing.
-
-    Without `to`, for the first of digest.to, the first subscriber, or the sender, whom there is. Raises NothingReadable
-    when there is nothing queued and no source could be read, ValueError when `to` is no address.
-    """
-    with open_context(config) as d:
-        to = to or next(iter(config.digest.to), None)
-        first = None if to else d.subscribers.first(day)
-        reader = first or d.subscribers.get(to or config.digest.from_.address)
-        frozen = d.outbox.of_day(reader, day)
-        if frozen is not None:
-            return Preview(frozen, 0, queued=True)
-        report = RunReport(day)
-        _record(d, fetcher, report, clock())
-        if not report.readable:
-            raise NoSourceReadable("no source could be read, so there is nothing to preview")
-        choice = Selection(d.config, d.history, d.likeness, day)
-        shown = d.outbox.shown_to(reader, (c.id for c in choice.candidates), day)
-        edition = _edit(d, report, choice, shown, reader.profile)
-        return Preview(_filled(d, edition, reader, clock()), len(edition.entries), queued=False)
-
-
 def plan_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[tuple[int, Edition]]:
-    """What `run` would queue: (subscribers, edition) for each edition. Only fetches and records."""
-    with open_context(config) as d:
+    """What `run_daily` would queue: (number of subscribers, edition) for each edition. Only fetches and records."""
+    with open_context(config) as context:
         report = RunReport(day)
-        d.subscribers.configure(config.digest.to)
-        _record(d, fetcher, report, clock())
+        context.subscribers.configure(config.digest.to)
+        for fetched in fetch(context, fetcher, day, clock()):
+            record(context, report, fetched)
         if not report.readable:
             raise NoSourceReadable("no source could be read, so there would be no mail")
-        return [(audience.size, edition) for audience, edition in _editions(d, report)]
-
-
-@contextmanager
-def _entry(d: Context, command: str, day: date, clock: Clock) -> Iterator[tuple[int, RunReport]]:
-    """The journal's entry of a run, closed with how it ended."""
-    report = RunReport(day)
-    number = d.journal.begin(command, day, clock())
-    try:
-        yield number, report
-    except DigestError as problem:
-        d.journal.end(number, problem.exit_code, report.summary(), clock())
-        raise
-    d.journal.end(number, 0, report.summary(), clock())
+        return [(audience.size, compose_edition(context, report, ranked)) for audience, ranked in select(context, day)]
 
 
 def read_inbox(config: Config, day: date, clock: Clock) -> InboxReport:
-    """Read who asks to leave and whose mail came back. Raises InboxError when the mailbox cannot be read."""
+    """Read the replies: who unsubscribes, and whose mail bounced. Raises InboxError when they cannot be read."""
     if config.inbox is None:
-        raise ConfigError(
-            ["inbox: is missing; write [inbox] with host = …, or with path = … for a Maildir"], str(config.path)
-        )
-    with run_lock(config.digest.database), open_context(config) as d:
-        d.subscribers.configure(config.digest.to)
-        received = d.mailroom.read(config.inbox, clock)
-        d.outbox.withdraw(day)
-    if received.problem:
-        raise InboxError(received.problem)
-    return received
+        problem = "inbox: is missing; write [inbox] with host = …, or with path = … for a Maildir"
+        raise ConfigError([problem], str(config.path))
+    with run_lock(config.digest.database), open_context(config) as context:
+        context.subscribers.configure(config.digest.to)
+        report = context.inbox_reader.read(config.inbox, clock)
+        context.outbox.withdraw(day)
+    if report.problem:
+        raise InboxError(report.problem)
+    return report
 
 
-def _take_up(d: Context, number: int, report: RunReport, clock: Clock, moment: Clock) -> None:
-    """Who receives from now on, and what earlier runs left in the queue for them."""
-    d.subscribers.configure(d.config.digest.to)
-    if d.config.inbox is not None:
-        received = d.mailroom.read(d.config.inbox, moment)
-        report.held = received.held(moment())
-        if received.problem:
-            log.error("NO LETTER COULD BE READ", {"since": received.failing, "why": received.problem})
-    d.outbox.resume(number, report.day, clock())
+# ---- the steps -------------------------------------------------------------------------------------------------------
 
 
-def _fetch(d: Context, fetcher: Fetcher, number: int, report: RunReport, now: datetime) -> None:
-    for fetched, new in _record(d, fetcher, report, now):
-        d.journal.fetched(number, fetched, new)
+def fetch(context: Context, fetcher: Fetcher, day: date, now: datetime) -> Iterator[Fetched]:
+    """What each source lists, in the order of the configuration, and whether it is fresh."""
+    for fetched in fetcher.fetch(context.config.sources, now, context.fetch_memory(day)):
+        yield check_freshness(fetched, partial(context.papers.all_listed, fetched.source, before=day))
 
 
-def _record(d: Context, fetcher: Fetcher, report: RunReport, now: datetime) -> list[tuple[Fetched, int]]:
-    """Ask every source and record what it lists; say in the log how it went."""
-    done = []
-    for answered in fetcher.fetch(d.config.sources, now, fetch_memory(d.config, d.journal, d.answers, report.day)):
-        fetched = check_freshness(answered, partial(d.history.listed, answered.source, before=report.day))
-        new = d.history.record(fetched.source, fetched.sightings, report.day)
-        d.answers.keep(fetched.answers, report.day)
-        done.append((fetched, new))
-        report.fetched.append(fetched)
-        report.new += new
-        _log(fetched, new)
-    return done
+def record(context: Context, report: RunReport, fetched: Fetched, run: int | None = None) -> None:
+    """Store what a source lists; under the number of a `run` also how the source did in it."""
+    new = context.papers.record(fetched.source, fetched.sightings, report.day)
+    context.http_cache.store(fetched.answers, report.day)
+    if run is not None:
+        context.runs.record_fetch(run, fetched, new)
+    report.fetched.append(fetched)
+    report.new += new
+    _log_fetch(fetched, new)
 
 
-def _log(fetched: Fetched, new: int) -> None:
+def select(context: Context, day: date) -> Iterator[tuple[Audience, list[Ranked]]]:
+    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first."""
+    candidates = context.papers.candidates(day, context.config.digest.window_days)
+    audiences = context.outbox.audiences(day, [candidate.id for candidate in candidates])
+    if audiences:
+        selection = load_selection(context, day, candidates)
+        for audience in audiences:
+            yield audience, selection.pick(audience.profile, audience.shown)
+
+
+def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked]) -> Edition:
+    """The edition of these papers, with notices about the sources of this run."""
+    papers = context.papers.load(r.trend.id for r in ranked)
+    notices = [notice for fetched in report.fetched if (notice := source_notice(fetched))]
+    new = context.papers.count_new(report.day)
+    return compose(context.config.digest.title, report.day, ranked, papers, new, notices)
+
+
+def publish(context: Context, report: RunReport, audience: Audience, edition: Edition, now: datetime) -> None:
+    """Render an edition, freeze it in the outbox, and queue it for an audience."""
+    frame = context.renderer.frame(edition, now)
+    papers = [entry.id for entry in edition.entries]
+    queued = audience.publish(frame, papers, now)
+    report.queued += queued
+    report.papers = max(report.papers, len(papers))
+    log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.bytes)})
+
+
+def deliver(context: Context, method: Deliver, run: int, report: RunReport, clock: Clock, progress: Progress) -> None:
+    """Send what is queued, unless it is held; each outcome is on disk before the next message leaves."""
+    waiting = context.outbox.count_waiting()
+    if waiting and report.held:
+        report.stopped = report.held
+    elif waiting:
+        progress.begin(waiting)
+        tally = deliver_queue(context.outbox, method, run, clock, progress)
+        report.outcomes, report.stopped = tally.outcomes, tally.reason
+    report.waiting = context.outbox.count_waiting()
+
+
+# ---- around the steps ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _recorded(context: Context, command: str, day: date, clock: Clock) -> Iterator[tuple[int, RunReport]]:
+    """Record in the database that a run begins and how it ends. Yields its number and its report."""
+    report = RunReport(day)
+    number = context.runs.begin(command, day, clock())
+    try:
+        yield number, report
+    except DigestError as problem:
+        context.runs.end(number, problem.exit_code, report.summary(), clock())
+        raise
+    context.runs.end(number, 0, report.summary(), clock())
+
+
+def _prepare(context: Context, run: int, report: RunReport, clock: Clock, real_clock: Clock) -> None:
+    """Settle who gets mail from now on, and what earlier runs left in the queue for them."""
+    context.subscribers.configure(context.config.digest.to)
+    if context.config.inbox is not None:
+        replies = context.inbox_reader.read(context.config.inbox, real_clock)
+        report.held = replies.held(real_clock())
+        if replies.problem:
+            log.error("replies cannot be read", {"since": replies.failing, "why": replies.problem})
+    context.outbox.recover(run, report.day, clock())
+
+
+def _publish_all(context: Context, report: RunReport, clock: Clock) -> None:
+    """Select, compose and publish for every group of subscribers."""
+    for name, count in context.statistics.missing_topics(topic.name for topic in context.config.topics).items():
+        why = "it is not in [[topics]]; those who chose no other topic get all"
+        log.warning("unknown topic", {"topic": name, "subscribers": count, "why": why})
+    now = clock()
+    for audience, ranked in select(context, report.day):
+        edition = compose_edition(context, report, ranked)
+        if edition.entries or context.config.digest.when_empty == "send":
+            publish(context, report, audience, edition, now)
+        else:
+            log.info("nothing new", {"subscribers": audience.size})
+
+
+def _log_fetch(fetched: Fetched, new: int) -> None:
     source = {"source": fetched.source}
     log.info("fetched", {**source, "state": fetched.state, "papers": len(fetched.sightings), "new": new})
     for event, sentences in (
@@ -233,68 +275,15 @@ def _log(fetched: Fetched, new: int) -> None:
         ("late", late_batches(fetched)),
         ("skipped", fetched.skipped),
     ):
-        for sentence in sentences[:_LOUD]:
+        for sentence in sentences[:_MAX_WARNINGS]:
             log.warning(event, {**source, "why": sentence})
-        if len(sentences) > _LOUD:
-            log.warning(event, {**source, "more": len(sentences) - _LOUD})
-
-
-def _publish(d: Context, report: RunReport, now: datetime) -> None:
-    """Put the day's editions into the outbox, for everyone who has none yet."""
-    for name, readers in Statistics(d.db.conn).lost_topics(topic.name for topic in d.config.topics).items():
-        why = "it is not in [[topics]]; who chose nothing else gets all"
-        log.warning("no such topic", {"topic": name, "subscribers": readers, "why": why})
-    for audience, edition in _editions(d, report):
-        if not edition.entries and d.config.digest.when_empty == "skip":
-            log.info("nothing new", {"subscribers": audience.size})
-            continue
-        frame = _frame(d, edition, now)
-        queued = d.outbox.publish(report.day, frame, [entry.id for entry in edition.entries], audience, now)
-        report.queued += queued
-        report.papers = max(report.papers, len(edition.entries))
-        log.info("queued", {"papers": len(edition.entries), "messages": queued, "bytes": len(frame.bytes)})
-
-
-def _editions(d: Context, report: RunReport) -> Iterator[tuple[Audience, Edition]]:
-    choice = Selection(d.config, d.history, d.likeness, report.day)
-    for audience in d.outbox.audiences(report.day, [c.id for c in choice.candidates]):
-        yield audience, _edit(d, report, choice, audience.shown, audience.profile)
-
-
-def _edit(d: Context, report: RunReport, choice: Selection, shown: frozenset[int], profile: Profile) -> Edition:
-    """The edition for readers that chose `profile` and have been shown `shown`."""
-    ranked = choice.lineup(shown, profile)[: choice.most(profile)]
-    papers = dict(d.history.papers(r.trend.id for r in ranked))
-    notices = [sentence for fetched in report.fetched if (sentence := source_notice(fetched))]
-    return compose(d.config.digest.title, report.day, ranked, papers, d.history.count_new(report.day), notices)
-
-
-def _frame(d: Context, edition: Edition, now: datetime) -> MessageFrame:
-    config, slots = d.config, make_placeholders(d.secret, edition.day)
-    sender: Mailbox = config.digest.from_
-    leave = unsubscribe_link(config.unsubscribe, sender, slots.token)
-    rendered = Renderer(config.digest.templates).render(edition, slots, leave)
-    return build_frame(rendered, config.digest.title, sender, config.unsubscribe, slots, edition.day, now)
-
-
-def _filled(d: Context, edition: Edition, reader: Subscriber, now: datetime) -> bytes:
-    return fill_frame(_frame(d, edition, now), reader.address, reader.token, edition.day.isoformat())
-
-
-def _deliver(d: Context, deliver: Deliver, number: int, report: RunReport, clock: Clock, watch: Progress) -> None:
-    """Send what is queued, unless it is held; each outcome is on disk before the next message leaves."""
-    waiting = d.outbox.waiting()
-    if waiting and report.held:
-        report.stopped = report.held
-    elif waiting:
-        watch.begin(waiting)
-        tally = deliver_queue(d.outbox, deliver, number, clock, watch)
-        report.outcomes, report.stopped = tally.outcomes, tally.reason
-    report.waiting = d.outbox.waiting()
+        if len(sentences) > _MAX_WARNINGS:
+            log.warning(event, {**source, "more": len(sentences) - _MAX_WARNINGS})
 
 
 def _check_delivered(report: RunReport) -> None:
     if report.waiting:
-        many = f"{report.waiting:,} message{'s' * (report.waiting != 1)}"
         why = f" ({report.stopped})" if report.stopped else ""
-        raise Undelivered(f"{many} could not be delivered{why}; queued for the next run or `digest send`")
+        raise Undelivered(
+            f"{plural(report.waiting, 'message')} could not be delivered{why}; queued for the next run or `digest send`"
+        )

@@ -1,1 +1,58 @@
-"""What is trending, which topics a paper matches, and which papers a reader gets. Pure: values in, values out."""
+"""Which papers a reader gets, in which order. Pure: values in, values out, no I/O.
+
+    candidates ──▶ trending ──┐
+    papers ──────▶ topics ────┼──▶ selection ──▶ the papers of a mail
+    liked papers ▶ similarity ┘
+
+`trending` scores votes and lists, `topics` what a reader asked for, `similarity` (by words) and `embeddings` (by
+meaning, the extra `semantic`) how similar papers are. `selection` adds all of it up for one reader.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+__all__ = [
+    "DEFAULT_PROFILE",
+    "Candidate",
+    "Listing",
+    "Profile",
+    "embeddings",
+    "selection",
+    "similarity",
+    "topics",
+    "trending",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One source's list with the paper on it: the list's day, and (day of the run, votes) of each reading, in order."""
+
+    source: str
+    day: date
+    readings: tuple[tuple[date, int | None], ...]
+
+    @property
+    def votes(self) -> int | None:
+        """The newest count; None where the source has none."""
+        return next((votes for _, votes in reversed(self.readings) if votes is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A paper that may still be shown, without its text: `id` is its row in the database."""
+
+    id: int
+    first_seen: date
+    listings: tuple[Listing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a subscriber chose: topics by name (None for all), papers in a mail (None for `digest.max_papers`)."""
+
+    topics: tuple[str, ...] | None = None
+    max_papers: int | None = None
+
+
+DEFAULT_PROFILE = Profile()

@@ -17,6 +17,7 @@ from statistics import fmean, pstdev
 from digest.papers import Paper
 from digest.ranking.topics import normalize
 
+BACKGROUND = 1_000  # of the newest papers: those that similarity is compared with
 FEEDBACK = 10  # neighbours that speak for the liked papers as well
 _AT_LEAST, _FULLY = 1.5, 4.5  # standard deviations above the mean where likeness begins, and where it is full
 

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from digest.ranking import Candidate, Listing
 from digest.ranking.topics import ScorePart
-from digest.store.papers import Candidate, Listing
 
 _CLIMBED = 6  # the first so many of a list
 _EVERY = 4  # a source without votes takes every so-manieth place

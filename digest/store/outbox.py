@@ -1,65 +1,131 @@
-"""The mail that is to go out, frozen, and what became of each message.
+"""The outbox: mail that is to go out, frozen, and what became of each message.
 
-A delivery moves through these states; each arrow is on disk before anything else happens to it:
+Everything digest promises about delivery rests on this module. The life of one message:
+
+1. `audiences` groups the subscribers who still get a message today. Those who chose the same and were shown the same
+   papers share one edition.
+2. `Audience.publish` freezes an edition and queues one delivery per subscriber, in one commit. From then on its bytes
+   never change, and its papers count as shown to these subscribers: a paper was shown to somebody if and only if an
+   edition with it is in the outbox under their name. Two deliveries for one subscriber and day are refused by a unique
+   key, so a second run of the day adds nothing.
+3. `claim` marks deliveries as `sending` in the name of this run, a hundred by one commit, before the first byte leaves.
+4. `settle` records the outcome of each message before the next one leaves on the same connection.
+5. `release` puts back what was claimed and not tried.
+6. When a process dies, the next run calls `recover`: what is still `sending` may have arrived, so it is `in doubt` and
+   is sent again with the same bytes and the same Message-ID. No program can do better (RFC 1047). What has waited for
+   more than three days expires: old news is not sent. An expired message that surely never left has shown nothing, so
+   its papers may be shown again.
+
+Each arrow is on disk before anything else happens to the message:
 
     publish ──▶ pending ──▶ sending ──▶ sent
                   ▲   claim    │  settle
-                  ├────────────┼──▶ refused          the server will not have it for this address
-                  └────────────┴──▶ in doubt ─▶ …    it may have arrived: the next run sends it again, the same bytes
+                  ├────────────┼──▶ refused         the server does not accept it for this address
+                  └────────────┴──▶ in doubt ─▶ …   it may have arrived; the next run sends the same bytes again
 
-Whoever claims holds the run lock (digest.lock), which the kernel takes from a process that dies. So a delivery that is
-`sending` in the name of another run is a dead one's, and is taken over at once.
-
-A paper counts as shown to a subscriber if and only if an edition that holds it is here under that subscriber's name.
-What waits longer than three days expires: yesterday's news is no news. An expired message that never left the house
-has shown nothing, so its papers may be shown again.
+Only one run at a time sends: it holds the run lock (`digest.store.database.run_lock`), which the kernel takes from a
+process that dies. So a delivery that is `sending` in the name of another run belongs to a dead one.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from digest.delivery import Message, Outcome, State
 from digest.errors import MailPruned
 from digest.mail.message import MessageFrame, fill_frame, message_id
+from digest.ranking import Profile
 from digest.store.database import transaction
-from digest.store.subscribers import Profile, Subscriber, profile
+from digest.store.subscribers import Subscriber, profile_from_columns
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 _BATCH = 100  # deliveries claimed by one commit
 _KEPT_DAYS = 3
-_FRAMES = 8  # editions held in memory; the queue goes through them one after the other
-REFUSALS = 3  # days with a refusal, and none with an acceptance between, after which a subscriber gets no more mail
+_CACHED_FRAMES = 8  # editions held in memory; the queue goes through them one after another
+MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber gets no more mail
+
+# A delivery that has shown its papers, or will: all but those that expired, or are about to, and surely never left.
+_COUNTS_AS_SHOWN = "(doubt OR state <> 'expired' AND (state <> 'pending' OR day >= :oldest))"
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Subscribers without a message yet that chose and have been shown the same: one edition serves them all.
+    """Subscribers without a message of `day` yet who chose the same and were shown the same papers.
 
-    `key` is what they have in common in `temp.audience`: the editions they were shown, their topics and their limit.
+    One edition serves them all. `key` is what they have in common: the editions they were shown, their topics and
+    their limit. Who they are is in a temporary table of `db`, so that memory does not grow with their number; the next
+    call of `Outbox.audiences` replaces it.
     """
 
-    key: tuple[str, str | None, int | None]
+    day: date
     size: int
     shown: frozenset[int]
     profile: Profile
+    key: tuple[str, str | None, int | None]
+    db: "Database" = field(repr=False, compare=False)
+
+    def publish(self, frame: MessageFrame, papers: Sequence[int], now: datetime) -> int:
+        """Freeze an edition and queue it for this audience, in one commit; return how many messages that made.
+
+        A subscriber who got a message of that day meanwhile is left out by the unique key, and one who unsubscribed
+        meanwhile by a second look.
+        """
+        seen, topics, most = self.key
+        with transaction(self.db):
+            edition = self.db.execute(
+                "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
+                [self.day.isoformat(), frame.sender, frame.bytes, json.dumps(frame.gaps), now.isoformat()],
+            ).lastrowid
+            self.db.conn.executemany(
+                "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
+                [(paper, edition, place) for place, paper in enumerate(papers, start=1)],
+            )
+            return self.db.execute(
+                "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
+                " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
+                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
+                " AND a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
+                {
+                    "day": self.day.isoformat(),
+                    "edition": edition,
+                    "sender": frame.sender,
+                    "now": now.isoformat(),
+                    "seen": seen,
+                    "topics": topics,
+                    "most": most,
+                },
+            ).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """A paper at a `place` in the mails of a day, what became of these mails, and how many there were."""
+
+    day: date
+    place: int
+    state: str
+    mails: int
 
 
 class Outbox:
     """Editions and deliveries in the database `db`."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: "Database") -> None:
         self._db = db
-        self._frame = lru_cache(_FRAMES)(self._read_frame)
+        self._frame = lru_cache(_CACHED_FRAMES)(self._read_frame)
         db.register_function(message_id, deterministic=True)
 
-    def audiences(self, day: date, papers: Iterable[int]) -> list[Audience]:
-        """Who still gets a message on `day`, grouped by what they chose and which of `papers` they have been shown.
+    # ---- publish -----------------------------------------------------------------------------------------------------
 
-        Cost in memory: one row a group, not a subscriber.
+    def audiences(self, day: date, papers: Iterable[int]) -> list[Audience]:
+        """Who still gets a message on `day`, grouped by what they chose and which of `papers` they were shown.
+
+        The audience with the longest subscriber comes first.
         """
         editions = self._editions_with(papers)
         self._db.execute(
@@ -70,11 +136,10 @@ class Outbox:
         with transaction(self._db):
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
-                "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT d.edition"
-                " FROM deliveries d WHERE d.subscriber = s.id AND d.edition IN (SELECT value FROM json_each(:editions))"
-                " AND (d.doubt OR d.state <> 'expired' AND (d.state <> 'pending' OR d.day >= :oldest))"
-                " ORDER BY d.edition)), ''),"
-                " s.topics, s.max_papers FROM receivers s WHERE s.since <= :day"
+                "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT edition"  # noqa: S608  ours
+                " FROM deliveries WHERE subscriber = s.id AND edition IN (SELECT value FROM json_each(:editions))"
+                f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers"
+                " FROM receivers s WHERE s.since <= :day"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
                 {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(day)},
             )
@@ -82,71 +147,43 @@ class Outbox:
             "SELECT seen, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
         ).fetchall()
         return [
-            Audience((seen, topics, most), size, self._papers_of(seen, editions), profile(topics, most))
+            Audience(
+                day=day,
+                size=size,
+                shown=frozenset().union(*(editions[int(edition)] for edition in seen.split(",") if edition)),
+                profile=profile_from_columns(topics, most),
+                key=(seen, topics, most),
+                db=self._db,
+            )
             for seen, topics, most, size in rows
         ]
 
     def shown_to(self, subscriber: Subscriber, papers: Iterable[int], day: date) -> frozenset[int]:
-        """Which of `papers` the subscriber has been shown, as a run of `day` will count it once it has resumed."""
+        """Which of `papers` the subscriber was shown, as a run of `day` counts it."""
         editions = self._editions_with(papers)
         rows = self._db.execute(
-            "SELECT edition FROM deliveries WHERE subscriber = ?"
-            " AND (doubt OR state <> 'expired' AND (state <> 'pending' OR day >= ?))",
-            [subscriber.id, _oldest(day)],
+            f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
+            {"subscriber": subscriber.id, "oldest": _oldest(day)},
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
     def _editions_with(self, papers: Iterable[int]) -> dict[int, set[int]]:
         """Edition -> which of `papers` it shows, for the editions that show any."""
-        found: dict[int, set[int]] = {}
+        editions: dict[int, set[int]] = {}
         rows = self._db.execute(
             "SELECT paper, edition FROM shown WHERE paper IN (SELECT value FROM json_each(?))",
             [json.dumps(list(papers))],
         )
         for paper, edition in rows:
-            found.setdefault(edition, set()).add(paper)
-        return found
+            editions.setdefault(edition, set()).add(paper)
+        return editions
 
-    @staticmethod
-    def _papers_of(seen: str, editions: dict[int, set[int]]) -> frozenset[int]:
-        return frozenset().union(*(editions[int(edition)] for edition in seen.split(",") if edition))
+    # ---- look back ---------------------------------------------------------------------------------------------------
 
-    def publish(self, day: date, frame: MessageFrame, papers: Sequence[int], audience: Audience, now: datetime) -> int:
-        """Freeze an edition and queue it for an audience, in one commit; return how many messages that made.
+    def message_of(self, subscriber: Subscriber, day: date) -> bytes | None:
+        """The message of `day` to a subscriber as it was frozen; None when there is none.
 
-        A subscriber that has got a message of that day meanwhile is left out by the unique key, and who has left since
-        the audience was counted by a second look.
-        """
-        seen, topics, most = audience.key
-        with transaction(self._db):
-            edition = self._db.execute(
-                "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
-                [day.isoformat(), frame.sender, frame.bytes, json.dumps(frame.gaps), now.isoformat()],
-            ).lastrowid
-            self._db.conn.executemany(
-                "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
-                [(paper, edition, place) for place, paper in enumerate(papers, start=1)],
-            )
-            return self._db.execute(
-                "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
-                " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
-                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
-                " AND a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
-                {
-                    "day": day.isoformat(),
-                    "edition": edition,
-                    "sender": frame.sender,
-                    "now": now.isoformat(),
-                    "seen": seen,
-                    "topics": topics,
-                    "most": most,
-                },
-            ).rowcount
-
-    def of_day(self, subscriber: Subscriber, day: date) -> bytes | None:
-        """The message of `day` for the subscriber as it was frozen, or None while there is none.
-
-        Raises Pruned when there was one and its text is gone.
+        Raises MailPruned when there was one and its text has been deleted.
         """
         row = self._db.execute(
             "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, day.isoformat()]
@@ -155,44 +192,59 @@ class Outbox:
             return None
         frame = self._frame(row[0])
         if not frame.bytes:
-            raise MailPruned(f"the mail of {day} to {subscriber.address} is long gone: its text was pruned")
+            raise MailPruned(f"the mail of {day} to {subscriber.address} is gone: `digest prune` deleted its text")
         return fill_frame(frame, subscriber.address, subscriber.token, day.isoformat())
 
-    def _read_frame(self, edition: int) -> MessageFrame:
-        sender, body, gaps = self._db.execute(
-            "SELECT sender, bytes, gaps FROM editions WHERE id = ?", [edition]
+    def appearances(self, paper: int, subscriber: int | None) -> list[Appearance]:
+        """The mails with a paper in them, to one subscriber or (for None) to all, oldest first."""
+        rows = self._db.execute(
+            "SELECT d.day, s.place, iif(d.state = 'expired' AND d.doubt = 0, 'never sent', d.state) AS came, count(*)"
+            " FROM shown s JOIN deliveries d ON d.edition = s.edition"
+            " WHERE s.paper = :paper AND (:subscriber IS NULL OR d.subscriber = :subscriber)"
+            " GROUP BY d.day, s.place, came ORDER BY d.day, s.place",
+            {"paper": paper, "subscriber": subscriber},
+        )
+        return [Appearance(date.fromisoformat(row[0]), *row[1:]) for row in rows]
+
+    def papers_sent(self, subscriber: int) -> dict[date, list[int]]:
+        """The papers of each day's mail to a subscriber, in their order; mail that never left is missing."""
+        rows = self._db.execute(
+            "SELECT d.day, s.paper FROM deliveries d JOIN shown s ON s.edition = d.edition WHERE d.subscriber = ?"
+            " AND NOT (d.state = 'expired' AND d.doubt = 0) ORDER BY d.day, s.place",
+            [subscriber],
+        )
+        sent: dict[date, list[int]] = {}
+        for day, paper in rows:
+            sent.setdefault(date.fromisoformat(day), []).append(paper)
+        return sent
+
+    def recipient_of(self, message_id: str) -> int | None:
+        """The row of the subscriber whose message has this Message-ID; None when it is not ours."""
+        day = message_id[1:9]  # see `digest.mail.message.message_id`
+        row = self._db.execute(
+            "SELECT d.subscriber FROM editions e JOIN deliveries d ON d.edition = e.id"
+            " WHERE e.day = ? AND d.message_id = ?",
+            [f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
         ).fetchone()
-        return MessageFrame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
+        return int(row[0]) if row else None
 
-    def withdraw(self, today: date) -> int:
-        """Take the mail to whoever gets none any more out of the queue; return how many messages that were.
+    def has_mailed(self, subscriber: Subscriber) -> bool:
+        """Whether a message was ever queued for this subscriber."""
+        row = self._db.execute("SELECT 1 FROM deliveries WHERE subscriber = ? LIMIT 1", [subscriber.id]).fetchone()
+        return row is not None
 
-        What surely never left is as if it had not been queued, so its papers may come again. What may have arrived
-        expires: it counts as shown, and no second copy leaves.
-        """
-        with transaction(self._db):
-            rows = self._db.execute(
-                "SELECT id FROM queue WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM receivers s"
-                " WHERE s.id = queue.subscriber AND s.since <= max(queue.day, ?))",
-                [today.isoformat()],
-            )
-            unwanted = json.dumps([row[0] for row in rows.fetchall()])
-            self._db.execute(
-                "UPDATE deliveries SET state = 'expired', reply = 'withdrawn: gets no more mail'"
-                " WHERE doubt AND id IN (SELECT value FROM json_each(?))",
-                [unwanted],
-            )
-            self._db.execute(
-                "DELETE FROM deliveries WHERE NOT doubt AND id IN (SELECT value FROM json_each(?))", [unwanted]
-            )
-        return unwanted.count(",") + (unwanted != "[]")
+    def first_day(self) -> date | None:
+        """The day of the first edition; None before it."""
+        (day,) = self._db.execute("SELECT min(day) FROM editions").fetchone()
+        return date.fromisoformat(day) if day else None
 
-    def resume(self, run: int, today: date, now: datetime) -> None:
-        """Before a run chooses or delivers: what a dead run had in its hands is in doubt, what is too old expires.
+    # ---- deliver -----------------------------------------------------------------------------------------------------
 
-        Mail to whoever has left meanwhile is withdrawn.
+    def recover(self, run: int, today: date, now: datetime) -> None:
+        """Before a run chooses papers or delivers: settle what earlier runs left behind.
 
-        The caller holds the run lock, so whatever is still `sending` belongs to a run that is dead.
+        What a dead run was sending is in doubt now, what is too old expires, and mail to those who unsubscribed
+        meanwhile is withdrawn. The caller holds the run lock.
         """
         with transaction(self._db):
             self._db.execute(
@@ -206,15 +258,70 @@ class Outbox:
             )
         self.withdraw(today)
 
-    def claim(self, run: int, clock: Callable[[], datetime]) -> Iterator[Message]:
-        """The queue, oldest first: every message once, as they are wanted, claimed by the hundred.
+    def withdraw(self, today: date) -> int:
+        """Take mail to those who get none any more out of the queue; return how many messages that were.
 
-        What the run itself left in doubt is not in it: a second copy of that is for the next run to risk.
+        What surely never left is deleted, as if it had not been queued, so its papers may come again. What may have
+        arrived expires: it counts as shown, and no second copy leaves.
+        """
+        with transaction(self._db):
+            rows = self._db.execute(
+                "SELECT id FROM queue WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM receivers s"
+                " WHERE s.id = queue.subscriber AND s.since <= max(queue.day, ?))",
+                [today.isoformat()],
+            ).fetchall()
+            unwanted = json.dumps([row[0] for row in rows])
+            self._db.execute(
+                "UPDATE deliveries SET state = 'expired', reply = 'withdrawn: gets no more mail'"
+                " WHERE doubt AND id IN (SELECT value FROM json_each(?))",
+                [unwanted],
+            )
+            self._db.execute(
+                "DELETE FROM deliveries WHERE NOT doubt AND id IN (SELECT value FROM json_each(?))", [unwanted]
+            )
+        return len(rows)
+
+    def claim(self, run: int, clock: Callable[[], datetime]) -> Iterator[Message]:
+        """The queue, oldest first: each message once, claimed in batches as they are asked for.
+
+        What this run itself left in doubt is not in it: only the next run risks a second copy of that.
         """
         last = 0
         while claimed := self._claim_batch(run, last, clock()):
             yield from self._messages(claimed)
             last = claimed[-1]
+
+    def settle(self, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Record what became of some messages, by one commit; on disk when this returns."""
+        with transaction(self._db):
+            self._db.conn.executemany(
+                "UPDATE deliveries SET state = ?1, doubt = max(doubt, ?1 = 'in doubt'), reply = ?2, changed = ?3"
+                " WHERE id = ?4",
+                [(outcome.state.value, outcome.reply[:500], now.isoformat(), outcome.key) for outcome in outcomes],
+            )
+            self._reset_refusals([outcome.key for outcome in outcomes if outcome.state is State.SENT])
+            for outcome in outcomes:
+                if outcome.state is State.REFUSED:
+                    self._count_refusal(outcome.key, now)
+
+    def release(self, run: int, now: datetime) -> int:
+        """Put back what the run claimed and did not try; return how many messages it may try again.
+
+        Mail to those who unsubscribed meanwhile is withdrawn.
+        """
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE deliveries SET state = iif(doubt, 'in doubt', 'pending'), run = NULL, attempts = attempts - 1,"
+                " changed = :now WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run = :run)",
+                {"now": now.isoformat(), "run": run},
+            )
+        self.withdraw(now.date())
+        row = self._db.execute("SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]).fetchone()
+        return int(row[0])
+
+    def count_waiting(self) -> int:
+        """How many messages are in the queue."""
+        return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
 
     def _claim_batch(self, run: int, after: int, now: datetime) -> list[int]:
         with transaction(self._db):
@@ -236,54 +343,28 @@ class Outbox:
             frame = self._frame(edition)
             yield Message(delivery, frame.sender, address, fill_frame(frame, address, token, day), bool(doubt))
 
-    def settle(self, outcomes: Sequence[Outcome], now: datetime) -> None:
-        """Write down what became of some messages, by one commit; on disk when this returns."""
-        with transaction(self._db):
-            self._db.conn.executemany(
-                "UPDATE deliveries SET state = ?1, doubt = max(doubt, ?1 = 'in doubt'), reply = ?2, changed = ?3"
-                " WHERE id = ?4",
-                [(outcome.state.value, outcome.reply[:500], now.isoformat(), outcome.key) for outcome in outcomes],
-            )
-            self._forgive([outcome.key for outcome in outcomes if outcome.state is State.SENT])
-            for outcome in outcomes:
-                if outcome.state is State.REFUSED:
-                    self._hold_against(outcome.key, now)
+    def _read_frame(self, edition: int) -> MessageFrame:
+        sender, body, gaps = self._db.execute(
+            "SELECT sender, bytes, gaps FROM editions WHERE id = ?", [edition]
+        ).fetchone()
+        return MessageFrame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
 
-    def _forgive(self, deliveries: Sequence[int]) -> None:
-        """Who takes a message again has no refusals any more."""
+    def _reset_refusals(self, deliveries: Sequence[int]) -> None:
+        """An address that accepts a message again has no refusals any more."""
         self._db.execute(
             "UPDATE subscribers SET refusals = 0 WHERE refusals > 0 AND id IN"
             " (SELECT subscriber FROM deliveries WHERE id IN (SELECT value FROM json_each(?)))",
             [json.dumps(deliveries)],
         )
 
-    def _hold_against(self, delivery: int, now: datetime) -> None:
-        """Count a refusal, once a day; after the third no more mail goes there."""
+    def _count_refusal(self, delivery: int, now: datetime) -> None:
+        """Count a refusal, at most one a day; after the third the subscriber is suspended."""
         self._db.execute(
             "UPDATE subscribers SET refusals = refusals + 1, refused = ?1, suspended = iif(refusals + 1 >= ?3 AND"
             " suspended = '', 'refused on three days, last on ' || ?1, suspended) WHERE refused IS NOT ?1"
             " AND id = (SELECT subscriber FROM deliveries WHERE id = ?2)",
-            [now.date().isoformat(), delivery, REFUSALS],
+            [now.date().isoformat(), delivery, MAX_REFUSALS],
         )
-
-    def release(self, run: int, now: datetime) -> int:
-        """What the run had claimed and did not come to goes back into the queue, unless its reader left meanwhile.
-
-        Returns how many messages wait there that the run may try again.
-        """
-        with transaction(self._db):
-            self._db.execute(
-                "UPDATE deliveries SET state = iif(doubt, 'in doubt', 'pending'), run = NULL, attempts = attempts - 1,"
-                " changed = :now WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run = :run)",
-                {"now": now.isoformat(), "run": run},
-            )
-        self.withdraw(now.date())
-        row = self._db.execute("SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]).fetchone()
-        return int(row[0])
-
-    def waiting(self) -> int:
-        """How many messages are still in the queue."""
-        return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
 
 
 def _oldest(today: date) -> str:

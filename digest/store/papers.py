@@ -1,4 +1,7 @@
-"""Every paper ever seen, under all its names, and every time a source listed it. Seen is not shown."""
+"""Every paper ever seen, under all its names, and every time a source listed it.
+
+Seen is not shown: which papers a subscriber was sent is in `digest.store.outbox`.
+"""
 
 import json
 import sqlite3
@@ -6,53 +9,42 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import groupby
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from digest.papers import Paper, merge_papers, paper_names, parse_name
-from digest.papers.text.readable import fold_title
+from digest.ranking import Candidate, Listing
 from digest.sources import Sighting
 from digest.store.database import transaction
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """One source's list with the paper on it: the list's day, and (day of the run, votes) of each reading, in order."""
+class Reading:
+    """A paper on the list of the day `listed`, as it was read on the day `seen`; `votes` is None without votes."""
 
+    seen: date
     source: str
-    day: date
-    readings: tuple[tuple[date, int | None], ...]
-
-    @property
-    def votes(self) -> int | None:
-        """The newest count; None where the source has none."""
-        return next((votes for _, votes in reversed(self.readings) if votes is not None), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A paper that may still be shown, without its text: `id` is its row in the history."""
-
-    id: int
-    first_seen: date
-    listings: tuple[Listing, ...]
+    listed: date
+    votes: int | None
 
 
 class Papers:
-    """Papers and sightings in the database `db`."""
+    """Papers and sightings in the database `db`. A paper is known by the number of its row."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: "Database") -> None:
         self._db = db
 
     def record(self, source: str, sightings: Iterable[Sighting], day: date) -> int:
-        """Store what `source` listed, read on `day`; return how many papers had no row before.
+        """Store what `source` listed when it was read on `day`; return how many papers are new.
 
-        One transaction. Repeating it changes nothing, a later reading of the same day replaces that day's votes.
+        One transaction. Repeating it changes nothing; a later reading on the same day replaces that day's votes.
         """
         new = 0
         with transaction(self._db):
             for sighting in sightings:
-                paper, is_new = self._file(sighting.paper, day)
+                paper, is_new = self._store(sighting.paper, day)
                 new += is_new
                 self._db.execute(
                     "INSERT INTO sightings (paper, source, day, seen, votes) VALUES (:paper, :source,"
@@ -70,8 +62,8 @@ class Papers:
                 )
         return new
 
-    def listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
-        """Whether `source` listed all of these on days before `before`."""
+    def all_listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
+        """Whether `source` listed every one of these on a day before `before`."""
         return all(
             self._db.execute(
                 "SELECT 1 FROM names n JOIN sightings s ON s.paper = n.paper WHERE n.name IN"
@@ -81,13 +73,61 @@ class Papers:
             for sighting in sightings
         )
 
-    def _file(self, paper: Paper, day: date) -> tuple[int, bool]:
-        """The row of `paper`, joined from all rows that share a name with it; and whether it is a new one."""
+    def candidates(self, day: date, window_days: int) -> list[Candidate]:
+        """Papers first seen on `day` or in the `window_days` before it, with their listings up to `day`, by row."""
+        rows = self._db.execute(
+            "SELECT p.id, p.first_seen, s.source, s.day, s.seen, s.votes"
+            " FROM papers p JOIN sightings s ON s.paper = p.id"
+            " WHERE p.first_seen BETWEEN ? AND ? AND s.seen <= ? ORDER BY p.id, s.source, s.day, s.seen",
+            [(day - timedelta(window_days)).isoformat(), day.isoformat(), day.isoformat()],
+        )
+        return [
+            Candidate(number, date.fromisoformat(first_seen), tuple(_listings(readings)))
+            for (number, first_seen), readings in groupby(rows, key=lambda row: (row[0], row[1]))
+        ]
+
+    def load(self, numbers: Iterable[int]) -> dict[int, Paper]:
+        """The papers of the given rows, in the order of their rows."""
+        rows = self._db.execute(
+            "SELECT id, title, abstract, facts FROM papers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            [json.dumps(list(numbers))],
+        )
+        return {row[0]: _from_row(*row[1:]) for row in rows}
+
+    def find(self, text: str) -> int | None:
+        """The row of the paper that `text` names: any of its names, its title, or its web address."""
+        from digest.papers.text.readable import fold_title
+
+        name = parse_name(text)
+        row = self._db.execute(
+            "SELECT paper FROM names WHERE name = :name UNION ALL SELECT paper FROM names WHERE name = :title"
+            " UNION ALL SELECT paper FROM names"
+            " WHERE name > 'id:' AND name < 'id;' AND substr(name, -length(:own)) = :own LIMIT 1",
+            {"name": name, "title": "title:" + fold_title(text)[:400], "own": ":" + name.partition(":")[2]},
+        ).fetchone()
+        return int(row[0]) if row else None
+
+    def readings(self, paper: int) -> tuple[date, list[Reading]]:
+        """The day a paper was first seen, and every reading of a list that held it, oldest first."""
+        first = self._db.execute("SELECT first_seen FROM papers WHERE id = ?", [paper]).fetchone()[0]
+        rows = self._db.execute(
+            "SELECT seen, source, day, votes FROM sightings WHERE paper = ? ORDER BY seen, source, day", [paper]
+        )
+        readings = [Reading(date.fromisoformat(r[0]), r[1], date.fromisoformat(r[2]), r[3]) for r in rows]
+        return date.fromisoformat(first), readings
+
+    def count_new(self, day: date) -> int:
+        """How many papers were first seen on `day`."""
+        row = self._db.execute("SELECT count(*) FROM papers WHERE first_seen = ?", [day.isoformat()]).fetchone()
+        return int(row[0])
+
+    def _store(self, paper: Paper, day: date) -> tuple[int, bool]:
+        """The row of `paper`, merged from all rows that share a name with it; and whether it is a new row."""
         called = paper_names(paper)
-        rows = self._rows(called)
+        rows = self._named(called)
         if not rows:
             row = self._insert(paper, day)
-            self._call(row, called)
+            self._add_names(row, called)
             return row, True
         (row, known, first_seen), *others = rows
         merged, seen = known, min(first_seen, day)
@@ -100,11 +140,11 @@ class Papers:
                 "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
                 [merged.title, merged.abstract, _to_facts(merged), seen.isoformat(), row],
             )
-        self._call(row, called)
+        self._add_names(row, called)
         return row, False
 
-    def _rows(self, called: Sequence[str]) -> list[tuple[int, Paper, date]]:
-        """The rows that any of the names leads to, oldest first."""
+    def _named(self, called: Sequence[str]) -> list[tuple[int, Paper, date]]:
+        """The rows that have any of these names, oldest first."""
         found = self._db.execute(
             "SELECT id, title, abstract, facts, first_seen FROM papers WHERE id IN"
             " (SELECT paper FROM names WHERE name IN (SELECT value FROM json_each(?))) ORDER BY id",
@@ -119,11 +159,11 @@ class Papers:
         )
         return int(cursor.lastrowid or 0)
 
-    def _call(self, row: int, called: Iterable[str]) -> None:
+    def _add_names(self, row: int, called: Iterable[str]) -> None:
         self._db.conn.executemany("INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", [(n, row) for n in called])
 
     def _join(self, other: int, into: int) -> None:
-        """`other` turns out to be the paper `into`: its names, sightings and showings become that one's."""
+        """Two rows turned out to be one paper: the names, sightings and appearances of `other` go to `into`."""
         for statement in (
             "UPDATE names SET paper = :into WHERE paper = :other",
             "INSERT INTO sightings SELECT :into, source, day, seen, votes FROM sightings WHERE paper = :other"
@@ -135,48 +175,6 @@ class Papers:
         ):
             self._db.execute(statement, {"into": into, "other": other})
 
-    def candidates(self, day: date, window_days: int) -> list[Candidate]:
-        """Papers first seen on `day` or in the `window_days` before, with their listings up to `day`, by id."""
-        rows = self._db.execute(
-            "SELECT p.id, p.first_seen, s.source, s.day, s.seen, s.votes"
-            " FROM papers p JOIN sightings s ON s.paper = p.id"
-            " WHERE p.first_seen BETWEEN ? AND ? AND s.seen <= ? ORDER BY p.id, s.source, s.day, s.seen",
-            [(day - timedelta(window_days)).isoformat(), day.isoformat(), day.isoformat()],
-        )
-        return [
-            Candidate(number, date.fromisoformat(first_seen), tuple(_listings(readings)))
-            for (number, first_seen), readings in groupby(rows, key=lambda row: (row[0], row[1]))
-        ]
-
-    def papers(self, numbers: Iterable[int]) -> Iterator[tuple[int, Paper]]:
-        """(row, paper) of the given rows, by row, read as they are needed."""
-        rows = self._db.execute(
-            "SELECT id, title, abstract, facts FROM papers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            [json.dumps(list(numbers))],
-        )
-        yield from ((row[0], _from_row(*row[1:])) for row in rows)
-
-    def find(self, text: str) -> int | None:
-        """The row of the paper that goes by `text`: any of its names, its title, or its address on the web."""
-        name = parse_name(text)
-        row = self._db.execute(
-            "SELECT paper FROM names WHERE name = :name UNION ALL SELECT paper FROM names WHERE name = :title"
-            " UNION ALL SELECT paper FROM names"
-            " WHERE name > 'id:' AND name < 'id;' AND substr(name, -length(:own)) = :own LIMIT 1",
-            {"name": name, "title": "title:" + fold_title(text)[:400], "own": ":" + name.partition(":")[2]},
-        ).fetchone()
-        return int(row[0]) if row else None
-
-    def size(self) -> int:
-        """How many papers there are."""
-        return int(self._db.execute("SELECT count(*) FROM papers").fetchone()[0])
-
-    def count_new(self, day: date) -> int:
-        """How many papers were first seen on `day`."""
-        return int(
-            self._db.execute("SELECT count(*) FROM papers WHERE first_seen = ?", [day.isoformat()]).fetchone()[0]
-        )
-
 
 def _listings(rows: Iterable[sqlite3.Row]) -> Iterator[Listing]:
     for (source, day), readings in groupby(rows, key=lambda row: (row[2], row[3])):
@@ -184,7 +182,7 @@ def _listings(rows: Iterable[sqlite3.Row]) -> Iterator[Listing]:
 
 
 def _to_facts(paper: Paper) -> str:
-    """All of a paper but title and abstract, empty fields left out."""
+    """The column `facts`: everything about a paper but title and abstract, empty fields left out."""
     facts = {key: value for key, value in asdict(paper).items() if value and key not in ("title", "abstract")}
     if paper.published:
         facts["published"] = paper.published.isoformat()

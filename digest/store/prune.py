@@ -1,14 +1,15 @@
-"""Forget what is older than so many days, but nothing that a promise rests on: what was shown to whom, what is queued.
+"""Delete what is older than so many days, but nothing that is still needed: what was shown to whom, what is queued.
 
-    goes                                    stays
-    sightings                               those of papers that are newer
-    papers that were in no mail             papers still listed since, and what `like` names or is measured against
-    text and authors of papers in a mail    their titles, identifiers and all their names; who was shown them
-    the bytes of a mail                     of mail in the queue; that it was sent, to whom and when
+    deleted                                 kept
+    sightings                               those of papers listed since
+    papers that were in no mail             papers listed since, liked ones, and those that likes are compared with
+    abstracts, authors of papers in mails   their titles, identifiers and all their names; who was shown them
+    the text of a mail                      mail in the queue; that a mail was sent, to whom and when
     replies of servers, mail never sent     whatever is in the queue
-    runs and what they fetched              each source's last good answers, and its failures since
+    runs and what they fetched              each source's last good results, and its failures since
 
-A paper is known again by its names, and was shown to whoever has a delivery of an edition with it: neither is touched.
+A paper is recognised by its names, and was shown to everyone with a delivery of an edition with it: both are kept, so a
+paper never comes twice, however long ago it was.
 """
 
 import json
@@ -16,24 +17,25 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from digest.config import Config
 from digest.errors import ConfigError, HistoryError
-from digest.papers.text.fit import plural
-from digest.pipeline.similar import BACKGROUND
+from digest.ranking.similarity import BACKGROUND
 from digest.store.database import open_database, run_lock, transaction
 from digest.store.papers import Papers
 from digest.store.statistics import size_on_disk
 
-_LEAST = 30
-_CATCHING_UP = 14 + 7  # how far back a source is asked again, and a week to be on the safe side
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_MIN_DAYS = 30
+_CATCHING_UP = 14 + 7  # how far back a source is read again, and a week to be on the safe side
 
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """How many of each went, and the bytes on disk before and after."""
+    """How many of each were deleted, and the bytes on disk before and after."""
 
     papers: int
     texts: int
@@ -47,19 +49,20 @@ class PruneResult:
     after: int
 
 
-class _Rollback(Exception):
+class _RollbackError(Exception):
     """Undoes what was only tried."""
 
 
 def fewest_days(config: Config) -> int:
-    """The fewest days that must be kept: a paper may trend all through the window, and be found late."""
-    return max(_LEAST, config.digest.window_days + _CATCHING_UP)
+    """The fewest days that must be kept: a paper may trend through the whole window, and be found late."""
+    return max(_MIN_DAYS, config.digest.window_days + _CATCHING_UP)
 
 
-def prune(config: Config, today: date, days: int, *, dry: bool = False) -> PruneResult:
-    """Forget what is older than `days`, counted from `today`, then give the space back. With `dry`, only count it.
+def prune(config: Config, today: date, days: int, *, dry_run: bool = False) -> PruneResult:
+    """Delete what is older than `days`, counted from `today`, then shrink the file. With `dry_run`, only count it.
 
-    One transaction; killed in it, nothing is gone. Raises ConfigError when `days` are too few, Busy during a run.
+    One transaction: killed in it, nothing is gone. Raises ConfigError when `days` are too few, AlreadyRunning during a
+    run.
     """
     if days < (fewest := fewest_days(config)):
         raise ConfigError(
@@ -70,25 +73,25 @@ def prune(config: Config, today: date, days: int, *, dry: bool = False) -> Prune
         before, counts = size_on_disk(database), dict[str, int]()
         # SQLite would look through all deliveries for each run that goes; the check before the commit looks once.
         db.conn.execute("PRAGMA foreign_keys = OFF")
-        with suppress(_Rollback), transaction(db):
-            counts = _forget(db, today - timedelta(days), _liked(config, db))
-            if dry:
-                raise _Rollback
-        if not dry:
-            _give_back(db)
+        with suppress(_RollbackError), transaction(db):
+            counts = _delete(db, today - timedelta(days), _find_liked(db, config))
+            if dry_run:
+                raise _RollbackError
+        if not dry_run:
+            _shrink(db)
         return PruneResult(**counts, before=before, after=size_on_disk(database))
 
 
-def _liked(config: Config, db: Database) -> tuple[list[int], int]:
-    """The rows that a topic likes, and the row up to which papers are not what likeness is measured against."""
+def _find_liked(db: "Database", config: Config) -> tuple[list[int], int]:
+    """The rows that topics like, and the last row that likes are not compared with (see `BACKGROUND`)."""
     likes = [text for topic in config.topics for text in topic.like]
     newest = db.execute("SELECT id FROM papers ORDER BY id DESC LIMIT 1 OFFSET ?", [BACKGROUND if likes else 0])
     row = newest.fetchone()
     return [found for text in likes if (found := Papers(db).find(text))], row[0] if row else 0
 
 
-def _forget(db: Database, cutoff: date, liked: tuple[Sequence[int], int]) -> dict[str, int]:
-    """Everything, in the order that leaves no reference to what is gone; return how many of each."""
+def _delete(db: "Database", cutoff: date, liked: tuple[Sequence[int], int]) -> dict[str, int]:
+    """Delete everything, in the order that leaves no reference to what is gone; return how many of each."""
     values = {"cutoff": cutoff.isoformat(), "liked": json.dumps(liked[0]), "up_to": liked[1]}
     counts = {}
     for statement in _TABLES:
@@ -98,12 +101,12 @@ def _forget(db: Database, cutoff: date, liked: tuple[Sequence[int], int]) -> dic
         if what:
             counts[what] = done
     if db.execute("SELECT 1 FROM pragma_foreign_key_check LIMIT 1").fetchone():
-        raise HistoryError("the history does not hold together, so nothing was pruned; put a backup in its place")
+        raise HistoryError("the history is inconsistent, so nothing was deleted; restore a backup")
     return counts
 
 
-def _give_back(db: Database) -> None:
-    """Bring the file down to what it holds. Safe to be killed in: SQLite puts the smaller file in place at the end."""
+def _shrink(db: "Database") -> None:
+    """Reduce the file to what it holds. Safe to be killed in: SQLite puts the smaller file in place at the end."""
     with transaction(db):
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
     db.conn.execute("VACUUM")
@@ -111,7 +114,7 @@ def _give_back(db: Database) -> None:
 
 
 # `aged`: editions that are old. `old`: papers that no run can choose any more, and whether a mail has them.
-# `needed`: each source's newest fetch of a kind, by which its freshness is told.
+# `needed`: each source's newest fetch of a kind, from which its freshness is judged.
 _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS aged (edition INTEGER PRIMARY KEY)",
     "CREATE TEMP TABLE IF NOT EXISTS old (paper INTEGER PRIMARY KEY, shown INTEGER NOT NULL)",
@@ -122,7 +125,7 @@ _TABLES = (
 )
 _STEPS = (
     ("", "INSERT INTO temp.aged SELECT id FROM editions WHERE day < :cutoff"),
-    # Mail that never left the house has shown nothing, so it is as if it had not been.
+    # Mail that never left has shown nothing, so it is as if it had not been queued.
     (
         "deliveries",
         "DELETE FROM deliveries WHERE edition IN (SELECT edition FROM temp.aged) AND state = 'expired' AND doubt = 0",
@@ -161,7 +164,7 @@ _STEPS = (
     ("", "DELETE FROM names WHERE paper IN (SELECT paper FROM temp.old WHERE NOT shown)"),
     ("", "DELETE FROM vectors WHERE paper IN (SELECT paper FROM temp.old)"),
     ("papers", "DELETE FROM papers WHERE id IN (SELECT paper FROM temp.old WHERE NOT shown)"),
-    # What leads to a paper stays with its title. The second time there is nothing left to remove.
+    # The title and the links to the paper stay. The second time there is nothing left to remove.
     (
         "texts",
         "UPDATE papers SET abstract = '', facts = json_remove(facts, '$.authors', '$.categories', '$.published',"
@@ -177,7 +180,7 @@ _STEPS = (
         ' FROM fetches f JOIN runs r ON r.id = f.run JOIN json_each(\'["any", "good", "whole"]\') k'
         " ON k.value = 'any' OR (k.value = 'good' AND f.state <> 'failed') OR (k.value = 'whole' AND f.state = 'read')",
     ),
-    # A source that fails keeps every failure since it was last good: how many there were is told.
+    # A source that fails keeps every failure since it was last good: status says how many there were.
     (
         "fetches",
         "DELETE FROM fetches WHERE run IN (SELECT id FROM runs WHERE day < :cutoff)"
@@ -190,25 +193,3 @@ _STEPS = (
         " AND id NOT IN (SELECT run FROM deliveries WHERE run IS NOT NULL)",
     ),
 )
-
-
-def format_pruned(removed: PruneResult, *, dry: bool) -> str:
-    """What went, for a terminal."""
-    parts = [
-        _went(removed.papers, "paper", "that were in no mail"),
-        _went(removed.texts, "abstract", "of papers that were"),
-        _went(removed.sightings, "sighting"),
-        _went(removed.mails, "mail text"),
-        _went(removed.deliveries, "message", "that were never sent"),
-        _went(removed.replies, "reply", words="replies"),
-        _went(removed.runs, "run"),
-        _went(removed.fetches, "answer", "of sources"),
-    ]
-    went = ", ".join(filter(None, parts)) or "nothing"
-    if dry:
-        return f"Would go: {went}."
-    return f"Gone: {went}.\n{removed.before / 1e6:,.1f} MB before, {removed.after / 1e6:,.1f} MB now."
-
-
-def _went(count: int, word: str, more: str = "", words: str = "") -> str:
-    return f"{plural(count, word, words)} {more}".rstrip() if count else ""

@@ -1,4 +1,4 @@
-"""The tables of the history, as the migrations that made them, oldest first. What a release has had is not changed."""
+"""The tables, as the migrations that create them, oldest first. A migration that was released is never changed."""
 
 _FIRST = """
 CREATE TABLE papers (
@@ -10,7 +10,7 @@ CREATE TABLE papers (
 );
 CREATE INDEX papers_first_seen ON papers (first_seen);
 CREATE TABLE names (
-    name TEXT PRIMARY KEY,         -- see digest.paper
+    name TEXT PRIMARY KEY,         -- see digest.papers
     paper INTEGER NOT NULL REFERENCES papers (id)
 ) WITHOUT ROWID;
 CREATE INDEX names_paper ON names (paper);
@@ -100,15 +100,15 @@ CREATE TABLE answers (
 )
 """
 
-# How each subscriber stands, and what the mailbox that takes their letters has told so far.
+# The status of each subscriber, and how far the mailbox of replies has been read.
 _STANDING = """
 ALTER TABLE subscribers ADD COLUMN subscribed INTEGER NOT NULL DEFAULT 0;  -- by hand or import, whatever digest.to says
 ALTER TABLE subscribers ADD COLUMN topics TEXT;            -- JSON: names of topics, NULL for all
 ALTER TABLE subscribers ADD COLUMN max_papers INTEGER;     -- NULL for digest.max_papers
-ALTER TABLE subscribers ADD COLUMN gone TEXT;              -- the day they left, until they are added by hand again
+ALTER TABLE subscribers ADD COLUMN gone TEXT;              -- the day they unsubscribed, until added by hand again
 ALTER TABLE subscribers ADD COLUMN paused TEXT;            -- no mail before this day
 ALTER TABLE subscribers ADD COLUMN suspended TEXT NOT NULL DEFAULT '';  -- why no mail goes there any more
-ALTER TABLE subscribers ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;  -- days in a row on which mail came back
+ALTER TABLE subscribers ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;  -- days in a row on which mail bounced
 ALTER TABLE subscribers ADD COLUMN bounced TEXT;           -- the last such day
 UPDATE subscribers SET suspended = 'refused on three days, last on ' || refused WHERE refusals >= 3;
 CREATE VIEW receivers AS  -- who gets mail, from the day `since` on
@@ -128,10 +128,10 @@ CREATE TABLE letters (
 ) WITHOUT ROWID
 """
 
-# What is searched. The index holds no text of its own, and these triggers alone keep it in step with `papers`: there is
-# no second way to write it. A statement each, for those of a trigger have semicolons inside.
+# The search index holds no text of its own; these triggers alone keep it in step with `papers`. A string per statement,
+# since triggers have semicolons inside.
 _WORDS = (
-    # json_extract, for FTS5 may not read a view with json_each in it (SQLITE_PREPARE_NO_VTAB): brackets are no words.
+    # json_extract, since FTS5 may not read a view with json_each in it (SQLITE_PREPARE_NO_VTAB). Brackets are no words.
     "CREATE VIEW texts AS SELECT id, title, abstract, json_extract(facts, '$.authors') AS authors FROM papers",
     "CREATE VIRTUAL TABLE words USING fts5 (title, abstract, authors, content = 'texts', content_rowid = 'id',"
     " tokenize = 'porter unicode61 remove_diacritics 2')",

@@ -1,7 +1,7 @@
-"""Who receives the digest, what each of them chose, how each of them stands, and the token each can leave with.
+"""Who receives the digest: what each subscriber chose, their status, and the token that unsubscribes them.
 
-A subscriber is one address, compared without case. Rows are never deleted: who has left stays known as such, so that
-neither the configuration nor an import brings them back, and what they were shown is not shown again when they return.
+A subscriber is one address, compared without case. Rows are never deleted: those who unsubscribed stay known, so that
+neither the configuration nor an import brings them back, and what they were shown is not shown again if they return.
 """
 
 import base64
@@ -11,32 +11,23 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING, Any
 
 from digest.mail.address import address_key, normalize_address
+from digest.ranking import DEFAULT_PROFILE, Profile
 from digest.store.database import transaction
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
 FOREVER = date.max  # paused until further notice
-_SOFT = 5  # days in a row with mail that came back for a passing reason, after which no more is sent
-_APART = 3  # days between two such reports that still are "in a row": not every day has mail
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a subscriber chose: topics by name, None for all; papers in a mail, None for as many as the digest has."""
-
-    topics: tuple[str, ...] | None = None
-    max_papers: int | None = None
-
-
-DEFAULT_PROFILE = Profile()
+_MAX_SOFT_BOUNCES = 5  # days in a row with mail that bounced for a temporary reason; then no more is sent
+_SAME_ROW_DAYS = 3  # days between two such bounces that still are "in a row": not every day has mail
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """One address. `id` is its row, 0 for somebody who does not subscribe (a preview for a stranger)."""
+    """One address. `id` is its row, 0 for an address that does not subscribe (a preview for a stranger)."""
 
     id: int
     address: str
@@ -46,10 +37,10 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberStatus:
-    """How a subscriber stands on a day.
+    """The status of a subscriber on a day.
 
-    `state` is `active`, `paused` (until `paused`), `suspended` (`why` says so), `left` or `dropped` (no longer in
-    digest.to, and never added by hand). `configured` says whether digest.to names the address.
+    `state` is `active`, `paused` (until `paused`), `suspended` (`why` says why), `left` (unsubscribed) or `dropped` (no
+    longer in digest.to, and never added by hand). `configured` says whether digest.to names the address.
     """
 
     address: str
@@ -63,9 +54,9 @@ class SubscriberStatus:
 
 @dataclass(frozen=True, slots=True)
 class ImportedSubscriber:
-    """A subscriber as an import names it. What is None in `topics`, `max_papers`, `paused` was not said.
+    """A subscriber in an import. `topics`, `max_papers` and `paused` are None where the import does not say.
 
-    `state` is one of those of `Standing` or '', `why` says why one is suspended.
+    `state` is one of those of `SubscriberStatus` or ''; `why` says why somebody is suspended.
     """
 
     address: str
@@ -78,43 +69,46 @@ class ImportedSubscriber:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import came to: who is new, who was there, and who had left and stays out."""
+    """How many addresses of an import were new, how many known, and those that had unsubscribed and stay so."""
 
     added: int
     known: int
-    out: tuple[str, ...]
+    unsubscribed: tuple[str, ...]
 
 
 class Subscribers:
     """The subscribers in `db`; `secret` makes their tokens unforgeable."""
 
-    def __init__(self, db: Database, secret: bytes) -> None:
+    def __init__(self, db: "Database", secret: bytes) -> None:
         self._db = db
         self._secret = secret
 
     def configure(self, addresses: Iterable[str]) -> None:
-        """Make the `to` of the configuration the configured subscribers: add who is missing, drop who is gone."""
+        """Make the addresses of digest.to the configured subscribers: add new ones, drop those no longer in it."""
         with transaction(self._db):
             self._db.execute("UPDATE subscribers SET configured = 0 WHERE configured")
-            for given in addresses:
+            for address in addresses:
                 self._db.execute(
                     "INSERT INTO subscribers (key, address, token, configured) VALUES (?, ?, ?, 1)"
                     " ON CONFLICT (key) DO UPDATE SET configured = 1",
-                    [address_key(given), given, token(self._secret, given)],
+                    [address_key(address), address, make_token(self._secret, address)],
                 )
 
-    def get(self, given: str) -> Subscriber:
-        """The subscriber with this address, or what a stranger with it would be. Raises ValueError for no address."""
-        found = self._one(_BY_KEY, address_key(given))
-        return found or Subscriber(0, normalize_address(given), token(self._secret, given))
+    def get(self, address: str) -> Subscriber:
+        """The subscriber with this address, or one with row 0 for an unknown address.
 
-    def holding(self, token: str) -> Subscriber | None:
-        """The subscriber whose token this is; None for one that we never gave out."""
-        return self._one(_HOLDING, token.lower())
+        Raises ValueError when it is not an address.
+        """
+        found = self._one(_BY_KEY, address_key(address))
+        return found or Subscriber(0, normalize_address(address), make_token(self._secret, address))
 
-    def numbered(self, number: int) -> Subscriber | None:
+    def by_token(self, token: str) -> Subscriber | None:
+        """The subscriber with this token; None for one that we never gave out."""
+        return self._one(_BY_TOKEN, token.lower())
+
+    def by_id(self, row: int) -> Subscriber | None:
         """The subscriber of this row."""
-        return self._one(_NUMBERED, number)
+        return self._one(_BY_ID, row)
 
     def first(self, day: date) -> Subscriber | None:
         """The longest subscriber of those who get the mail of `day`."""
@@ -122,21 +116,21 @@ class Subscribers:
 
     def _one(self, question: str, value: str | int) -> Subscriber | None:
         row = self._db.execute(question, [value]).fetchone()
-        return Subscriber(row[0], row[1], row[2], profile(*row[3:])) if row else None
+        return Subscriber(row[0], row[1], row[2], profile_from_columns(*row[3:])) if row else None
 
-    def standing(self, given: str, day: date) -> SubscriberStatus | None:
-        """How one address stands, None when it was never heard of. Raises ValueError for no address."""
-        row = self._db.execute(_STATUSES + " WHERE key = ?", [address_key(given)]).fetchone()
+    def status(self, address: str, day: date) -> SubscriberStatus | None:
+        """The status of one address, None for an unknown one. Raises ValueError when it is not an address."""
+        row = self._db.execute(_STATUSES + " WHERE key = ?", [address_key(address)]).fetchone()
         return _status(row, day) if row else None
 
-    def roster(self, day: date) -> Iterator[SubscriberStatus]:
-        """How each stands, in the order in which they came; read as it is needed."""
+    def statuses(self, day: date) -> Iterator[SubscriberStatus]:
+        """The status of every subscriber, in the order in which they came; read as it is needed."""
         return (_status(row, day) for row in self._db.execute(_STATUSES + " ORDER BY id"))
 
-    def add(self, given: str, chosen: Profile) -> None:
-        """Subscribe an address by hand, with this profile: whatever kept mail from it is forgotten.
+    def add(self, address: str, profile: Profile) -> None:
+        """Subscribe an address by hand, with this profile; whatever kept mail from it is cleared.
 
-        Raises ValueError for no address.
+        Raises ValueError when it is not an address.
         """
         with transaction(self._db):
             self._db.execute(
@@ -144,11 +138,16 @@ class Subscribers:
                 " VALUES (?, ?, ?, 0, 1, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1, gone = NULL,"
                 " paused = NULL, suspended = '', refusals = 0, refused = NULL, bounces = 0, bounced = NULL,"
                 " topics = excluded.topics, max_papers = excluded.max_papers",
-                [address_key(given), normalize_address(given), token(self._secret, given), *columns(chosen)],
+                [
+                    address_key(address),
+                    normalize_address(address),
+                    make_token(self._secret, address),
+                    *profile_columns(profile),
+                ],
             )
 
-    def leave(self, subscriber: Subscriber, day: date) -> bool:
-        """No more mail for this subscriber, whoever else names the address; False if it had left before."""
+    def unsubscribe(self, subscriber: Subscriber, day: date) -> bool:
+        """No more mail to this subscriber, whatever digest.to says; False if they had unsubscribed before."""
         return self._change(
             "UPDATE subscribers SET subscribed = 0, gone = ? WHERE gone IS NULL AND id = ?",
             day.isoformat(),
@@ -160,35 +159,36 @@ class Subscribers:
         self._change("UPDATE subscribers SET paused = ? WHERE id = ?", until.isoformat(), subscriber.id)
 
     def resume(self, subscriber: Subscriber) -> None:
-        """Mail again from now on."""
+        """End a pause."""
         self._change("UPDATE subscribers SET paused = NULL WHERE id = ?", subscriber.id)
 
     def _change(self, statement: str, *values: str | int) -> bool:
         with transaction(self._db):
             return bool(self._db.execute(statement, values).rowcount)
 
-    def bounced(self, subscriber: Subscriber, day: date, *, hard: bool, why: str) -> None:
-        """Count a report, read on `day`, that mail came back; at most one a day.
+    def record_bounce(self, subscriber: Subscriber, day: date, *, hard: bool, why: str) -> None:
+        """Count a bounce, read on `day`; at most one a day.
 
-        An address that does not exist gets no more mail at once, a full or failing mailbox after five days in a row.
+        An address that does not exist (`hard`) is suspended at once, a full mailbox after five days in a row.
         """
         with transaction(self._db):
             self._db.execute(
                 "UPDATE subscribers SET bounces = CASE WHEN bounced = :day THEN bounces"
                 " WHEN julianday(:day) - julianday(bounced) <= :apart THEN bounces + 1 ELSE 1 END, bounced = :day"
                 " WHERE id = :id",
-                {"day": day.isoformat(), "apart": _APART, "id": subscriber.id},
+                {"day": day.isoformat(), "apart": _SAME_ROW_DAYS, "id": subscriber.id},
             )
             self._db.execute(
                 "UPDATE subscribers SET suspended = :why"
                 " WHERE id = :id AND suspended = '' AND (:hard OR bounces >= :soft)",
-                {"why": f"mail came back: {why}"[:300], "id": subscriber.id, "hard": hard, "soft": _SOFT},
+                {"why": f"mail bounced: {why}"[:300], "id": subscriber.id, "hard": hard, "soft": _MAX_SOFT_BOUNCES},
             )
 
-    def take_in(self, lines: Iterable[ImportedSubscriber], day: date) -> ImportResult:
-        """Take in everybody an import names, as they stood there, in one transaction. Who has left stays out.
+    def import_all(self, rows: Iterable[ImportedSubscriber], day: date) -> ImportResult:
+        """Subscribe everybody in an import, with the status it gives them, in one transaction.
 
-        Of an address that comes twice, the last line counts. What a line does not say stays as it is.
+        Those who unsubscribed here stay unsubscribed. Of an address that comes twice, the last row counts; what a row
+        does not say stays as it is.
         """
         self._db.execute(
             "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
@@ -198,44 +198,44 @@ class Subscribers:
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
                 "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (self._incoming(line, day) for line in lines),
+                (self._import_row(row, day) for row in rows),
             )
         with transaction(self._db):
-            known, out = self._met()
-            self._db.execute(_TAKE_IN)
+            known, unsubscribed = self._known_in_import()
+            self._db.execute(_IMPORT)
             (total,) = self._db.execute("SELECT count(*) FROM temp.incoming").fetchone()
-        return ImportResult(total - known - len(out), known, tuple(out))
+        return ImportResult(total - known - len(unsubscribed), known, tuple(unsubscribed))
 
-    def _incoming(self, line: ImportedSubscriber, day: date) -> list[Any]:
+    def _import_row(self, row: ImportedSubscriber, day: date) -> list[Any]:
         return [
-            address_key(line.address),
-            normalize_address(line.address),
-            token(self._secret, line.address),
-            *columns(Profile(line.topics, line.max_papers)),
-            line.paused and line.paused.isoformat(),
-            line.state not in ("left", "dropped"),
-            day.isoformat() if line.state == "left" else None,
-            (line.why or "was suspended before it was imported") if line.state == "suspended" else "",
+            address_key(row.address),
+            normalize_address(row.address),
+            make_token(self._secret, row.address),
+            *profile_columns(Profile(row.topics, row.max_papers)),
+            row.paused and row.paused.isoformat(),
+            row.state not in ("left", "dropped"),
+            day.isoformat() if row.state == "left" else None,
+            (row.why or "was suspended before it was imported") if row.state == "suspended" else "",
         ]
 
-    def _met(self) -> tuple[int, list[str]]:
-        """How many of the incoming are here already, and which of them have left."""
+    def _known_in_import(self) -> tuple[int, list[str]]:
+        """How many of the incoming addresses are known, and which of them have unsubscribed."""
         rows = self._db.execute(
             "SELECT s.address, s.gone IS NOT NULL FROM temp.incoming i JOIN subscribers s ON s.key = i.key"
             " ORDER BY s.id"
         ).fetchall()
-        return sum(not gone for _, gone in rows), [given for given, gone in rows if gone]
+        return sum(not gone for _, gone in rows), [address for address, gone in rows if gone]
 
 
 _BY_KEY = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE key = ?"
-_HOLDING = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE token = ?"
-_NUMBERED = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE id = ?"
+_BY_TOKEN = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE token = ?"  # noqa: S105  a query
+_BY_ID = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE id = ?"
 _FIRST = "SELECT id, address, token, topics, max_papers FROM receivers WHERE since <= ? ORDER BY id LIMIT 1"
 _STATUSES = (
     "SELECT address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces FROM subscribers"
 )
 # An empty list says "all topics" and 0 "as many as the digest has", where NULL says nothing.
-_TAKE_IN = """
+_IMPORT = """
 INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone, suspended)
 SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone, suspended
 FROM temp.incoming WHERE true ORDER BY rowid
@@ -252,28 +252,28 @@ WHERE subscribers.gone IS NULL
 """
 
 
-def profile(topics: str | None, max_papers: int | None) -> Profile:
-    """A profile from its two columns."""
+def profile_from_columns(topics: str | None, max_papers: int | None) -> Profile:
     return Profile(None if topics is None else tuple(json.loads(topics)), max_papers)
 
 
-def columns(chosen: Profile) -> tuple[str | None, int | None]:
+def profile_columns(profile: Profile) -> tuple[str | None, int | None]:
     """The two columns of a profile; the same for the same choice, in whatever order its topics were named."""
-    return None if chosen.topics is None else json.dumps(sorted(chosen.topics), ensure_ascii=False), chosen.max_papers
+    topics = None if profile.topics is None else json.dumps(sorted(profile.topics), ensure_ascii=False)
+    return topics, profile.max_papers
 
 
-def token(secret: bytes, given: str) -> str:
+def make_token(secret: bytes, address: str) -> str:
     """26 letters and digits (128 bits) that stand for an address and cannot be made without the secret."""
-    digest = hmac.new(secret, b"subscriber " + address_key(given).encode(), hashlib.sha256).digest()
+    digest = hmac.new(secret, b"subscriber " + address_key(address).encode(), hashlib.sha256).digest()
     return base64.b32encode(digest[:16]).decode("ascii").rstrip("=").lower()
 
 
 def _status(row: Any, day: date) -> SubscriberStatus:
-    given, topics, most, configured, subscribed, gone, paused, suspended, bounces = row
+    address, topics, most, configured, subscribed, gone, paused, suspended, bounces = row
     until = date.fromisoformat(paused) if paused and paused > day.isoformat() else None
     known = configured or subscribed
     state = (
         "left" if gone else "dropped" if not known else "suspended" if suspended else "paused" if until else "active"
     )
-    why = f"left on {gone}" if gone else suspended
-    return SubscriberStatus(given, state, profile(topics, most), bool(configured), until, why, bounces)
+    why = f"unsubscribed on {gone}" if gone else suspended
+    return SubscriberStatus(address, state, profile_from_columns(topics, most), bool(configured), until, why, bounces)

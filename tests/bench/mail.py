@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from digest.mail import render
 from digest.mail.message import build_frame, fill_frame
-from digest.mail.unsubscribe import unsubscribe_link
 from tests.editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, plain_papers
+from tests.editions import renderer as new_renderer
 
 
 def timed(what: Callable[[], object], times: int) -> float:
@@ -23,12 +23,11 @@ def timed(what: Callable[[], object], times: int) -> float:
 
 def measured(count: int) -> tuple[float, float, float, float, int]:
     """Milliseconds for all of rendering, for inlining alone and for building; microseconds for filling in; bytes."""
-    made, renderer = edition(plain_papers(count)), render.Renderer()
-    leave = unsubscribe_link(LEAVE, SENDER, SLOTS.token)
-    rendered = renderer.render(made, SLOTS, leave)
+    made, renderer = edition(plain_papers(count)), new_renderer()
+    rendered = renderer.render(made)
     frame = framed(made)
     return (
-        timed(lambda: renderer.render(made, SLOTS, leave), 7) * 1e3,
+        timed(lambda: renderer.render(made), 7) * 1e3,
         timed(lambda: render.inline_styles(rendered.html), 7) * 1e3,
         timed(lambda: build_frame(rendered, "T", SENDER, LEAVE, SLOTS, DAY, NOW), 15) * 1e3,
         timed(lambda: fill_frame(frame, "ann@example.org", TOKEN, "2026-04-20"), 500) * 1e6,

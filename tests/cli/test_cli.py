@@ -235,7 +235,7 @@ def test_the_demo_touches_no_folder_of_yours(here: Path) -> None:
 def test_a_bug_is_a_sentence_and_exit_code_1(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily, "format_run", lambda _: 1 / 0)
     result = digest("run")
-    assert (result.exit_code, "this should not have happened (ZeroDivisionError" in result.stderr) == (1, True)
+    assert (result.exit_code, "unexpected error (ZeroDivisionError" in result.stderr) == (1, True)
     assert "Traceback" not in result.stderr
 
 
@@ -288,7 +288,7 @@ def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
 def test_a_line_of_env_that_is_none_is_told_by_file_and_line_without_its_words(place: Workplace) -> None:
     (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD='a b # c'\nexport HF_TOKEN=x\nhunter2 and more\nA='$B'\n")
     result = digest("status")
-    assert f'not read file={place.folder}/.env line=3 why="it is not NAME=value"' in result.stderr
+    assert f'line ignored file={place.folder}/.env line=3 why="it is not NAME=value"' in result.stderr
     assert (result.exit_code, "hunter2" in result.output) == (0, False)
-    kept = App(None, verbose=False, quiet=False).kept(place.path)
+    kept = App(None, verbose=False, quiet=False).read_env(place.path)
     assert kept == {"DIGEST_SMTP_PASSWORD": "a b # c", "HF_TOKEN": "x", "A": "$B"}

@@ -20,10 +20,11 @@ from digest.errors import Undelivered
 from digest.operations.doctor import check_topics
 from digest.operations.subscriber_files import BadRow, read_subscribers, split_rows, write_subscribers
 from digest.pipeline.run import fetch_only
+from digest.ranking import DEFAULT_PROFILE, Profile
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.outbox import Outbox
-from digest.store.subscribers import DEFAULT_PROFILE, ImportedSubscriber, Profile, Subscribers, SubscriberStatus, token
+from digest.store.subscribers import ImportedSubscriber, Subscribers, SubscriberStatus, make_token
 from tests.conftest import MONDAY, Workplace, at, paper
 from tests.delivery.test_smtp import at as answers
 from tests.pipeline.test_deliver import Office
@@ -99,7 +100,7 @@ def test_adding_again_changes_what_is_said_and_nothing_else(place: Workplace) ->
         (("add", "bob@example.org", "--topic", "physics"), "the topics are Even, Odd"),
         (("add", "bob"), "'bob': it is not a mail address; write one like you@example.org"),
         (("add",), "Missing argument 'ADDR...'"),
-        (("remove", "bob@example.org"), "nobody subscribes as bob@example.org"),
+        (("remove", "bob@example.org"), "no subscriber has the address bob@example.org"),
         (("pause", "ann@example.org", "--until", "2026-04-20"), "2026-04-20 is not after today, 2026-04-20"),
         (("pause", "ann@example.org", "--until", "soon"), "write one like 2026-04-20"),
         (("import", "nowhere.csv"), "No such file"),
@@ -120,7 +121,9 @@ def test_who_left_stays_out_whoever_names_the_address_until_added_by_hand(place:
     )
     (tmp_path / "in.csv").write_text("address\nann@example.org\nBOB@example.org\ncyd@example.org\n")
     result = digest(place, "subscribers", "import", str(tmp_path / "in.csv"))
-    assert "2 had left and stay out until `digest subscribers add`" in " ".join(result.stdout.replace(",", "").split())
+    assert "2 unsubscribed before and stay so until `digest subscribers add`" in " ".join(
+        result.stdout.replace(",", "").split()
+    )
     place.run(MONDAY)
     assert set(place.mails()) == {"cyd@example.org"}
     digest(place, "subscribers", "add", "ann@example.org")
@@ -193,10 +196,10 @@ def test_who_was_suspended_gets_mail_again_once_added(place: Workplace) -> None:
     with open_database(place.folder / "history.db") as db:
         people = Subscribers(db, b"x")
         people.configure(["ann@example.org"])
-        people.bounced(people.get("ann@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+        people.record_bounce(people.get("ann@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
     row = listed(place)["ann@example.org"]
-    assert (row["state"], row["why"], row["bounces"]) == ("suspended", "mail came back: 5.1.1 no such user", 1)
-    assert "ann@example.org: suspended, mail came back: 5.1.1 no such user" in digest(place, "status").stdout
+    assert (row["state"], row["why"], row["bounces"]) == ("suspended", "mail bounced: 5.1.1 no such user", 1)
+    assert "ann@example.org: suspended, mail bounced: 5.1.1 no such user" in digest(place, "status").stdout
     place.run(MONDAY)
     assert place.mails() == {}
     assert "which was suspended" in digest(place, "subscribers", "add", "ann@example.org").stdout
@@ -215,8 +218,8 @@ def test_five_days_in_a_row_with_soft_bounces_suspend(
         people = Subscribers(db, b"x")
         people.add("ann@example.org", DEFAULT_PROFILE)
         for day in days:
-            people.bounced(people.get("ann@example.org"), MONDAY + timedelta(day), hard=False, why="4.2.2 full")
-        standing = people.standing("ann@example.org", MONDAY)
+            people.record_bounce(people.get("ann@example.org"), MONDAY + timedelta(day), hard=False, why="4.2.2 full")
+        standing = people.status("ann@example.org", MONDAY)
         assert standing
         assert (standing.state == "suspended") == suspended
 
@@ -362,7 +365,7 @@ def test_an_exported_file_is_nobody_elses_to_read(place: Workplace, tmp_path: Pa
 
 def test_who_reads_only_the_first_lines_ends_nothing_badly(place: Workplace) -> None:
     with open_database(place.folder / "history.db") as db:
-        Subscribers(db, b"x").take_in((ImportedSubscriber(f"reader{n}@example.org") for n in range(10_000)), MONDAY)
+        Subscribers(db, b"x").import_all((ImportedSubscriber(f"reader{n}@example.org") for n in range(10_000)), MONDAY)
     words = [sys.executable, "-m", "digest", "-c", str(place.path), "subscribers", "export"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
@@ -385,10 +388,10 @@ def test_a_token_is_that_of_its_subscriber_and_no_other(place: Workplace) -> Non
     with open_database(place.folder / "history.db") as db:
         people = Subscribers(db, b"secret")
         people.add("bob@example.org", DEFAULT_PROFILE)
-        given = people.holding(token(b"secret", "BOB@example.org").upper())
+        given = people.by_token(make_token(b"secret", "BOB@example.org").upper())
         assert given
         assert given.address == "bob@example.org"
-        assert people.holding(token(b"another", "bob@example.org")) is None
+        assert people.by_token(make_token(b"another", "bob@example.org")) is None
 
 
 def test_explain_counts_with_the_topics_of_the_reader(place: Workplace) -> None:
@@ -464,7 +467,7 @@ def test_an_export_taken_in_where_it_was_made_changes_nobody(place: Workplace, f
     digest(place, "subscribers", "pause", "cyd@example.org")
     with open_database(place.folder / "history.db") as db:
         people = Subscribers(db, b"x")
-        people.bounced(people.get("dan@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+        people.record_bounce(people.get("dan@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
     place.to = ("ann@example.org",)
     place.config()
     before = listed(place, "--all")
@@ -524,7 +527,7 @@ def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place
     place.config()
     result = digest(place, "run")
     assert result.exit_code == 0, result.output
-    assert "WARNING no such topic topic=Even subscribers=2" in result.stderr
+    assert "WARNING unknown topic topic=Even subscribers=2" in result.stderr
     previewed = digest(place, "preview", "--to", "bob@example.org", "--format", "eml", "-o", "-").stdout_bytes
     bob, cyd = place.titles("bob@example.org")[0], place.titles("cyd@example.org")[0]
     assert (len(bob), {title[:3] for title in cyd}) == (3, {"Odd"})

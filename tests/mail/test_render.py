@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.errors import ConfigError
-from digest.mail.edition import MOST_PAPERS, compose
+from digest.mail.edition import compose
 from digest.mail.message import quoted_printable
-from digest.mail.render import SIZE_LIMIT, Renderer, bundled_file, fit_entries
+from digest.mail.render import SIZE_LIMIT, bundled_file, fit_entries
 from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
+from digest.ranking.selection import MAX_PAPERS
 from digest.ranking.trending import TrendKind
-from tests.editions import DAY, SLOTS, edition, mail, plain_papers, ranked, rendered
+from tests.editions import DAY, SLOTS, edition, mail, plain_papers, ranked, rendered, renderer
 
 
 class Reader(HTMLParser):
@@ -108,7 +109,7 @@ def test_premailer_runs_once_an_edition(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("count", [0, 1, 20, 40, 60, 100, MOST_PAPERS])
+@pytest.mark.parametrize("count", [0, 1, 20, 40, 60, 100, MAX_PAPERS])
 def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_out(count: int) -> None:
     made = edition(plain_papers(count))
     html = rendered(made).html
@@ -223,7 +224,7 @@ def test_no_text_whatsoever_is_more_than_text(given_texts: list[tuple[str, str]]
 
 def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "subject.txt").write_text("Mine: {{ count }}")
-    made = Renderer(tmp_path).render(edition(plain_papers(2)), SLOTS, "https://example.org/u")
+    made = renderer(overrides=tmp_path).render(edition(plain_papers(2)))
     assert made.subject == "Mine: 2"
     assert "TOP PICK" in made.html
 
@@ -246,7 +247,7 @@ def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> 
 def test_a_mistake_in_a_template_is_told_with_file_and_line(tmp_path: Path, name: str, text: str, where: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError) as caught:
-        Renderer(tmp_path).render(edition(plain_papers(1)), SLOTS, "https://example.org/u")
+        renderer(overrides=tmp_path).render(edition(plain_papers(1)))
     assert where in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 

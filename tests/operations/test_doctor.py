@@ -204,11 +204,11 @@ AILMENTS = [
     Ailment("templates", lambda p: template(p, "digest.txt", "hello"), WARN, "digest.txt has no link to unsubscribe", "{{ leave }}"),
     Ailment("templates", lambda p: template(p, "digest.html", "<p>hello"), WARN, "digest.html has no link", "{{ leave }}"),
     Ailment("templates", lambda p: template(p, "digest.html", "<p>{{ leave }}" + "long " * 30_000), WARN, "Gmail hides", "shorter"),
-    Ailment("database", write("history.db", "hello, I am a text\n" * 1000, 0o600), FAIL, "not a database, or damaged", "put a backup"),
-    Ailment("database", broken_page, FAIL, "it is damaged", "put a backup in its place"),
-    Ailment("database", of_something_else, FAIL, "a database of something else", "name another file"),
+    Ailment("database", write("history.db", "hello, I am a text\n" * 1000, 0o600), FAIL, "not a database, or damaged", "restore a backup"),
+    Ailment("database", broken_page, FAIL, "it is damaged", "restore a backup"),
+    Ailment("database", of_something_else, FAIL, "it belongs to another program", "name another file"),
     Ailment("database", a_folder, FAIL, "is no file that you may read and write", "check its permissions"),
-    Ailment("database", lambda p: sql(p, "INSERT INTO shown VALUES (77, 88, 1)"), FAIL, "2 rows refer to others that are gone"),
+    Ailment("database", lambda p: sql(p, "INSERT INTO shown VALUES (77, 88, 1)"), FAIL, "2 rows refer to deleted ones"),
     Ailment("database", lambda p: sql(p, "INSERT INTO _sqlite_migrations VALUES (99, 'digest', 'later', '')"), FAIL, "written by a newer version of digest", "upgrade"),
     Ailment("clock", lambda p: os.utime(p.folder / "history.db", (4e9, 4e9)), FAIL, "it went back", "timedatectl"),
     Ailment("clock", lambda p: p.run((NOW + timedelta(3)).date()), WARN, "which is still to come: --date named", "nothing to do if"),
@@ -234,10 +234,10 @@ def test_an_ailment_is_told_with_how_to_mend_it_and_hides_nothing_else(place: Wo
 
 def test_an_older_history_is_no_trouble_and_stays_as_it_is(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = Migrations("digest")
-    for migration in migrations.pending(Database(memory=True)):
+    for migration in migrations().pending(Database(memory=True)):
         newer(name=migration.name)(migration.fn)
     newer(name="yet to come")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
-    monkeypatch.setattr(database, "migrations", newer)
+    monkeypatch.setattr(database, "migrations", lambda: newer)
     before = (place.folder / "history.db").read_bytes()
     found = examined(place)
     assert found["database"].mark is Mark.OK

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from digest.cli.history import format_backtest
 from digest.config import Config
-from digest.pipeline.backtest import backtest, format_backtest, last_days
+from digest.pipeline.backtest import backtest, last_days
 from digest.store.database import open_database
 from digest.store.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper

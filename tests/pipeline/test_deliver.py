@@ -40,7 +40,7 @@ class Watch:
     def begin(self, total: int) -> None:
         self.total = total
 
-    def settled(self, count: int) -> None:
+    def advance(self, count: int) -> None:
         self.done += count
 
     def stopped(self) -> bool:
@@ -73,7 +73,7 @@ class Office:
 
     def counts(self) -> dict[str, int]:
         with open_database(self.workplace.folder / "history.db") as db:
-            return Statistics(db.conn).counts()
+            return Statistics(db.conn).deliveries_by_state()
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_a_terminal_is_shown_how_far_it_is_and_left_clean() -> None:
     terminal = TerminalProgress(screen)
     terminal.begin(200)
     for _ in range(200):
-        terminal.settled(1)
+        terminal.advance(1)
     terminal.end()
     assert re.search(r"Sending  200 of 200  100 %  [0-9,]+/s  0:00 left", screen.getvalue())
     assert screen.getvalue().count("\r") < 20
@@ -304,7 +304,7 @@ def test_what_is_no_terminal_is_shown_nothing() -> None:
     screen = io.StringIO()
     terminal = TerminalProgress(screen)
     terminal.begin(2)
-    terminal.settled(2)
+    terminal.advance(2)
     terminal.end()
     assert screen.getvalue() == ""
 
@@ -325,7 +325,7 @@ def test_the_progress_line(done: int, total: int, seconds: float, shown: str) ->
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ('username = "me"', "smtp.username: is set but there is no password"),
+        ('username = "me"', "smtp.username: is set, but there is no password"),
         ('token_command = "echo x"', "smtp.token_command: is set without smtp.username"),
     ],
 )

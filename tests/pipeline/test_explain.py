@@ -5,11 +5,10 @@ from datetime import date, timedelta
 
 import pytest
 
+from digest.cli.history import format_explanation
 from digest.errors import PaperNotFound
-from digest.pipeline.context import Context
-from digest.pipeline.explain import explain, format_explanation
-from digest.store.database import open_database
-from digest.store.search import SearchIndex
+from digest.pipeline.context import open_context
+from digest.pipeline.explain import explain
 from tests.conftest import MONDAY, Workplace, paper, text_of
 
 TUESDAY = MONDAY + timedelta(1)
@@ -18,9 +17,8 @@ OTTERS = paper(2, upvotes=2, abstract="All about otters.", authors=["Ada Byron"]
 
 
 def account(workplace: Workplace, name: str, day: date, to: str | None = None) -> str:
-    config = workplace.config()
-    with open_database(config.digest.database) as db:
-        return format_explanation(explain(Context.over(config, db), SearchIndex(db), name, to, day))
+    with open_context(workplace.config()) as context:
+        return format_explanation(explain(context, name, to, day))
 
 
 def points(told: str) -> list[float]:

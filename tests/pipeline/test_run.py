@@ -14,7 +14,7 @@ from digest.pipeline.run import plan_run
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database, run_lock
 from tests.conftest import MONDAY, Workplace, at, html_of, paper, text_of, titles
-from tests.ranking.test_diversity import DIFFUSION, OTHERS
+from tests.ranking.test_selection import DIFFUSION, OTHERS
 
 TUESDAY = MONDAY + timedelta(1)
 

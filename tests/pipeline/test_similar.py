@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from digest.errors import PaperNotFound
 from digest.papers import Paper, build_paper
-from digest.pipeline.search import format_results, results_as_json, search
+from digest.pipeline.search import search
 from digest.pipeline.similar import SimilarPapers
 from digest.ranking import embeddings
 from digest.ranking.similarity import stand_out_shares
@@ -55,7 +55,7 @@ def likeness(db: Database) -> SimilarPapers:
 
 
 def test_papers_like_some_are_those_of_their_theme(db: Database) -> None:
-    alike = likeness(db).alike(Topic("T", like=(PAPERS[0].title, PAPERS[1].title)), range(1, 121))
+    alike = likeness(db).to_topic(Topic("T", like=(PAPERS[0].title, PAPERS[1].title)), range(1, 121))
     strong = [number for number, one in alike.items() if one.share >= 0.1]
     assert len(strong) >= 5
     assert set(strong) <= set(range(1, 41))
@@ -64,12 +64,12 @@ def test_papers_like_some_are_those_of_their_theme(db: Database) -> None:
 
 def test_a_text_will_do_and_an_unknown_name_likes_nothing(db: Database) -> None:
     like = likeness(db)
-    liked = like.meant("otters swim in the river for fish")
+    liked = like.resolve("otters swim in the river for fish")
     assert liked
     found = like.search(liked, date.min, 5)
     assert {hit.id for hit in found} <= set(range(1, 41))
-    assert like.meant("arxiv:2401.00001") is None
-    assert like.alike(Topic("T", like=("arxiv:2401.00001",)), range(1, 121)) == {}
+    assert like.resolve("arxiv:2401.00001") is None
+    assert like.to_topic(Topic("T", like=("arxiv:2401.00001",)), range(1, 121)) == {}
 
 
 def test_search_like_a_paper_leaves_that_paper_out_and_goes_with_words_and_days(db: Database) -> None:
@@ -89,21 +89,19 @@ def test_an_empty_history_is_like_nothing(tmp_path: Path) -> None:
     with open_database(tmp_path / "history.db") as db:
         assert search(db, "otters", "", date.min, 5) == []
         assert search(db, "", "otters", date.min, 5) == []
-        assert format_results([]) == "Nothing found."
-        assert results_as_json([]) == "[]"
 
 
 def test_vectors_are_made_once_and_again_when_the_text_changes(tmp_path: Path) -> None:
     with open_database(tmp_path / "history.db") as db:
         history, archive = Papers(db), SearchIndex(db)
         history.record("file", [Sighting(PAPERS[0]), Sighting(PAPERS[1])], DAY)
-        archive.keep("one", {1: b"a", 2: b"b"})
+        archive.store_vectors("one", {1: b"a", 2: b"b"})
         assert archive.vectors("one", [1, 2, 3]) == {1: b"a", 2: b"b"}
         history.record("file", [Sighting(PAPERS[0])], DAY)
         assert archive.vectors("one", [1]) == {1: b"a"}
         history.record("file", [Sighting(build_paper(PAPERS[0].title, abstract=PAPERS[0].abstract + " and more"))], DAY)
         assert archive.vectors("one", [1, 2]) == {2: b"b"}
-        archive.keep("another", {1: b"c"})
+        archive.store_vectors("another", {1: b"c"})
         assert archive.vectors("one", [2]) == {}
 
 

@@ -1,7 +1,7 @@
 """One theme does not fill the mail while others wait."""
 
 from digest.papers import Paper
-from digest.ranking.diversity import diversify
+from digest.ranking.selection import diversify
 
 DIFFUSION = [
     ("Diffusion models for image editing", "We use a diffusion model to edit images with text prompts."),

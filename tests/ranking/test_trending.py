@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digest.ranking import Candidate, Listing
 from digest.ranking.trending import Trend, TrendKind, trending
-from digest.store.papers import Candidate, Listing
 
 DAY = date(2026, 4, 20)
 SINCE = DAY - timedelta(7)

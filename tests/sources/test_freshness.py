@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from digest.operations.status import _sources, status_document
-from digest.pipeline.context import fetch_memory, open_context
-from digest.pipeline.run import preview
+from digest.pipeline.context import open_context
+from digest.pipeline.preview import preview
 from digest.sources.fetcher import Fetcher
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, html_of, paper
@@ -140,7 +140,7 @@ def test_a_batch_that_passed_unread_is_filled_from_the_api(place: Place, trouble
     asked = [request for request in place.arxiv.asked if request.url.path == "/api/query"]
     assert len(asked) == 1
     with open_context(place.workplace.config()) as d:
-        assert all(d.history.find(f"arxiv:2604.{n:05}") for n in (901, 902, 903, 904))
+        assert all(d.papers.find(f"arxiv:2604.{n:05}") for n in (901, 902, 903, 904))
     assert place.run(MONDAY + timedelta(3), 905) == "read"
     assert len([r for r in place.arxiv.asked if r.url.path == "/api/query"]) == 1, "the gap is closed"
 
@@ -181,13 +181,13 @@ def test_an_answer_that_has_not_changed_gives_its_papers_again(place: Place) -> 
     client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
     fetcher = Fetcher("a@example.org", client, lambda _: None)
     with open_context(config) as d:
-        remembered = fetch_memory(d.config, d.journal, d.answers, MONDAY)
+        remembered = d.fetch_memory(MONDAY)
         (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), remembered)
-        d.answers.keep(first.answers, MONDAY)  # and here it dies
+        d.http_cache.store(first.answers, MONDAY)  # and here it dies
     assert place.run(MONDAY, 901, 902) == "read"
     assert "If-None-Match" in place.arxiv.asked[-1].headers
     with open_context(config) as d:
-        assert d.history.find("arxiv:2604.00901")
+        assert d.papers.find("arxiv:2604.00901")
 
 
 def test_a_feed_that_has_not_changed_since_yesterday_is_stale_and_no_empty_answer(place: Place) -> None:
@@ -199,9 +199,9 @@ def test_a_feed_that_has_not_changed_since_yesterday_is_stale_and_no_empty_answe
 def test_answers_that_nobody_asks_for_any_more_are_forgotten(place: Place) -> None:
     place.run(MONDAY, 901)
     with open_context(place.workplace.config()) as d:
-        assert len(d.answers.known()) == 1
-        d.answers.keep((), MONDAY + timedelta(21))
-        assert d.answers.known() == {}
+        assert len(d.http_cache.load()) == 1
+        d.http_cache.store((), MONDAY + timedelta(21))
+        assert d.http_cache.load() == {}
 
 
 def test_a_preview_before_the_run_does_not_make_the_days_batch_an_old_one(place: Place) -> None:

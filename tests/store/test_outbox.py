@@ -39,7 +39,7 @@ def publish(db: Database, day: date, count: int, body: bytes = b"Subject: x\r\n\
     Subscribers(db, b"secret").configure(f"reader{n}@example.org" for n in range(count))
     outbox = Outbox(db)
     frame = MessageFrame("digest@example.org", body, ((len(body), "address"),))
-    return sum(outbox.publish(day, frame, [], audience, now(day)) for audience in outbox.audiences(day, []))
+    return sum(audience.publish(frame, [], now(day)) for audience in outbox.audiences(day, []))
 
 
 def claimed(db: Database, run: int, most: int = 10_000) -> list[Message]:
@@ -49,7 +49,7 @@ def claimed(db: Database, run: int, most: int = 10_000) -> list[Message]:
 def seen(path: Path) -> dict[str, int]:
     """The states as another process sees them: what is on disk."""
     with open_database(path) as other:
-        return Statistics(other.conn).counts()
+        return Statistics(other.conn).deliveries_by_state()
 
 
 def settle(db: Database, *outcomes: tuple[Message, State], day: date = MONDAY) -> None:
@@ -59,7 +59,7 @@ def settle(db: Database, *outcomes: tuple[Message, State], day: date = MONDAY) -
 def test_a_day_is_published_to_each_subscriber_once(db: Database) -> None:
     assert publish(db, MONDAY, 3) == 3
     assert publish(db, MONDAY, 4) == 1
-    assert Statistics(db.conn).counts() == {"pending": 4}
+    assert Statistics(db.conn).deliveries_by_state() == {"pending": 4}
 
 
 def test_the_queue_gives_every_message_once_oldest_first(db: Database) -> None:
@@ -102,7 +102,7 @@ def test_a_run_does_not_repeat_what_it_left_in_doubt_and_the_next_one_does(db: D
     settle(db, (first[0], State.DOUBT), (first[1], State.SENT))
     assert Outbox(db).release(1, now()) == 0
     assert claimed(db, 1) == []
-    Outbox(db).resume(2, MONDAY, now())
+    Outbox(db).recover(2, MONDAY, now())
     (again,) = claimed(db, 2)
     assert (again.bytes, again.repeated) == (first[0].bytes, True)
     assert not first[0].repeated
@@ -113,14 +113,14 @@ def test_what_was_in_doubt_and_not_come_to_is_in_doubt_still(db: Database) -> No
     settle(db, (claimed(db, 1)[0], State.DOUBT))
     claimed(db, 2)
     Outbox(db).release(2, now())
-    assert Statistics(db.conn).counts() == {"in doubt": 1}
+    assert Statistics(db.conn).deliveries_by_state() == {"in doubt": 1}
     assert len(claimed(db, 3)) == 1
 
 
 def test_the_claims_of_a_dead_run_are_taken_over_at_once_and_unchanged(db: Database) -> None:
     publish(db, MONDAY, 150)
     before = claimed(db, 1, most=10)
-    Outbox(db).resume(2, MONDAY, now())
+    Outbox(db).recover(2, MONDAY, now())
     after = claimed(db, 2)
     assert [m.key for m in after] == [*range(before[0].key, before[0].key + 150)]
     assert [m.bytes for m in after[:10]] == [m.bytes for m in before]
@@ -130,8 +130,8 @@ def test_the_claims_of_a_dead_run_are_taken_over_at_once_and_unchanged(db: Datab
 @pytest.mark.parametrize(("days", "left"), [(3, 2), (4, 0)])
 def test_what_is_older_than_three_days_expires(db: Database, days: int, left: int) -> None:
     publish(db, MONDAY, 2)
-    Outbox(db).resume(1, MONDAY + timedelta(days), now())
-    assert Outbox(db).waiting() == left
+    Outbox(db).recover(1, MONDAY + timedelta(days), now())
+    assert Outbox(db).count_waiting() == left
 
 
 def test_refusals_on_three_days_suspend_a_subscriber(db: Database) -> None:

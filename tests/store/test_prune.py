@@ -18,10 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 from digest.cli import main
+from digest.cli.maintenance import format_pruned
 from digest.errors import AlreadyRunning, ConfigError, HistoryError, MailPruned, NoSourceReadable, Undelivered
 from digest.pipeline.run import send_queued
 from digest.store.database import open_database, run_lock
-from digest.store.prune import fewest_days, format_pruned, prune
+from digest.store.prune import fewest_days, prune
 from digest.store.runs import Runs
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, paper
@@ -34,10 +35,10 @@ TABLES = "papers names sightings vectors subscribers editions shown deliveries r
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workplace:
-    return settled(Workplace(tmp_path / "a", {"max_papers": 3}))
+    return with_secret(Workplace(tmp_path / "a", {"max_papers": 3}))
 
 
-def settled(workplace: Workplace) -> Workplace:
+def with_secret(workplace: Workplace) -> Workplace:
     """A workplace with a secret of its own, so that two of them write the same mail."""
     workplace.folder.mkdir()
     (workplace.folder / "history.db.secret").write_text(SECRET)
@@ -82,8 +83,8 @@ DAYS = (0, 1, 40, 41, 120, 500, 501, 900)
 
 @pytest.mark.parametrize("keep", [30, 100, 400])
 def test_the_mail_is_the_same_with_and_without_pruning_and_no_paper_comes_twice(tmp_path: Path, keep: int) -> None:
-    kept = settled(Workplace(tmp_path / "kept", {"max_papers": 3}))
-    pruned = settled(Workplace(tmp_path / "pruned", {"max_papers": 3}))
+    kept = with_secret(Workplace(tmp_path / "kept", {"max_papers": 3}))
+    pruned = with_secret(Workplace(tmp_path / "pruned", {"max_papers": 3}))
     chance = random.Random(keep)
     seen: list[int] = []
     for offset in DAYS:
@@ -119,7 +120,7 @@ def test_what_is_old_goes_and_what_a_promise_rests_on_stays(place: Workplace) ->
     assert rows(place, "SELECT count(*) FROM editions WHERE length(bytes) > 0") == [(1,)]
     assert rows(place, "SELECT count(*) FROM papers WHERE title = '' OR json_extract(facts, '$.arxiv') = ''") == [(0,)]
     repeated = prune(place.config(), day(100), 60)
-    assert format_pruned(repeated, dry=True) == "Would go: nothing."
+    assert format_pruned(repeated, dry_run=True) == "Would delete: nothing."
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(place: Workplace) -> None:
@@ -127,12 +128,12 @@ def test_a_dry_run_says_the_same_and_changes_nothing(place: Workplace) -> None:
         place.lists(*lists(offset, random.Random(1), []))
         place.run(day(offset))
     before = dump(place.folder / "history.db")
-    tried = prune(place.config(), day(100), 60, dry=True)
+    tried = prune(place.config(), day(100), 60, dry_run=True)
     assert dump(place.folder / "history.db") == before
     done = prune(place.config(), day(100), 60)
     assert replace(tried, before=0, after=0) == replace(done, before=0, after=0)
-    assert format_pruned(tried, dry=True).startswith(
-        "Would go: 3 papers that were in no mail, 3 abstracts of papers that were, "
+    assert format_pruned(tried, dry_run=True).startswith(
+        "Would delete: 3 papers that were in no mail, 3 abstracts of papers that were, "
     )
 
 
@@ -197,7 +198,7 @@ def test_the_commands_that_ask_still_answer_about_what_was_pruned(
     assert "papers" in digest("status")
     assert digest("backtest", "--date", "2026-04-22", "--days", "3")
     result = CliRunner().invoke(main, ["-c", str(place.path), "preview", "--date", "2026-04-20"])
-    assert (result.exit_code, "its text was pruned" in result.stderr) == (2, True)
+    assert (result.exit_code, "deleted its text" in result.stderr) == (2, True)
     with pytest.raises(MailPruned):
         place.preview(MONDAY)
 
@@ -236,7 +237,7 @@ def test_the_freshness_of_a_source_is_told_as_before(place: Workplace) -> None:
 
     def standing() -> tuple[Any, Any]:
         with open_database(place.folder / "history.db") as db:
-            return Runs(db).past("papers", day(100)), Statistics(db.conn).sources()
+            return Runs(db).previous("papers", day(100)), Statistics(db.conn).sources()
 
     before = standing()
     done = prune(place.config(), day(100), 60)
@@ -266,7 +267,7 @@ def test_the_file_gets_smaller(place: Workplace) -> None:
     assert done.before > 2_000_000 > 500_000 > done.after
     assert done.after == (place.folder / "history.db").stat().st_size
     assert (
-        format_pruned(done, dry=False).splitlines()[1]
+        format_pruned(done, dry_run=False).splitlines()[1]
         == f"{done.before / 1e6:.1f} MB before, {done.after / 1e6:.1f} MB now."
     )
 
@@ -317,10 +318,10 @@ def test_the_command_says_what_went(place: Workplace) -> None:
     result = CliRunner().invoke(main, ["-c", str(place.path), "prune", "--older-than", "2y", "--dry-run"])
     assert (result.exit_code, result.stdout) == (
         0,
-        "Would go: 1 abstract of papers that were, 1 sighting, 1 mail text, 1 reply.\n",
+        "Would delete: 1 abstract of papers that were, 1 sighting, 1 mail text, 1 server reply.\n",
     )
     result = CliRunner().invoke(main, ["-c", str(place.path), "prune", "--older-than", "2y"])
-    assert result.stdout.startswith("Gone: 1 abstract of papers that were, 1 sighting, ")
+    assert result.stdout.startswith("Deleted: 1 abstract of papers that were, 1 sighting, ")
 
 
 _DYING = """

@@ -6,11 +6,13 @@ from digest.delivery import Outcome, State
 from digest.inbound import InboxSettings
 from digest.mail.message import MessageFrame
 from digest.pipeline.inbox import InboxReader
+from digest.ranking import Profile
 from digest.store.database import open_database
+from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.runs import Runs
 from digest.store.statistics import Statistics
-from digest.store.subscribers import ImportedSubscriber, Profile, Subscribers
+from digest.store.subscribers import ImportedSubscriber, Subscribers
 from tests.conftest import MONDAY, Workplace, at
 
 TUESDAY = MONDAY + timedelta(1)
@@ -35,10 +37,11 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
     asked: set[str] = set()
     with open_database(workplace.folder / "history.db") as db:
         db.conn.set_trace_callback(asked.add)
-        people, outbox, mailroom = Subscribers(db, b"x"), Outbox(db), InboxReader(db, Subscribers(db, b"x"))
+        people, outbox = Subscribers(db, b"x"), Outbox(db)
+        mailroom = InboxReader(Mailboxes(db), people, outbox)
         people.configure(["ann@example.org", "bob@example.org"])
         people.add("cyd@example.org", Profile(("Gone",), 2))
-        people.take_in(
+        people.import_all(
             [
                 ImportedSubscriber("dan@example.org", paused=TUESDAY),
                 ImportedSubscriber("eve@example.org", state="left"),
@@ -47,9 +50,9 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         )
         frame = MessageFrame("digest@example.org", b"x", ())
         for audience in outbox.audiences(MONDAY, []):
-            outbox.publish(MONDAY, frame, [], audience, at(MONDAY)())
+            audience.publish(frame, [], at(MONDAY)())
         run = Runs(db).begin("run", MONDAY, at(MONDAY)())
-        outbox.resume(run, MONDAY, at(MONDAY)())
+        outbox.recover(run, MONDAY, at(MONDAY)())
         fates = [State.SENT, State.REFUSED, State.PENDING]
         for state, message in zip(fates, list(outbox.claim(run, at(MONDAY))), strict=True):
             outbox.settle([Outcome(message.key, state, "said")], at(MONDAY)())
@@ -70,15 +73,21 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         people.pause(people.get("bob@example.org"), TUESDAY)
         people.resume(people.get("bob@example.org"))
         outbox.withdraw(MONDAY)
-        outbox.of_day(ann, MONDAY)
+        outbox.message_of(ann, MONDAY)
         outbox.shown_to(ann, [1], MONDAY)
-        outbox.waiting()
+        outbox.count_waiting()
         people.first(MONDAY)
-        list(people.roster(MONDAY))
+        list(people.statuses(MONDAY))
         ledger = Statistics(db.conn)
-        for look in (ledger.counts, ledger.troubled, ledger.suspended, ledger.mailboxes, ledger.size):
+        for look in (
+            ledger.deliveries_by_state,
+            ledger.troubled_deliveries,
+            ledger.suspended,
+            ledger.mailboxes,
+            ledger.size,
+        ):
             look()
-        ledger.lost_topics([])
+        ledger.missing_topics([])
         db.conn.set_trace_callback(None)
         for sql in asked:
             if sql.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")) and not any(whole in sql for whole in WHOLE):

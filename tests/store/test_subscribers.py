@@ -18,10 +18,12 @@ from digest.delivery import Message, Outcome, State
 from digest.inbound import InboxSettings
 from digest.mail.message import MessageFrame
 from digest.pipeline.inbox import InboxReader
+from digest.ranking import Profile
 from digest.store.database import open_database
+from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.runs import Runs
-from digest.store.subscribers import ImportedSubscriber, Profile, Subscribers
+from digest.store.subscribers import ImportedSubscriber, Subscribers
 from tests.conftest import MONDAY
 
 pytestmark = pytest.mark.slow
@@ -51,7 +53,7 @@ class Weeks(RuleBasedStateMachine):
         self.opening = open_database(root / "history.db")
         self.db = self.opening.__enter__()
         self.people, self.outbox = Subscribers(self.db, b"secret"), Outbox(self.db)
-        self.mailroom, self.journal = InboxReader(self.db, self.people), Runs(self.db)
+        self.mailroom, self.journal = InboxReader(Mailboxes(self.db), self.people, self.outbox), Runs(self.db)
         self.day, self.papers, self.letters = MONDAY, 6, 0
         rows = ((n, MONDAY.isoformat()) for n in range(30))
         self.db.conn.executemany("INSERT INTO papers VALUES (?, 'A title', '', '{}', ?)", rows)
@@ -97,8 +99,8 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(who=PEOPLE)
     def remove(self, who: str) -> None:
-        if self.people.standing(who, self.day):
-            self.people.leave(self.people.get(who), self.day)
+        if self.people.status(who, self.day):
+            self.people.unsubscribe(self.people.get(who), self.day)
             self.outbox.withdraw(self.day)
             self.left(who)
 
@@ -108,20 +110,20 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(who=PEOPLE, days=st.integers(1, 4))
     def pause(self, who: str, days: int) -> None:
-        if self.people.standing(who, self.day):
+        if self.people.status(who, self.day):
             self.paused[who] = self.day + timedelta(days)
             self.people.pause(self.people.get(who), self.paused[who])
             self.outbox.withdraw(self.day)
 
     @rule(who=PEOPLE)
     def resume(self, who: str) -> None:
-        if self.people.standing(who, self.day):
+        if self.people.status(who, self.day):
             self.people.resume(self.people.get(who))
             self.paused.pop(who, None)
 
     @rule(who=st.sets(PEOPLE, min_size=1), state=st.sampled_from(["", "left", "suspended", "dropped"]))
     def take_in(self, who: set[str], state: str) -> None:
-        self.people.take_in([ImportedSubscriber(one, state=state) for one in who], self.day)
+        self.people.import_all([ImportedSubscriber(one, state=state) for one in who], self.day)
         self.outbox.withdraw(self.day)
         for one in who - self.gone:
             if state == "left":
@@ -134,7 +136,7 @@ class Weeks(RuleBasedStateMachine):
     @rule(who=PEOPLE)
     def write_to_leave(self, who: str) -> None:
         self.letter(f"To: leave+{self.people.get(who).token}@example.org\nX: {self.letters}\n\n")
-        if self.people.standing(who, self.day):
+        if self.people.status(who, self.day):
             self.left(who)
 
     @rule(who=PEOPLE)
@@ -145,7 +147,7 @@ class Weeks(RuleBasedStateMachine):
             f"--b\nContent-Type: message/delivery-status\n\nX: {self.letters}\n\nAction: failed\nStatus: 5.1.1\n"
             f"--b\nContent-Type: text/rfc822-headers\n\nList-Unsubscribe: <mailto:leave+{token}@example.org>\n--b--\n"
         )
-        if self.people.standing(who, self.day):
+        if self.people.status(who, self.day):
             self.suspended.add(who)
 
     def letter(self, raw: str) -> None:
@@ -177,7 +179,7 @@ class Weeks(RuleBasedStateMachine):
     def run(self, fates: list[State], crash: bool, meanwhile: str | None) -> None:
         """The server answers `fates`, then takes all. With `crash` the run is killed once these are used up."""
         number = self.journal.begin("run", self.day, self.now())
-        self.outbox.resume(number, self.day, self.now())
+        self.outbox.recover(number, self.day, self.now())
         self.publish()
         fate = iter(fates)
         for _ in range(2):
@@ -204,7 +206,7 @@ class Weeks(RuleBasedStateMachine):
         for audience in audiences:
             papers = self.choose(audience.shown, audience.profile)
             if papers:
-                self.outbox.publish(self.day, FRAME, papers, audience, self.now())
+                audience.publish(FRAME, papers, self.now())
 
     def choose(self, shown: Iterable[int], profile: Profile) -> list[int]:
         kinds = profile.topics or ("Even", "Odd")
@@ -247,7 +249,7 @@ class Weeks(RuleBasedStateMachine):
     @invariant()
     def each_stands_as_it_should(self) -> None:
         for who in NAMES:
-            standing = self.people.standing(who, self.day)
+            standing = self.people.status(who, self.day)
             if not (standing and "refused" in standing.why):
                 assert bool(standing and standing.state == "active") == self.receives(who), (who, standing)
 

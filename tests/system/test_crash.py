@@ -242,7 +242,7 @@ def test_a_signal_ends_a_run_well_and_the_next_goes_on(workplace: Workplace, num
         assert b"it was interrupted" in output
         assert len(server.taken) < 300
         with open_database(workplace.folder / "history.db") as db:
-            counts = Statistics(db.conn).counts()
+            counts = Statistics(db.conn).deliveries_by_state()
         assert counts == {"sent": len(server.taken), "pending": 300 - len(server.taken)}
         finish(workplace, MONDAY)
         check(server, 300, 1, kills=0)

@@ -16,7 +16,7 @@ from sqlite_utils import Migrations
 from digest.delivery import MaildirSettings, State, maildir
 from digest.errors import HistoryError, Undelivered
 from digest.store import database
-from digest.store.database import migration, open_database
+from digest.store.database import _migration, open_database
 from digest.store.schema import MIGRATIONS
 from digest.store.statistics import open_statistics
 from digest.store.subscribers import Subscribers
@@ -74,7 +74,7 @@ def test_a_database_of_something_else_is_named_and_left_as_it_is(office: Office)
         db.execute("CREATE TABLE wine (year INTEGER)")
     before = history(office).read_bytes()
     for look in (open_database, open_statistics):
-        with pytest.raises(HistoryError, match="a database of something else"), look(history(office)):
+        with pytest.raises(HistoryError, match="it belongs to another program"), look(history(office)):
             pass
     assert history(office).read_bytes() == before
 
@@ -88,7 +88,7 @@ def test_a_damaged_page_is_a_sentence_and_not_a_second_mail(office: Office) -> N
     good = history(office).read_bytes()
     start = (root - 1) * size
     history(office).write_bytes(good[:start] + b"\xff" * size + good[start + size :])
-    with Server().running() as server, pytest.raises(HistoryError, match="is damaged; put a backup in its place"):
+    with Server().running() as server, pytest.raises(HistoryError, match="is damaged; restore a backup"):
         office.send(server.port)
     assert server.taken == []
     history(office).write_bytes(good)
@@ -140,9 +140,9 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
     queue(office)
     newer = Migrations("digest")
     for name, statements in MIGRATIONS.items():
-        newer(name=name)(migration(statements))
+        newer(name=name)(_migration(statements))
     newer(name="later")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
-    monkeypatch.setattr(database, "migrations", newer)
+    monkeypatch.setattr(database, "migrations", lambda: newer)
     check_goes_on(office)
     monkeypatch.undo()
     with pytest.raises(HistoryError, match="written by a newer version of digest") as caught:
@@ -153,8 +153,8 @@ def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
 def test_the_first_schema_is_taken_over_with_who_was_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "history.db"
     oldest = Migrations("digest")
-    oldest(name="first")(migration(MIGRATIONS["first"]))
-    monkeypatch.setattr(database, "migrations", oldest)
+    oldest(name="first")(_migration(MIGRATIONS["first"]))
+    monkeypatch.setattr(database, "migrations", lambda: oldest)
     with open_database(path) as db:
         db.table("subscribers").insert_all(
             {"key": f"r{n}@x.org", "address": f"r{n}@x.org", "token": str(n), "configured": 1, "refusals": n,
@@ -162,7 +162,7 @@ def test_the_first_schema_is_taken_over_with_who_was_suspended(tmp_path: Path, m
         )  # fmt: skip
     monkeypatch.undo()
     with open_database(path) as db:
-        standings = {s.address: (s.state, s.why) for s in Subscribers(db, b"secret").roster(MONDAY)}
+        standings = {s.address: (s.state, s.why) for s in Subscribers(db, b"secret").statuses(MONDAY)}
     assert standings == {
         "r0@x.org": ("active", ""),
         "r2@x.org": ("active", ""),

@@ -8,12 +8,14 @@ import pytest
 from digest.delivery import Outcome, State
 from digest.errors import Undelivered
 from digest.mail.message import MessageFrame
-from digest.pipeline.run import plan_run, preview
+from digest.pipeline.preview import preview
+from digest.pipeline.run import plan_run
+from digest.ranking import DEFAULT_PROFILE
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.outbox import Outbox
 from digest.store.runs import Runs
-from digest.store.subscribers import DEFAULT_PROFILE, ImportedSubscriber, Subscribers
+from digest.store.subscribers import ImportedSubscriber, Subscribers
 from tests.conftest import MONDAY, MORNING, Workplace, at, paper
 from tests.delivery.test_smtp import at as answers
 from tests.pipeline.test_deliver import Office
@@ -28,7 +30,7 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        outbox.publish(MONDAY, FRAME, [], outbox.audiences(MONDAY, [])[0], MORNING)
+        outbox.audiences(MONDAY, [])[0].publish(FRAME, [], MORNING)
         run = Runs(db).begin("run", MONDAY, MORNING)
         claimed = list(outbox.claim(run, lambda: MORNING))
         away(people, what)
@@ -41,7 +43,7 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
 def away(people: Subscribers, what: str) -> None:
     bob = people.get("bob@example.org")
     if what == "leave":
-        people.leave(bob, MONDAY)
+        people.unsubscribe(bob, MONDAY)
     else:
         people.pause(bob, MONDAY + timedelta(1))
 
@@ -54,8 +56,8 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
         (audience,) = outbox.audiences(MONDAY, [])
         away(people, what)
-        assert outbox.publish(MONDAY, FRAME, [], audience, MORNING) == 1
-        assert outbox.of_day(people.get("bob@example.org"), MONDAY) is None
+        assert audience.publish(FRAME, [], MORNING) == 1
+        assert outbox.message_of(people.get("bob@example.org"), MONDAY) is None
 
 
 def test_a_preview_shows_again_what_waits_unsent_for_too_long(workplace: Workplace) -> None:
@@ -99,5 +101,5 @@ def test_a_run_can_write_while_a_long_list_is_read(workplace: Workplace) -> None
                 yield ImportedSubscriber(f"{name}@example.org")
                 Subscribers(other, b"x").add(f"{name}@elsewhere.example", DEFAULT_PROFILE)
 
-        assert Subscribers(db, b"x").take_in(lines(), MONDAY).added == 2
+        assert Subscribers(db, b"x").import_all(lines(), MONDAY).added == 2
         assert db.table("subscribers").count == 4

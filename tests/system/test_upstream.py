@@ -122,10 +122,10 @@ def test_four_weeks_of_two_services_show_no_paper_twice(tmp_path: Path) -> None:
         assert on_both
         with open_context(config) as d:
             for name in on_both:
-                number = d.history.find(name)
+                number = d.papers.find(name)
                 sources = {
                     listing.source
-                    for candidate in d.history.candidates(days[-1], 60)
+                    for candidate in d.papers.candidates(days[-1], 60)
                     if candidate.id == number
                     for listing in candidate.listings
                 }
@@ -287,7 +287,7 @@ def test_after_four_days_off_one_mail_has_what_was_missed_and_the_rest_follows(t
         assert all(len(titles(mail)) == 12 for _, mail in arrived(server)[before:])
         listed, announced = missed(upstream, friday, thursday)
         with open_context(config) as d:
-            assert all(d.history.find(ident) for ident in listed | announced)
+            assert all(d.papers.find(ident) for ident in listed | announced)
         for later in (1, 2, 3):
             upstream.today = (thursday + timedelta(later)).isoformat()
             run(config, thursday + timedelta(later))
@@ -326,7 +326,7 @@ def test_yesterdays_batch_is_stale_and_filled_later_but_a_weekend_is_quiet(tmp_p
         assert states == ["read", "stale", "read", "read", "read", "read", "read"]
         _, announced = missed(upstream, date(2026, 4, 20), date(2026, 4, 22))
         with open_context(config) as d:
-            assert all(d.history.find(ident) for ident in announced)
+            assert all(d.papers.find(ident) for ident in announced)
         stale = [mail for to, mail in arrived(server) if to == TO[0]][1]
         assert "arxiv: category cs.CV is stale" in html_of(stale)
 
@@ -387,7 +387,7 @@ def test_a_listing_without_identifiers_is_shown_title_by_title_once(tmp_path: Pa
     mails = workplace.mails()["ann@example.org"]
     assert [html_of(mail).count("<h3") for mail in mails] == [20, 20, 20, 20, 17]
     with open_context(workplace.config()) as d:
-        numbers = [row[0] for row in d.history._db.execute("SELECT paper FROM shown").fetchall()]
-        papers = dict(d.history.papers(numbers))
+        numbers = [row[0] for row in d.papers._db.execute("SELECT paper FROM shown").fetchall()]
+        papers = d.papers.load(numbers)
     assert len(numbers) == len(set(numbers)) == len(known) == 97
     assert len({paper.title for paper in papers.values()}) == 97
