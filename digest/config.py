@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from digest.delivery import MaildirSettings, Secret, SmtpSettings
+from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
 from digest.inbound import InboxSettings
 from digest.mail.address import Mailbox, parse_mailbox
@@ -18,6 +18,7 @@ from digest.pipeline.notify import NotifySettings
 from digest.ranking.topics import Topic
 from digest.settings import (
     Problems,
+    Secret,
     find_homes,
     number_between,
     one_of,

@@ -34,6 +34,15 @@ _TYPE_NAMES = {
 }
 
 
+class Secret(str):
+    """A password or token. Its repr is ***, so that no log or traceback shows it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
 class Problems(list[str]):
     """What was found wrong so far, a sentence each. `homes` tells the tables that keys belong to, see below."""
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from digest.delivery import Secret
 from digest.inbound import InboxSettings
+from digest.settings import Secret
 from tests.certificates import self_signed
 
 PROGRAM = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

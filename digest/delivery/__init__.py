@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from digest.settings import number_between, one_of, quote_value
+from digest.settings import Secret, number_between, one_of, quote_value
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -65,15 +65,6 @@ class Outcome:
 
 Batches = Generator[Sequence[Outcome], None, None]
 Deliver = Callable[[Iterator[Message], Callable[[], bool]], Batches]
-
-
-class Secret(str):
-    """A password or token that does not show itself: its repr is ***."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "***"
 
 
 @dataclass(frozen=True, slots=True)

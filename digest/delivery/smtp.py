@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from digest.delivery import Batches, Deliver, Message, Secret, SmtpSettings
+from digest.delivery import Batches, Deliver, Message, SmtpSettings
 from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerRejected, ServerUnreachable, Throttle
 from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply
+from digest.settings import Secret
 
 _RECORD = 16384  # RFC 8446 5.1: octets in a TLS record. One a write, so that what was written is known exactly.
 _TOKEN_SECONDS = 30

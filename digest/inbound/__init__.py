@@ -10,8 +10,8 @@ A letter, and what it can ask for.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from digest.delivery import LOOPBACK, Secret
-from digest.settings import number_between, one_of
+from digest.delivery import LOOPBACK
+from digest.settings import Secret, number_between, one_of
 
 
 @dataclass(frozen=True, slots=True)

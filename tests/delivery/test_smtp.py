@@ -14,11 +14,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from digest.config import load
-from digest.delivery import Message, Outcome, Rate, Secret, SmtpSettings, State
+from digest.delivery import Message, Outcome, Rate, SmtpSettings, State
 from digest.delivery.smtp import smtp_delivery
 from digest.delivery.smtp_pool import Throttle
 from digest.delivery.smtp_protocol import InvalidReply, ReplyParser
 from digest.errors import ConfigError
+from digest.settings import Secret
 from tests.certificates import self_signed
 from tests.server import DROP, STALL, SWALLOW, Answer, Server
 

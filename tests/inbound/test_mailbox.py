@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from digest.delivery import Secret
 from digest.errors import InboxError
 from digest.inbound import LIMIT, Bounce, InboxSettings, UnsubscribeRequest
 from digest.inbound.imap import letters as imap_letters
 from digest.inbound.mailbox import ReadLetter, mailbox_name, read_mailbox
 from digest.inbound.mailbox import maildir_letters as maildir_letters
+from digest.settings import Secret
 from tests.conftest import DATA
 from tests.dovecot import PASSWORD, Dovecot, dovecot, needs_dovecot
 

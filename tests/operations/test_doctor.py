@@ -23,12 +23,13 @@ from sqlite_utils import Database, Migrations
 
 from digest.cli import main
 from digest.config import Config, load
-from digest.delivery import Secret, SmtpSettings
+from digest.delivery import SmtpSettings
 from digest.errors import HistoryError
 from digest.operations.checks import Check, Mark, format_check
 from digest.operations.doctor import check_clock, check_disk_space, check_schedule, check_source, run_checks
 from digest.operations.doctor_mail import check_delivery
 from digest.operations.schedule import ScheduledRun
+from digest.settings import Secret
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.store import database

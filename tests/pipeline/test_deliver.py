@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 from digest.cli import main
 from digest.cli.progress import TerminalProgress, progress_line
 from digest.config import Config, load
-from digest.delivery import Secret, SmtpSettings, State
+from digest.delivery import SmtpSettings, State
 from digest.errors import DigestError, Undelivered
 from digest.pipeline import deliver
 from digest.pipeline.context import delivery_method
 from digest.pipeline.run import RunReport, run_daily, send_queued
+from digest.settings import Secret
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.statistics import Statistics
