@@ -1,11 +1,11 @@
-"""Certificates for servers of the tests, made by openssl."""
+"""Certificates for test servers, made with openssl."""
 
 import subprocess
 from pathlib import Path
 
 
 def self_signed(certificate: Path, key: Path) -> None:
-    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    """Write a self-signed certificate for 127.0.0.1 and its key."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],

@@ -1,10 +1,10 @@
-"""A real IMAP server in a folder of its own: Debian's dovecot-imapd, on loopback, with no right it can do without.
+"""A real IMAP server in a temporary folder: Debian's dovecot-imapd on 127.0.0.1, with as few rights as possible.
 
     with dovecot() as server:
         server.deliver(b"To: ...")
         inbox = server.inbox()
 
-Started as root it runs as `nobody`, since Dovecot hands out no mail that belongs to root.
+Started as root, it runs as `nobody`, because Dovecot serves no mail that belongs to root.
 """
 
 import grp
@@ -71,7 +71,7 @@ service imap-login {{
 
 @dataclass
 class Dovecot:
-    """A running server: any user name goes with `PASSWORD`, and all share the Maildir `mail`."""
+    """A running server. Every user name has the password `PASSWORD` and the Maildir `mail`."""
 
     folder: Path
     port: int
@@ -84,11 +84,11 @@ class Dovecot:
 
     @property
     def certificate(self) -> Path:
-        """What a client has to trust; only of a server that was started with `tls`."""
+        """The certificate that a client has to trust, if the server was started with `tls`."""
         return self.folder / "cert.pem"
 
     def inbox(self, **more: Any) -> InboxSettings:
-        """Settings that read this server, in the clear unless `security` says otherwise."""
+        """Return settings for this server, unencrypted unless `security` is given."""
         port = self.tls_port if more.get("security") == "tls" else self.port
         inbox = InboxSettings(host="127.0.0.1", port=port, security="none", username="me@example.org", timeout=10.0)
         return replace(inbox, **{"password": Secret(PASSWORD), **more})
@@ -104,12 +104,12 @@ class Dovecot:
         return path
 
     def letters(self) -> dict[str, bytes]:
-        """All there is in the mailbox: file names, which hold the flags, and contents."""
-        found = (path for part in ("new", "cur", "tmp") for path in (self.mail / part).iterdir())
-        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
+        """Return the contents of all letters by file name, which includes the flags."""
+        paths = (path for part in ("new", "cur", "tmp") for path in (self.mail / part).iterdir())
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in paths}
 
     def renumber(self) -> None:
-        """Forget every number given to a letter, as a mailbox that was restored does."""
+        """Give the letters new UIDs and the mailbox a new UIDVALIDITY, as after a restored backup."""
         for path in self.mail.glob("dovecot*"):
             path.unlink()
         (self.mail / "dovecot-uidlist").write_text(f"3 V{1776000000 + self._delivered} N100\n")
@@ -122,9 +122,9 @@ class Dovecot:
 
 @contextmanager
 def dovecot(tls: bool = False) -> Iterator[Dovecot]:
-    """A server that answers; with `tls` it has a certificate for 127.0.0.1 that nobody vouches for."""
+    """Start a server; with `tls` it has a self-signed certificate for 127.0.0.1."""
     with ExitStack() as stack:
-        # Not below pytest's tmp_path, into which only its owner may look.
+        # Not in pytest's tmp_path, which only its owner can read.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dovecot-")))
         server = Dovecot(folder, *_free_ports(2))
         uid, gid = _owner()
@@ -141,12 +141,12 @@ def dovecot(tls: bool = False) -> Iterator[Dovecot]:
         )
         stack.callback(process.wait, timeout=10)
         stack.callback(process.terminate)
-        _wait(process, server)
+        _wait_until_ready(process, server)
         yield server
 
 
 def _owner() -> tuple[int, int]:
-    """The user and group that the server runs as."""
+    """Return the user and group that the server runs as."""
     if os.getuid():
         return os.getuid(), os.getgid()
     nobody = pwd.getpwnam("nobody")
@@ -180,8 +180,8 @@ def _configure(server: Dovecot, tls: bool) -> None:
     )
 
 
-def _wait(process: "subprocess.Popen[bytes]", server: Dovecot) -> None:
-    """Until the server greets whoever connects."""
+def _wait_until_ready(process: "subprocess.Popen[bytes]", server: Dovecot) -> None:
+    """Wait for the server's greeting."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
         try:

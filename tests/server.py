@@ -1,4 +1,4 @@
-"""A mail server that does what a test tells it, real down to the socket, and remembers what it took."""
+"""An SMTP server on a real socket whose replies a test chooses; it keeps the commands and messages it gets."""
 
 import socket
 import ssl
@@ -8,15 +8,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-DROP = "(hangs up)"
-STALL = "(says nothing)"
-SWALLOW = "(takes the message and hangs up without a word)"
+DROP = "(closes the connection)"
+STALL = "(does not reply)"
+SWALLOW = "(accepts the message and closes the connection without a reply)"
 
-# (stage, argument, which connection) -> a reply, DROP, STALL, SWALLOW, or None for what a friendly server says.
+# (stage, argument, number of the connection) -> a reply, DROP, STALL, SWALLOW, or None for the default reply.
 # Stages: GREETING, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, BODY, RSET, QUIT.
 Answer = Callable[[str, str, int], str | None]
 
-_FRIENDLY = {
+_DEFAULT_REPLIES = {
     "GREETING": "220 test ESMTP",
     "STARTTLS": "220 2.0.0 go ahead",
     "AUTH": "235 2.7.0 welcome",
@@ -24,32 +24,32 @@ _FRIENDLY = {
     "RCPT": "250 2.1.5 recipient ok",
     "DATA": "354 go on",
     "BODY": "250 2.0.0 queued",
-    "RSET": "250 2.0.0 forgotten",
+    "RSET": "250 2.0.0 reset",
     "QUIT": "221 2.0.0 bye",
 }
 
 
 @dataclass
 class Server:
-    """Listens on a free port of the loopback. `taken` holds (recipient, message) of what it said yes to."""
+    """Listens on a free port of 127.0.0.1. `taken` are the (recipient, message) pairs that it accepted."""
 
     answer: Answer = lambda *_: None
     features: Sequence[str] = ("PIPELINING",)
     context: ssl.SSLContext | None = None
     tls_first: bool = False
     taken: list[tuple[str, bytes]] = field(default_factory=list)
-    said: list[tuple[str, str]] = field(default_factory=list)  # every (stage, argument) it heard
+    commands: list[tuple[str, str]] = field(default_factory=list)  # every (stage, argument) it got
     connections: int = 0
 
     def __post_init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._lock = threading.Lock()
-        self._end = threading.Event()
-        self._open: set[socket.socket] = set()
+        self._stopping = threading.Event()
+        self._clients: set[socket.socket] = set()
 
     def heard(self, stage: str) -> list[str]:
-        return [argument for said, argument in self.said if said == stage]
+        return [argument for name, argument in self.commands if name == stage]
 
     def recipients(self) -> list[str]:
         return [recipient for recipient, _ in self.taken]
@@ -61,41 +61,40 @@ class Server:
         try:
             yield self
         finally:
-            self._end.set()
+            self._stopping.set()
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
-            for client in list(self._open):
+            for client in list(self._clients):
                 with suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
             thread.join(5)
 
     def _accept(self) -> None:
         with suppress(OSError):
-            while not self._end.is_set():
+            while not self._stopping.is_set():
                 client, _ = self._socket.accept()
-                client.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-                )  # or small replies wait 40 ms for each other
+                # Otherwise small replies wait 40 ms for each other.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self.connections += 1
                     number = self.connections
                 threading.Thread(target=self._serve, args=(client, number), daemon=True).start()
 
     def _serve(self, client: socket.socket, number: int) -> None:
-        self._open.add(client)
-        talk = _Talk(self, client, number)
-        with suppress(OSError, _Over):
-            talk.run()
-        talk.close()
-        self._open.discard(client)
+        self._clients.add(client)
+        session = _Session(self, client, number)
+        with suppress(OSError, _Disconnect):
+            session.run()
+        session.close()
+        self._clients.discard(client)
 
 
-class _Over(Exception):
+class _Disconnect(Exception):
     pass
 
 
-class _Talk:
+class _Session:
     def __init__(self, server: Server, client: socket.socket, number: int) -> None:
         self.server, self.client, self.number = server, client, number
         self.file: BinaryIO = client.makefile("rb", buffering=1 << 16)  # type: ignore[assignment]
@@ -107,34 +106,34 @@ class _Talk:
             self.file.close()
             self.client.close()
 
-    def say(self, stage: str, argument: str = "") -> str:
-        """Answer, as told or friendly; return what was said."""
+    def reply(self, stage: str, argument: str = "") -> str:
+        """Send the reply the test chose, or the default; return it."""
         with self.server._lock:
-            self.server.said.append((stage, argument))
-            reply = self.server.answer(stage, argument, self.number) or self._friendly(stage)
+            self.server.commands.append((stage, argument))
+            reply = self.server.answer(stage, argument, self.number) or self._default_reply(stage)
         if reply == DROP:
-            raise _Over
+            raise _Disconnect
         if reply == STALL:
-            self.server._end.wait(60)
-            raise _Over
+            self.server._stopping.wait(60)
+            raise _Disconnect
         self.client.sendall(reply.encode("utf-8", "surrogateescape") + (b"" if reply.endswith("\n") else b"\r\n"))
         return reply
 
-    def _friendly(self, stage: str) -> str:
+    def _default_reply(self, stage: str) -> str:
         if stage != "EHLO":
-            early = stage == "RCPT" and not self.sender
-            return "503 5.5.1 MAIL first" if early else _FRIENDLY.get(stage, "500 5.5.1 what?")
+            too_early = stage == "RCPT" and not self.sender
+            return "503 5.5.1 MAIL first" if too_early else _DEFAULT_REPLIES.get(stage, "500 5.5.1 unknown command")
         words = [f for f in self.server.features if not (f == "STARTTLS" and isinstance(self.client, ssl.SSLSocket))]
         return "".join(f"250-{word}\r\n" for word in ("test", *words)) + "250 HELP"
 
     def run(self) -> None:
         if self.server.tls_first:
             self._encrypt()
-        self.say("GREETING")
+        self.reply("GREETING")
         while line := self.file.readline():
             verb, _, argument = line.decode("ascii", "replace").strip().partition(" ")
             stage = {"HELO": "EHLO"}.get(verb.upper(), verb.upper())
-            reply = self.say(stage, argument)
+            reply = self.reply(stage, argument)
             if stage == "QUIT":
                 return
             if stage in ("MAIL", "RSET"):
@@ -144,7 +143,7 @@ class _Talk:
             if stage == "STARTTLS" and reply.startswith("220"):
                 self._encrypt()
             if stage == "DATA" and reply.startswith("354"):
-                self._body()
+                self._read_body()
 
     def _encrypt(self) -> None:
         assert self.server.context is not None
@@ -152,20 +151,20 @@ class _Talk:
         self.client = self.server.context.wrap_socket(self.client, server_side=True)
         self.file = self.client.makefile("rb", buffering=1 << 16)  # type: ignore[assignment]
 
-    def _body(self) -> None:
+    def _read_body(self) -> None:
         lines = []
         while (line := self.file.readline()) != b".\r\n":
             if not line:
-                raise _Over
+                raise _Disconnect
             lines.append(line[1:] if line.startswith(b".") else line)
         recipient, self.recipient = self.recipient, ""
         if self.server.answer("BODY", recipient, self.number) == SWALLOW:
-            self._take(recipient, lines)
-            raise _Over
-        if self.say("BODY", recipient).startswith("250"):
-            self._take(recipient, lines)
+            self._accept_message(recipient, lines)
+            raise _Disconnect
+        if self.reply("BODY", recipient).startswith("250"):
+            self._accept_message(recipient, lines)
 
-    def _take(self, recipient: str, lines: list[bytes]) -> None:
+    def _accept_message(self, recipient: str, lines: list[bytes]) -> None:
         if recipient or lines:
             with self.server._lock:
                 self.server.taken.append((recipient, b"".join(lines)))

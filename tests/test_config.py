@@ -188,12 +188,12 @@ FILES = [
     ("[smtp]\nport = 25", 'smtp.host: is missing; write host = "smtp.example.org"'),
     ("[smtp]\nhost = 'x'\nport = 0", "smtp.port: 0 is out of range; write a number from 1 to 65535"),
     ("[smtp]\nhost = 'x'\nport = '587'", "smtp.port: '587' is a text; write port = 587 without quotes"),
-    ("[smtp]\nhost = 'x:25'", "smtp.host: 'x:25' has a port in it; write host = \"x\" and port = 25"),
+    ("[smtp]\nhost = 'x:25'", "smtp.host: 'x:25' contains a port; write host = \"x\" and port = 25"),
     (
         "[smtp]\nhost = 'https://x.example'",
-        "smtp.host: 'https://x.example' is not the name of a server; write one like \"smtp.example.org\"",
+        "smtp.host: 'https://x.example' is not a host name; write one like \"smtp.example.org\"",
     ),
-    ("[smtp]\nhost = ''", "smtp.host: '' is not the name of a server; write one like \"smtp.example.org\""),
+    ("[smtp]\nhost = ''", "smtp.host: '' is not a host name; write one like \"smtp.example.org\""),
     (
         "[smtp]\nhost = 'x'\nsecurity = 'ssl'",
         'smtp.security: \'ssl\' is not known; write one of "starttls", "tls", "none"',

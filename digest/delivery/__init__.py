@@ -1,14 +1,41 @@
-"""What a way of delivery is: messages in, what became of each out, and never a body ahead of the record.
+"""Deliver messages: hand each one to a mail server or a Maildir and report what became of it.
 
-    deliver(messages, stopped) -> batches of outcomes
+This is what happens to one message over SMTP, from its claim in the outbox to its settled outcome:
 
-All of it is lazy, in one thread. Messages are taken from `messages` as there is room for them. Outcomes that are known
-at the same time come out as one batch, and asking for the next batch says that this one is on disk. The promise of
-every way of delivery is: *no body leaves on a connection before the outcome of the body that left on it before was
-taken, and the next batch asked for.* So a process that is killed leaves at most one message a connection that arrived
-without a record, however many connections share a commit.
+ 1. Claim. The connection pool asks its caller's iterator for the next message. The outbox (digest.store.outbox) marks
+    messages as `sending`, a hundred in one commit, before the pool sees any of them.
+ 2. Connect. If no open connection is free, a thread opens one: TCP, TLS with a verified certificate, EHLO, login. A
+    connection then carries many messages.
+ 3. Envelope. MAIL FROM, RCPT TO and DATA say who sends and who receives. If the server announces PIPELINING (RFC 2920)
+    they leave in one write, otherwise one at a time. An envelope without a body delivers nothing.
+ 4. Body. Once the server has answered 354 to DATA, the body leaves, then the final dot, a line with only "." in it.
+ 5. Reply. The final dot hands the message over. The server accepts it with 2xx, or rejects it: for now with 4xx, for
+    good with 5xx.
+ 6. Outcome. The pool turns the reply into an `Outcome`: sent, pending (try again), refused, or in doubt when the
+    connection died between the final dot and the reply. Outcomes known at the same time are yielded as one batch.
+ 7. Commit. The caller writes the batch to disk (Outbox.settle) and then asks for the next one.
+ 8. Next body. Only now may the connections whose outcomes were in that batch go back to step 4. Their next envelope
+    left right behind the final dot, so the server is usually ready for the body already.
 
-Once `stopped()` is true nothing new leaves: what is under way comes to its outcome, and the generator ends.
+The process may be killed at any instant. What is then true of the message, and what the next run does:
+
+  * before step 4 has ended, the server does not have it; from then until step 7 has ended, the server may have it.
+    Either way the outbox still says `sending`, so the next run treats it as in doubt and sends it again: the same
+    bytes with the same Message-ID, so that a mail program can drop the copy.
+  * after step 7 the outcome is on disk, and a message that was sent never leaves again.
+
+A connection therefore has at most one message whose body has left and whose outcome is not on disk: each crash can make
+at most one subscriber per connection get a message twice. No client can do better (RFC 1047): a server that accepted a
+message and died before it said so looks the same as one that died before it accepted it.
+
+Every delivery method is a function of the type `Deliver`, which keeps these promises:
+
+  * It is lazy and runs in the caller's thread. It takes a message only when it has room for it.
+  * It does not send a body before the caller has asked for the batch after the one with the connection's last outcome.
+  * Once `stopped()` is true it starts nothing new, waits for the outcomes of the bodies that left, and ends.
+
+The public face of the package is `__all__`: the values that go in and out, the settings, and the two delivery methods,
+`smtp` and `maildir`.
 """
 
 import re
@@ -20,12 +47,26 @@ from pathlib import Path
 
 from digest.settings import Secret, number_between, one_of, quote_value
 
+__all__ = [
+    "LOOPBACK",
+    "Batches",
+    "Deliver",
+    "MaildirSettings",
+    "Message",
+    "Outcome",
+    "Rate",
+    "SmtpSettings",
+    "State",
+    "maildir",
+    "smtp",
+]
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class State(StrEnum):
-    """Where a delivery stands. Pending, sending and doubtful ones are in the queue; the others are settled."""
+    """The state of a delivery. Pending, sending and in doubt: still in the queue. The others are final."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -37,9 +78,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one address. `bytes` is the whole of it, lines ended by CRLF; `key` is the caller's.
+    """One message to one address.
 
-    `repeated` is set when it may have arrived already.
+    `key` identifies it to the caller, `sender` and `address` are its envelope, `bytes` is the whole message with CRLF
+    line ends. `repeated` is set if an earlier run may have delivered it already.
     """
 
     key: int
@@ -51,10 +93,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one message: the state it is in now and the reply that says why.
+    """The new state of the message `key`, and the reply or error that explains it.
 
-    `stop` is set when the reply is about us rather than this address (login, sender, policy): nothing more should be
-    tried in this run.
+    `stop` is set if the reply is about us rather than about this address (login, sender, policy): sending anything more
+    in this run would fail the same way.
     """
 
     key: int
@@ -69,37 +111,33 @@ Deliver = Callable[[Iterator[Message], Callable[[], bool]], Batches]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `count` messages in any stretch of `seconds`."""
+    """At most `count` messages in any period of `seconds`."""
 
     count: int
     seconds: int
 
 
-def _host(value: str) -> str:
+def _parse_host(value: str) -> str:
     name, _, port = value.rpartition(":")
     if name and port.isdecimal() and ":" not in name.strip("[]"):
-        raise ValueError(f'{quote_value(value)} has a port in it; write host = "{name}" and port = {port}')
+        raise ValueError(f'{quote_value(value)} contains a port; write host = "{name}" and port = {port}')
     if not re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", value):
-        raise ValueError(f'{quote_value(value)} is not the name of a server; write one like "smtp.example.org"')
+        raise ValueError(f'{quote_value(value)} is not a host name; write one like "smtp.example.org"')
     return value
 
 
-def _port(value: int) -> int:
-    return int(number_between(1, 65535)(value))
-
-
-def _rate(value: str) -> Rate:
-    found = re.fullmatch(r"\s*([1-9][0-9]{0,6})\s*/\s*([smhd])\s*", value)
-    if not found:
+def _parse_rate(value: str) -> Rate:
+    match = re.fullmatch(r"\s*([1-9][0-9]{0,6})\s*/\s*([smhd])\s*", value)
+    if not match:
         raise ValueError(f'{quote_value(value)} is not a rate; write one like "14/s", "500/h" or "2000/d"')
-    return Rate(int(found[1]), _SECONDS[found[2]])
+    return Rate(int(match[1]), _SECONDS[match[2]])
 
 
-def _command(value: str) -> tuple[str, ...]:
+def _parse_command(value: str) -> tuple[str, ...]:
     try:
         words = shlex.split(value)
-    except ValueError as problem:
-        raise ValueError(f"{quote_value(value)} is not a command: {problem}; check its quotes") from None
+    except ValueError as error:
+        raise ValueError(f"{quote_value(value)} is not a command: {error}; check its quotes") from None
     if not words:
         raise ValueError('is empty; write a command that prints an access token, like "oauth2-token gmail"')
     return tuple(words)
@@ -107,15 +145,15 @@ def _command(value: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """The `[smtp]` table. `timeout` in seconds bounds every wait for the server."""
+    """The `[smtp]` table. `timeout` is how many seconds to wait for each reply of the server."""
 
-    host: str = field(metadata={"read": _host, "example": '"smtp.example.org"'})
-    port: int = field(default=587, metadata={"read": _port})
+    host: str = field(metadata={"read": _parse_host, "example": '"smtp.example.org"'})
+    port: int = field(default=587, metadata={"read": number_between(1, 65535)})
     security: str = field(default="starttls", metadata={"read": one_of("starttls", "tls", "none")})
     username: str = ""
-    token_command: tuple[str, ...] = field(default=(), metadata={"read": _command, "type": str})
+    token_command: tuple[str, ...] = field(default=(), metadata={"read": _parse_command, "type": str})
     connections: int = field(default=1, metadata={"read": number_between(1, 64)})
-    rate: Rate | None = field(default=None, metadata={"read": _rate, "type": str, "example": '"14/s"'})
+    rate: Rate | None = field(default=None, metadata={"read": _parse_rate, "type": str, "example": '"14/s"'})
     timeout: float = field(default=30.0, metadata={"read": number_between(0.1, 600)})
     password: Secret = field(default=Secret(""), metadata={"secret": "DIGEST_SMTP_PASSWORD"})
 

@@ -1,4 +1,4 @@
-"""Put mail into a local Maildir, each message whole or not at all, and once."""
+"""Deliver to a local Maildir: each message is written completely or not at all, and only once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,32 +9,33 @@ from digest.files import write_file
 
 
 def deliver(settings: MaildirSettings, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
-    """Write each message under `settings.path`: to tmp/, synced, then moved to new/ (https://cr.yp.to/proto/maildir.html).
+    """Deliver each message into `settings.path`; see `digest.delivery` for the promises.
 
-    The name is made of the message's own Message-ID, so that a message sent again after a crash replaces its copy
-    instead of standing beside it. One that was read meanwhile, and so moved to cur/, is not brought back. The first
-    message that cannot be written ends it: neither a full disk nor a folder of somebody else mends itself.
+    A message is written to tmp/, synced, then moved to new/ (https://cr.yp.to/proto/maildir.html). Its file name comes
+    from its Message-ID, so a message delivered again after a crash replaces its first copy. If that copy was read in
+    the meantime, and so moved to cur/, nothing is written. The first message that cannot be written ends the delivery:
+    a full disk or a missing permission would stop the others too.
     """
     while not stopped() and (message := next(messages, None)):
         try:
             _write(settings.path, message)
-        except OSError as problem:
-            reply = f"{settings.path} cannot be written to: {problem.strerror}"
+        except OSError as error:
+            reply = f"{settings.path} cannot be written to: {error.strerror}"
             yield [Outcome(message.key, State.PENDING, reply, stop=True)]
             return
         yield [Outcome(message.key, State.SENT, f"delivered to {settings.path}")]
 
 
 def probe(settings: MaildirSettings) -> None:
-    """Write a file where the next message would begin, and take it away. Raises OSError. Makes no folder."""
-    draft = settings.path / "tmp" / "draft"
-    with TemporaryFile(dir=next(folder for folder in draft.parents if folder.exists())) as file:
+    """Check that messages can be written, with a temporary file. Creates no folder. Raises OSError."""
+    folder = settings.path / "tmp"
+    with TemporaryFile(dir=next(path for path in (folder, *folder.parents) if path.exists())) as file:
         file.write(b"a message")
         file.flush()
 
 
 def _name(message: Message) -> str:
-    """A file name that stands for the message: letters and digits of its Message-ID."""
+    """Return a file name made from the Message-ID: its letters, digits, dots and hyphens, and _ for the rest."""
     _, _, rest = message.bytes.partition(b"\r\nMessage-ID: <")
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in rest.partition(b">")[0].decode("ascii"))
 

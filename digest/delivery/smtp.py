@@ -1,4 +1,8 @@
-"""Hand mail to the server: verified, logged in, several connections at once. The only module that opens SMTP."""
+"""Deliver by SMTP: connect, verify the server's certificate, log in, and send over a pool of connections.
+
+This is the only module that opens SMTP connections. smtplib connects and logs in; after that the pool
+(digest.delivery.smtp_pool) reads and writes the socket itself, through `SmtpConnection`.
+"""
 
 import base64
 import smtplib
@@ -16,68 +20,71 @@ from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerRe
 from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply
 from digest.settings import Secret
 
-_RECORD = 16384  # RFC 8446 5.1: octets in a TLS record. One a write, so that what was written is known exactly.
-_TOKEN_SECONDS = 30
-_TOKEN_FRESH = 300  # access tokens live for an hour; after five minutes a new connection asks anew
+_TLS_RECORD = 16384  # bytes of data in one TLS record (RFC 8446 5.1)
+_TOKEN_SECONDS = 30  # for the token command to finish
+_TOKEN_LIFETIME = 300  # seconds to reuse a token; most are valid for an hour
 
 
 def smtp_delivery(settings: SmtpSettings) -> Deliver:
-    """The way of delivery over up to `settings.connections` connections, opened as there is work and after a drop.
+    """Return a delivery method over up to `settings.connections` connections, opened as needed.
 
-    What it learns in a round (the pace, the token, that the server takes our mail) it knows in the next. A round ends
-    early when no connection can be opened or kept, or a reply says that the server will not work with us.
+    It can be called several times in a run: the throttle, the access token, and whether the server has accepted mail of
+    ours are remembered between calls. A call ends early if no connection can be opened or kept, or a reply says that
+    the server rejects us.
     """
-    token, pace, judge = _Token(settings.token_command), Throttle(settings.rate), ReplyClassifier()
-    context = _context(settings)  # once: reading the machine's certificates takes 30 ms
+    token, throttle, classifier = _AccessToken(settings.token_command), Throttle(settings.rate), ReplyClassifier()
+    context = _tls_context(settings)  # shared, because loading the system's certificates takes 30 ms
 
     def connect() -> SmtpConnection:
         return SmtpConnection(_connect(settings, context, token))
 
     def deliver(messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
-        return ConnectionPool(connect, settings.connections, settings.timeout, pace, judge).deliver(messages, stopped)
+        pool = ConnectionPool(connect, settings.connections, settings.timeout, throttle, classifier)
+        return pool.deliver(messages, stopped)
 
     return deliver
 
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What a server shows whoever comes in.
+    """What a server reports on a connection.
 
-    `tls` is the version, '' in clear text; `ends` is when the certificate does, in seconds since the epoch; `most` is
-    how many bytes a message may have (RFC 1870), 0 where the server does not say.
+    `tls` is the TLS version, '' without TLS. `expires` is when its certificate does, in seconds since the epoch.
+    `max_bytes` is the largest message it accepts (RFC 1870), 0 if it does not say.
     """
 
     tls: str
-    ends: float | None
-    most: int
+    expires: float | None
+    max_bytes: int
 
 
 def check_server(settings: SmtpSettings) -> ServerInfo:
-    """Come in as a delivery does, look around, and leave. Raises Unreachable or Unwelcome with a sentence."""
-    session = _connect(settings, _context(settings), _Token(settings.token_command))
+    """Connect and log in as a delivery does, then disconnect. Raises ServerUnreachable or ServerRejected."""
+    session = _connect(settings, _tls_context(settings), _AccessToken(settings.token_command))
     try:
         size = session.esmtp_features.get("size", "").strip()
-        tls, ends = "", None
+        tls, expires = "", None
         if isinstance(session.sock, ssl.SSLSocket):
             tls = (session.sock.version() or "").replace("TLSv", "TLS ")
-            ends = float(ssl.cert_time_to_seconds(str((session.sock.getpeercert() or {})["notAfter"])))
-        with suppress(OSError):  # every smtplib.SMTPException is one: whoever leaves need not be answered
+            expires = float(ssl.cert_time_to_seconds(str((session.sock.getpeercert() or {})["notAfter"])))
+        with suppress(OSError):  # includes every smtplib.SMTPException; the reply to QUIT does not matter
             session.quit()
     finally:
         session.close()
-    return ServerInfo(tls, ends, int(size) if size.isdecimal() else 0)
+    return ServerInfo(tls, expires, int(size) if size.isdecimal() else 0)
 
 
 class SmtpConnection:
-    """The socket of an open session, plain or TLS, in a mode that never blocks: a `Wire`."""
+    """The non-blocking socket of a connection that is logged in, with or without TLS. Implements `Transport`."""
 
     def __init__(self, session: smtplib.SMTP) -> None:
         self._session = session
         if session.sock is None:
-            raise ServerUnreachable("the server hung up after the login")
+            raise ServerUnreachable("the server closed the connection after the login")
         self._socket: socket.socket = session.sock
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each write is a whole group of commands
+        # Without Nagle's delay: each write is already a complete group of commands.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._encrypted = isinstance(self._socket, ssl.SSLSocket)
         self.features = dict(session.esmtp_features)
 
@@ -85,29 +92,35 @@ class SmtpConnection:
         return self._socket.fileno()
 
     def write(self, data: bytearray) -> None:
-        """Write what the socket takes off the front of `data`. Raises Closed."""
+        """Remove from the front of `data` what the socket accepts. Raises ConnectionClosed.
+
+        What is left in `data` has certainly not arrived: the state of a message depends on it. So TLS gets one record
+        at a time. OpenSSL cuts a larger write into several records, and can send some of them before it reports that
+        nothing was written. A single record that was sent in part cannot be decrypted, so it counts as not sent.
+        """
         try:
             while data:
                 with memoryview(data) as view:
-                    written = self._socket.send(view[:_RECORD] if self._encrypted else view)
+                    written = self._socket.send(view[:_TLS_RECORD] if self._encrypted else view)
                 del data[:written]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
-        except OSError as problem:
-            raise ConnectionClosed(problem.strerror or str(problem)) from None
+        except OSError as error:
+            raise ConnectionClosed(error.strerror or str(error)) from None
 
     def read(self) -> bytes:
-        """What has arrived; nothing if that was not for us. Raises Closed."""
+        """Return what has arrived, b"" if that was nothing or only TLS housekeeping. Raises ConnectionClosed."""
         try:
             data = self._socket.recv(65536)
+            # Data that OpenSSL has already decrypted does not make the socket readable again.
             while self._encrypted and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
                 data += self._socket.recv(65536)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return b""
-        except OSError as problem:
-            raise ConnectionClosed(problem.strerror or str(problem)) from None
+        except OSError as error:
+            raise ConnectionClosed(error.strerror or str(error)) from None
         if not data:
-            raise ConnectionClosed("the server hung up")
+            raise ConnectionClosed("the server closed the connection")
         return data
 
     def close(self) -> None:
@@ -115,128 +128,125 @@ class SmtpConnection:
             self._session.close()
 
 
-class _Token:
-    """The access token that a command prints, shared by the connections that open within a few minutes."""
+class _AccessToken:
+    """The access token that a command prints, shared by connections that open within a few minutes."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
         self.command = command
         self._lock = threading.Lock()
         self._value = Secret("")
-        self._got = 0.0
+        self._fetched = 0.0
 
     def get(self) -> Secret:
-        """Raises Unwelcome with a sentence that holds nothing the command printed."""
+        """Return the token. Raises ServerRejected, whose text contains nothing that the command printed."""
         with self._lock:
-            if not self._value or time.monotonic() - self._got > _TOKEN_FRESH:
-                self._value, self._got = self._ask(), time.monotonic()
+            if not self._value or time.monotonic() - self._fetched > _TOKEN_LIFETIME:
+                self._value, self._fetched = self._run_command(), time.monotonic()
             return self._value
 
-    def _ask(self) -> Secret:
+    def _run_command(self) -> Secret:
         name = f"smtp.token_command ({self.command[0]})"
         try:
-            done = subprocess.run(  # noqa: S603  the person's own command, without a shell
+            result = subprocess.run(  # noqa: S603  the user's own command, run without a shell
                 self.command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TOKEN_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            raise ServerRejected(f"{name} took longer than {_TOKEN_SECONDS} seconds; run it by hand") from None
-        except OSError as problem:
-            raise ServerRejected(f"{name} cannot be run: {problem.strerror}") from None
-        value = done.stdout.decode("ascii", "replace").strip()
-        if done.returncode != 0 or not value.isascii() or not value.isprintable() or not value:
-            what = f"ended with code {done.returncode}" if done.returncode else "printed no token"
-            raise ServerRejected(f"{name} {what}; run it by hand: it must print an access token and nothing else")
+            raise ServerRejected(f"{name} timed out after {_TOKEN_SECONDS} seconds; run it by hand") from None
+        except OSError as error:
+            raise ServerRejected(f"{name} cannot be run: {error.strerror}") from None
+        value = result.stdout.decode("ascii", "replace").strip()
+        if result.returncode != 0 or not value.isascii() or not value.isprintable() or not value:
+            problem = f"failed with exit code {result.returncode}" if result.returncode else "printed no token"
+            raise ServerRejected(f"{name} {problem}; run it by hand: it must print an access token and nothing else")
         return Secret(value)
 
 
-def _context(settings: SmtpSettings) -> ssl.SSLContext | None:
-    """What verifies the server; nothing for one that is not asked for a certificate."""
+def _tls_context(settings: SmtpSettings) -> ssl.SSLContext | None:
     return None if settings.security == "none" else ssl.create_default_context()
 
 
-def _connect(settings: SmtpSettings, context: ssl.SSLContext | None, token: _Token) -> smtplib.SMTP:
-    """A session that is encrypted, verified and logged in. Raises Unreachable or Unwelcome with a sentence."""
-    where = f"{settings.host}:{settings.port}"
+def _connect(settings: SmtpSettings, context: ssl.SSLContext | None, token: _AccessToken) -> smtplib.SMTP:
+    """Return a session that is encrypted, verified and logged in. Raises ServerUnreachable or ServerRejected."""
+    server = f"{settings.host}:{settings.port}"
     session: smtplib.SMTP | None = None
     try:
         session = _open(settings, context)
         session.ehlo_or_helo_if_needed()
         if settings.username:
             _log_in(session, settings, token)
-    except BaseException as problem:
+    except BaseException as error:
         if session is not None:
             session.close()
-        if isinstance(problem, OSError | UnicodeError):  # every smtplib.SMTPException is an OSError
-            raise _explain_error(problem, where, settings) from None
+        if isinstance(error, OSError | UnicodeError):  # every smtplib.SMTPException is an OSError
+            raise _explain_error(error, server, settings) from None
         raise
     return session
 
 
 def _open(settings: SmtpSettings, context: ssl.SSLContext | None) -> smtplib.SMTP:
-    """Never a session in clear text where an encrypted one was asked for: both ways raise instead."""
+    """Connect, with TLS unless `security` is "none": never fall back to an unencrypted session."""
     if settings.security == "tls":
         return smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout, context=context)
     session = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
     if settings.security == "starttls":
         try:
-            code, said = session.starttls(context=context)
+            code, text = session.starttls(context=context)
         except BaseException:
             session.close()
             raise
         if code != 220:
             session.close()
-            raise smtplib.SMTPResponseException(code, said)
+            raise smtplib.SMTPResponseException(code, text)
     return session
 
 
-def _log_in(session: smtplib.SMTP, settings: SmtpSettings, token: _Token) -> None:
+def _log_in(session: smtplib.SMTP, settings: SmtpSettings, token: _AccessToken) -> None:
     if not settings.token_command:
         session.login(settings.username, settings.password)
         return
     bearer = f"user={settings.username}\x01auth=Bearer {token.get()}\x01\x01"
-    # A refusal comes as a challenge that holds the reason, to be answered with nothing.
+    # The server rejects a token with a challenge that contains the reason; the answer to it is empty.
     session.auth("XOAUTH2", lambda challenge=None: bearer if challenge is None else "")
 
 
-def _explain_error(problem: OSError | UnicodeError, where: str, settings: SmtpSettings) -> Exception:
-    """What went wrong as a sentence, and whether it will pass."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        return ServerRejected(
-            f"{where} shows a certificate that does not verify: {problem.verify_message}; check smtp.host"
-        )
-    if isinstance(problem, UnicodeError):
-        return ServerRejected(
-            f"{where}: smtp.username, DIGEST_SMTP_PASSWORD or smtp.host holds letters SMTP cannot carry"
-        )
-    if isinstance(problem, smtplib.SMTPNotSupportedError):
-        if settings.username and "AUTH" in str(problem):
-            return ServerRejected(f'{where} offers no login; set smtp.username to "" if it wants none')
-        return ServerRejected(f'{where} does not offer STARTTLS; set smtp.security to "tls" if its port is 465')
-    if isinstance(problem, smtplib.SMTPResponseException):
-        return _explain_refusal(problem, where, settings)
-    if isinstance(problem, ssl.SSLError):
-        return ServerUnreachable(f"{where} and we found no common TLS: {problem.reason or problem}")
-    if isinstance(problem, TimeoutError) or "timed out" in str(problem):
-        return ServerUnreachable(f"{where} did not answer for {settings.timeout:g} seconds")
-    return ServerUnreachable(f"{where} cannot be reached: {problem.strerror or problem}")
+def _explain_error(error: OSError | UnicodeError, server: str, settings: SmtpSettings) -> Exception:
+    """Turn an error into a sentence: ServerUnreachable if it may pass, ServerRejected if somebody has to fix it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ServerRejected(f"{server}: certificate verification failed: {error.verify_message}; check smtp.host")
+    if isinstance(error, UnicodeError):
+        keys = "smtp.username, DIGEST_SMTP_PASSWORD or smtp.host"
+        return ServerRejected(f"{server}: {keys} contains characters that SMTP cannot send; use only ASCII")
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        if settings.username and "AUTH" in str(error):
+            return ServerRejected(f'{server} does not offer login; set smtp.username to "" if it needs none')
+        return ServerRejected(f'{server} does not offer STARTTLS; set smtp.security to "tls" if smtp.port is 465')
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _explain_reply(error, server, settings)
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or error
+        return ServerUnreachable(f"{server}: TLS handshake failed: {reason}; check smtp.port and smtp.security")
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return ServerUnreachable(f"{server} did not answer within {settings.timeout:g} seconds")
+    return ServerUnreachable(f"{server} cannot be reached: {error.strerror or error}")
 
 
-def _explain_refusal(problem: smtplib.SMTPResponseException, where: str, settings: SmtpSettings) -> Exception:
-    said = problem.smtp_error if isinstance(problem.smtp_error, bytes) else str(problem.smtp_error).encode()
-    reply = f"{problem.smtp_code} {printable_reply(_without_password(said, settings))}".strip()
-    if not 500 <= problem.smtp_code < 600 or said.startswith(b"Line too long"):  # the latter is smtplib's own
-        return ServerUnreachable(f"{where} cannot be worked with now: {reply}")
-    if isinstance(problem, smtplib.SMTPAuthenticationError):
+def _explain_reply(error: smtplib.SMTPResponseException, server: str, settings: SmtpSettings) -> Exception:
+    text = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
+    reply = f"{error.smtp_code} {printable_reply(_hide_password(text, settings))}".strip()
+    if not 500 <= error.smtp_code < 600 or text.startswith(b"Line too long"):  # the latter is smtplib's own
+        return ServerUnreachable(f"{server} cannot be used right now: {reply}")
+    if isinstance(error, smtplib.SMTPAuthenticationError):
         secret = "smtp.token_command" if settings.token_command else "DIGEST_SMTP_PASSWORD"
-        login = f"{where} refused the login of {settings.username}"
+        login = f"{server} rejected the login of {settings.username}"
         return ServerRejected(f"{login} ({reply}); check smtp.username and {secret}")
-    return ServerRejected(f"{where} turned us away: {reply}")
+    return ServerRejected(f"{server} rejected the connection: {reply}")
 
 
-def _without_password(said: bytes, settings: SmtpSettings) -> bytes:
-    """The server's words with our password taken out, should it quote it in the clear or as AUTH carries it."""
+def _hide_password(text: bytes, settings: SmtpSettings) -> bytes:
+    """Replace the password in a server's reply, in plain text or in base64 as AUTH sends it, with ***."""
     user, password = settings.username.encode(), settings.password.encode()
     if password:
         forms = [password, base64.b64encode(password), base64.b64encode(b"\0" + user + b"\0" + password)]
         for form in forms:
-            said = said.replace(form.rstrip(b"="), b"***")
-    return said
+            text = text.replace(form.rstrip(b"="), b"***")
+    return text

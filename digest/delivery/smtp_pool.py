@@ -1,17 +1,16 @@
-"""No more messages in any stretch of time than the server allows.
+"""Several SMTP connections, one queue, one thread: each connection that is ready gets the next message.
 
-Connections opened in the background, each for the message that wants it, so that a slow greeting holds up nobody.
+The module hides all waiting: for the server, for connections being opened, for the sending rate, and for bodies that
+can share a commit. Its parts, in the order of the file: `Transport`, the socket of a connection and how opening one can
+fail; `Throttle`, the sending rate; `Connector`, which opens connections in threads of their own, because smtplib
+blocks; and `ConnectionPool`, one loop over everything else:
 
-Several connections, one queue, one thread: whoever can take a message gets the next one.
+    send    bodies and envelopes leave on every connection that is ready for one
+    wait    until a reply arrives, a connection opens, or a timeout passes
+    yield   what became known, as one batch, which is on disk when the loop goes on
 
-The connections are opened in threads of their own, since that is smtplib's and waits; everything after is one loop:
-
-    advance   bodies and envelopes leave, on every connection that is ready for one
-    listen    until something was answered or is overdue
-    yield     what became known, as one batch; it is on disk when the loop goes on
-
-Bodies leave in `advance` alone, and all that was known before it has been yielded: that is how the promise of
-`digest.delivery` is kept.
+A body is started in `send` only, after every outcome known before was yielded. So no connection starts a body before
+the outcome of its last one is on disk, as `digest.delivery` promises.
 """
 
 import selectors
@@ -28,24 +27,13 @@ from typing import Protocol
 from digest.delivery import Batches, Message, Outcome, Rate, State
 from digest.delivery.smtp_protocol import ReplyClassifier, SessionLost, SmtpSession
 
-
-class Throttle:
-    """Keeps to a rate, over all connections; without one nothing waits. `clock` gives seconds."""
-
-    def __init__(self, rate: Rate | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._taken: deque[float] = deque(maxlen=rate.count if rate else 0)
-
-    def wait(self) -> float:
-        """Seconds until the next message may go; 0 when it may go now."""
-        if self._rate is None or len(self._taken) < self._rate.count:
-            return 0.0
-        return max(0.0, self._taken[0] + self._rate.seconds - self._clock())
-
-    def take(self) -> None:
-        """Count one message that goes now."""
-        self._taken.append(self._clock())
+# RFC 5321 4.5.3.2.6 grants the server ten minutes for the reply to the final dot, and 4.5.3.2.3 five for the others:
+# giving up on that reply too early makes second copies.
+_FINAL_REPLY_FACTOR = 4
+_CONNECT_STEPS = 5  # from the greeting to the login; each has the timeout to itself
+_QUIT_SECONDS = 2.0  # to wait for the reply to QUIT
+_POLL_SECONDS = 0.5  # between two looks at `stopped`
+_MAX_FAILURES = 3  # connections in a row that ended before the server answered any message
 
 
 class ConnectionClosed(Exception):
@@ -53,15 +41,15 @@ class ConnectionClosed(Exception):
 
 
 class ServerUnreachable(Exception):
-    """No connection now; perhaps later."""
+    """No connection can be opened now; it may work later."""
 
 
 class ServerRejected(Exception):
-    """The server will not work with us until somebody mends what the text says."""
+    """The server rejects us until somebody fixes what the text says."""
 
 
 class Transport(Protocol):
-    """An open connection after the login; `features` are those of EHLO, in lower case."""
+    """An open connection after the login. `features` are the extensions from EHLO, in lower case."""
 
     features: dict[str, str]
 
@@ -71,290 +59,322 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class Throttle:
+    """Keep to a rate over all connections; without a rate, there is no delay. `clock` returns seconds."""
+
+    def __init__(self, rate: Rate | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._sent: deque[float] = deque(maxlen=rate.count if rate else 0)
+
+    def delay(self) -> float:
+        """Return the seconds until the next message may be sent, 0 if it may be sent now."""
+        if self._rate is None or len(self._sent) < self._rate.count:
+            return 0.0
+        return max(0.0, self._sent[0] + self._rate.seconds - self._clock())
+
+    def record(self) -> None:
+        """Count one message that is sent now."""
+        self._sent.append(self._clock())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """A message that waits for a connection, until when, and where the answer comes."""
+class _PendingConnection:
+    """A connection being opened for `message`, until `deadline`. The thread puts the result into the queue."""
 
     message: Message
     deadline: float
-    answer: "SimpleQueue[Transport | Exception]" = field(default_factory=SimpleQueue)
+    result: "SimpleQueue[Transport | Exception]" = field(default_factory=SimpleQueue)
+
+    def discard(self) -> None:
+        """Close the connection if it is open by now."""
+        with suppress(Empty):
+            result = self.result.get_nowait()
+            if not isinstance(result, Exception):
+                result.close()
 
 
 class Connector:
-    """Opens connections with `connect`, which may take `patience` seconds. Can be waited for like a file."""
+    """Open connections in the background with `connect`, which has `timeout` seconds.
 
-    def __init__(self, connect: Callable[[], Transport], patience: float) -> None:
-        self.callers: set[_Waiting] = set()
+    Each connection is opened for one message, so a slow server delays only that message. A selector can wait for the
+    connector: it becomes readable when a connection has been opened or has failed.
+    """
+
+    def __init__(self, connect: Callable[[], Transport], timeout: float) -> None:
+        self.pending: set[_PendingConnection] = set()
         self._connect = connect
-        self._patience = patience
-        self._bell, self._ear = socket.socketpair()
-        self._ear.setblocking(False)
+        self._timeout = timeout
+        self._wakeup_sender, self._wakeup_receiver = socket.socketpair()
+        self._wakeup_receiver.setblocking(False)
         self._closed = False
 
     def fileno(self) -> int:
-        return self._ear.fileno()
+        return self._wakeup_receiver.fileno()
 
-    def call(self, message: Message) -> None:
-        """Begin to open a connection for a message."""
-        caller = _Waiting(message, time.monotonic() + self._patience)
-        self.callers.add(caller)
-        threading.Thread(target=self._open, args=(caller,), daemon=True).start()
+    def open_for(self, message: Message) -> None:
+        """Start to open a connection for a message."""
+        pending = _PendingConnection(message, time.monotonic() + self._timeout)
+        self.pending.add(pending)
+        threading.Thread(target=self._open, args=(pending,), daemon=True).start()
 
-    def _open(self, caller: _Waiting) -> None:
-        answer: Transport | Exception
+    def _open(self, pending: _PendingConnection) -> None:
+        result: Transport | Exception
         try:
-            answer = self._connect()
-        except Exception as problem:  # noqa: BLE001  raised again by whoever takes the answer
-            answer = problem
-        caller.answer.put(answer)
+            result = self._connect()
+        except Exception as error:  # noqa: BLE001  the pool raises it again in its own thread
+            result = error
+        pending.result.put(result)
         with suppress(OSError):
-            self._bell.send(b"!")
-        if caller not in self.callers or self._closed:
-            _close_late(caller)
+            self._wakeup_sender.send(b"!")
+        if pending not in self.pending or self._closed:
+            pending.discard()
 
-    def answers(self) -> Iterator[tuple[Message, Transport | Exception]]:
-        """Whose connection was opened, or failed to be, since the last time."""
+    def finished(self) -> Iterator[tuple[Message, Transport | Exception]]:
+        """Yield each message whose connection was opened since the last call, or whose connection failed."""
         with suppress(BlockingIOError):
-            self._ear.recv(4096)
-        for caller in list(self.callers):
+            self._wakeup_receiver.recv(4096)
+        for pending in list(self.pending):
             try:
-                answer = caller.answer.get_nowait()
+                result = pending.result.get_nowait()
             except Empty:
-                if time.monotonic() < caller.deadline:
+                if time.monotonic() < pending.deadline:
                     continue
-                answer = ServerUnreachable("the server did not come to an end with its greeting")
-            self.callers.discard(caller)
-            yield caller.message, answer
+                result = ServerUnreachable(f"connecting and logging in took longer than {self._timeout:g} seconds")
+            self.pending.discard(pending)
+            yield pending.message, result
 
     def close(self) -> None:
-        """Wait for nobody any more; what opens late is closed at once."""
+        """Stop waiting. A connection that is opened later is closed at once."""
         self._closed = True
-        for caller in self.callers:
-            _close_late(caller)
-        self._bell.close()
-        self._ear.close()
+        for pending in self.pending:
+            pending.discard()
+        self._wakeup_sender.close()
+        self._wakeup_receiver.close()
 
 
-def _close_late(caller: _Waiting) -> None:
-    with suppress(Empty):
-        answer = caller.answer.get_nowait()
-        if not isinstance(answer, Exception):
-            answer.close()
+class _Connection:
+    """A connection of the pool: its socket, its session, and when the server's next reply is due."""
 
-
-# RFC 5321 4.5.3.2.6 grants the server ten minutes for the answer to the final dot and 4.5.3.2.3 five for the others,
-# because giving up early there is what makes second copies.
-_DOT_PATIENCE = 4
-_GREETING_PATIENCE = 5  # steps from the greeting to the login, each bounded by itself
-_FAREWELL = 2.0  # seconds to wait for the answer to QUIT
-_LOOK_UP = 0.5  # seconds after which `stopped` is looked at again
-_FAILURES = 3  # connections in a row that ended before they served anyone: the server is not well
-
-
-class _Worker:
-    """A connection and its dialogue. `patience` is how many seconds an answer may take."""
-
-    def __init__(self, wire: Transport, judge: ReplyClassifier, patience: float) -> None:
-        self.wire = wire
-        self.talk = SmtpSession(wire.features, judge)
+    def __init__(self, transport: Transport, classifier: ReplyClassifier, timeout: float) -> None:
+        self.transport = transport
+        self.session = SmtpSession(transport.features, classifier)
         self.deadline = float("inf")
         self.events = selectors.EVENT_READ
-        self._patience = patience
+        self._timeout = timeout
 
-    def flush(self) -> None:
-        """Write what the connection takes. Raises Closed."""
-        before = len(self.talk.out)
+    def write(self) -> None:
+        """Write what the socket accepts. Raises ConnectionClosed."""
+        before = len(self.session.outgoing)
         if before:
-            self.wire.write(self.talk.out)
-            if len(self.talk.out) < before:
-                self._wait()
+            self.transport.write(self.session.outgoing)
+            if len(self.session.outgoing) < before:
+                self._reset_deadline()
 
-    def hear(self) -> None:
-        """Take in what arrived, and say what it calls for. Raises Closed or Lost."""
-        if data := self.wire.read():
-            before = self.talk.heard
-            self.talk.receive(data)
-            if self.talk.heard > before:
-                self._wait()
-        self.flush()
+    def read(self) -> None:
+        """Process what has arrived, and write what follows from it. Raises ConnectionClosed or SessionLost."""
+        if data := self.transport.read():
+            before = self.session.replies_received
+            self.session.receive(data)
+            # Only a whole reply is progress: a server that sends a byte now and then still times out.
+            if self.session.replies_received > before:
+                self._reset_deadline()
+        self.write()
 
-    def _wait(self) -> None:
-        """Begin to wait for the next answer. Only whole replies count, so that a trickle is no answer."""
-        if not self.talk.awaiting:
+    def _reset_deadline(self) -> None:
+        if not self.session.awaiting_reply:
             self.deadline = float("inf")
             return
-        patience = self._patience * (_DOT_PATIENCE if self.talk.in_body else 1)
-        self.deadline = time.monotonic() + (min(patience, _FAREWELL) if self.talk.closing else patience)
+        timeout = self._timeout * (_FINAL_REPLY_FACTOR if self.session.awaiting_outcome else 1)
+        self.deadline = time.monotonic() + (min(timeout, _QUIT_SECONDS) if self.session.closing else timeout)
 
 
 class ConnectionPool:
-    """Drains a queue of messages over up to `most` connections that `connect` opens, no faster than `pace`."""
+    """Send a queue of messages over up to `max_connections` connections that `connect` opens.
+
+    `timeout` is how many seconds to wait for a reply. `throttle` and `classifier` may be shared between pools.
+    """
 
     def __init__(
-        self, connect: Callable[[], Transport], most: int, patience: float, pace: Throttle, judge: ReplyClassifier
+        self,
+        connect: Callable[[], Transport],
+        max_connections: int,
+        timeout: float,
+        throttle: Throttle,
+        classifier: ReplyClassifier,
     ) -> None:
-        self._most = most
-        self._patience = patience
-        self._pace = pace
-        self._judge = judge
-        self._lines: set[_Worker] = set()
+        self._max_connections = max_connections
+        self._timeout = timeout
+        self._throttle = throttle
+        self._classifier = classifier
+        self._connections: set[_Connection] = set()
         self._selector = selectors.DefaultSelector()
-        self._doorway = Connector(connect, patience * _GREETING_PATIENCE)
-        self._given_back: deque[Message] = deque()
+        self._connector = Connector(connect, timeout * _CONNECT_STEPS)
+        self._returned: deque[Message] = deque()  # messages to send on another connection
         self._outcomes: list[Outcome] = []
-        self._settling = 0.0
+        self._commit_seconds = 0.0  # how long the caller took for the last batch
         self._failures = 0
-        self._over = False
-        self._drained = False
+        self._stopping = False
+        self._exhausted = False  # the iterator of messages has ended
 
     def deliver(self, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
-        """See `digest.delivery`. Ends early when no connection can be had, or a reply stops the run."""
-        self._selector.register(self._doorway, selectors.EVENT_READ)
+        """Deliver the messages; see `digest.delivery`. Ends early if the server is unreachable or rejects us."""
+        self._selector.register(self._connector, selectors.EVENT_READ)
         try:
-            while self._busy():
-                self._over = self._over or stopped()
-                self._advance(messages)
-                self._listen(0 if self._outcomes else self._patience_left())
+            while self._has_work():
+                self._stopping = self._stopping or stopped()
+                self._send(messages)
+                self._wait(0 if self._outcomes else self._wait_seconds())
                 if self._outcomes:
-                    self._gather()
+                    self._wait_for_bodies()
                     batch, self._outcomes = self._outcomes, []
-                    begun = time.monotonic()
+                    started = time.monotonic()
                     yield batch
-                    self._settling = time.monotonic() - begun
+                    self._commit_seconds = time.monotonic() - started
         finally:
-            for line in list(self._lines):
-                self._drop(line)
-            self._doorway.close()
+            for connection in list(self._connections):
+                self._close(connection)
+            self._connector.close()
             self._selector.close()
 
-    def _busy(self) -> bool:
-        more = bool(self._doorway.callers or self._given_back or not self._drained)
-        return bool(self._lines) or (more and not self._over)
+    def _has_work(self) -> bool:
+        more = bool(self._connector.pending or self._returned or not self._exhausted)
+        return bool(self._connections) or (more and not self._stopping)
 
-    def _take(self, messages: Iterator[Message]) -> Message | None:
-        """The next message, or None while there is none to be had."""
-        if self._over:
+    def _send(self, messages: Iterator[Message]) -> None:
+        """Send a body or an envelope on each connection that is ready; open new ones while there are messages."""
+        for connection in list(self._connections):
+            session = connection.session
+            if session.ready_for_body and self._stopping:
+                self._close(connection)  # an envelope without its body delivers nothing
+                continue
+            if session.ready_for_body:
+                session.send_body(self._next_message(messages))
+            elif session.idle:
+                self._assign(connection, self._next_message(messages))
+            self._step(connection, connection.write)
+        while len(self._connections) + len(self._connector.pending) < self._max_connections:
+            message = self._next_message(messages)
+            if message is None:
+                break
+            self._connector.open_for(message)
+
+    def _next_message(self, messages: Iterator[Message]) -> Message | None:
+        """Return the next message, or None if there is none now."""
+        if self._stopping:
             return None
-        if self._given_back:
-            return self._given_back.popleft()
-        if self._drained or self._pace.wait():
+        if self._returned:
+            return self._returned.popleft()
+        if self._exhausted or self._throttle.delay():
             return None
         message = next(messages, None)
         if message is None:
-            self._drained = True
+            self._exhausted = True
         else:
-            self._pace.take()
+            self._throttle.record()
         return message
 
-    def _advance(self, messages: Iterator[Message]) -> None:
-        for line in list(self._lines):
-            if line.talk.ready and self._over:
-                self._drop(line)  # an envelope without its body delivers nothing
-                continue
-            if line.talk.ready:
-                line.talk.begin(self._take(messages))
-            elif line.talk.idle:
-                self._employ(line, self._take(messages))
-            self._carry(line, line.flush)
-        while len(self._lines) + len(self._doorway.callers) < self._most:
-            message = self._take(messages)
-            if message is None:
-                break
-            self._doorway.call(message)
-
-    def _employ(self, line: _Worker, message: Message | None) -> None:
+    def _assign(self, connection: _Connection, message: Message | None) -> None:
+        """Give an idle connection its next message, or close it with QUIT if no message can come any more."""
         if message is not None:
-            line.talk.offer(message)
-        elif self._over or (self._drained and not self._doorway.callers):  # a caller's message may come back
-            line.talk.quit()
+            connection.session.send_envelope(message)
+        elif self._stopping or (self._exhausted and not self._connector.pending):
+            # The message of a pending connection comes back to the queue if that connection fails.
+            connection.session.quit()
 
-    def _carry(self, line: _Worker, step: Callable[[], None]) -> None:
-        """Do a step of input or output on a line, and see to what came of it."""
+    def _step(self, connection: _Connection, action: Callable[[], None]) -> None:
+        """Read or write on a connection, then collect its outcomes and update what to wait for."""
         try:
-            step()
-        except (ConnectionClosed, SessionLost) as problem:
-            self._lost(line, str(problem))
+            action()
+        except (ConnectionClosed, SessionLost) as error:
+            self._connection_lost(connection, str(error))
             return
-        self._collect(line)
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.talk.out else 0)
-        if events != line.events:
-            line.events = events
-            self._selector.modify(line.wire, events, line)
+        self._collect_outcomes(connection)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.session.outgoing else 0)
+        if events != connection.events:
+            connection.events = events
+            self._selector.modify(connection.transport, events, connection)
 
-    def _gather(self) -> None:
-        """Wait a little for bodies that are still under way, so that one commit serves them too.
+    def _wait_seconds(self) -> float:
+        """Return the seconds until something has to be done even if nothing arrives."""
+        if not self._connections and not self._connector.pending:
+            return min(_POLL_SECONDS, self._throttle.delay())
+        next_deadline = min((connection.deadline for connection in self._connections), default=float("inf"))
+        delay = self._throttle.delay() or _POLL_SECONDS
+        return max(0.0, min(_POLL_SECONDS, delay, next_deadline - time.monotonic()))
 
-        Half as long as the last batch took to settle, that is hardly at all on a quick disk. On one that syncs in 4 ms
-        four connections would otherwise fall into two pairs that wait for each other's commits.
-        """
-        until = time.monotonic() + self._settling / 2
-        while any(line.talk.in_body for line in self._lines) and (left := until - time.monotonic()) > 0:
-            self._listen(left)
-
-    def _listen(self, timeout: float) -> None:
-        for key, _ in self._selector.select(timeout):
-            if isinstance(key.data, _Worker):
-                self._carry(key.data, key.data.hear)
-        for message, answer in self._doorway.answers():
-            self._greeted(message, answer)
+    def _wait(self, seconds: float) -> None:
+        """Wait for replies and new connections, and process them; drop connections whose reply is overdue."""
+        for key, _ in self._selector.select(seconds):
+            if isinstance(key.data, _Connection):
+                self._step(key.data, key.data.read)
+        for message, result in self._connector.finished():
+            self._add_connection(message, result)
         now = time.monotonic()
-        for line in [line for line in self._lines if line.deadline <= now]:
-            self._lost(line, f"the server did not answer for {self._patience:g} seconds")
+        for connection in [connection for connection in self._connections if connection.deadline <= now]:
+            self._connection_lost(connection, f"the server did not answer within {self._timeout:g} seconds")
 
-    def _patience_left(self) -> float:
-        """Seconds to the next thing that happens by itself."""
-        if not self._lines and not self._doorway.callers:
-            return min(_LOOK_UP, self._pace.wait())
-        soonest = min((line.deadline for line in self._lines), default=float("inf"))
-        rate = self._pace.wait() or _LOOK_UP
-        return max(0.0, min(_LOOK_UP, rate, soonest - time.monotonic()))
+    def _wait_for_bodies(self) -> None:
+        """Wait a little for replies to bodies under way, so that one commit serves them too.
 
-    def _greeted(self, message: Message, answer: Transport | Exception) -> None:
-        """A connection was opened for a message, or not."""
-        if isinstance(answer, ServerRejected):
-            self._note(Outcome(message.key, State.PENDING, str(answer), stop=True))
-        elif isinstance(answer, ServerUnreachable):
-            if self._lines or self._doorway.callers:  # others serve: do without this one
-                self._given_back.append(message)
-                self._most = max(1, len(self._lines) + len(self._doorway.callers))
+        Half as long as the last commit took, which is next to nothing on a fast disk. On a disk that syncs in 4 ms,
+        four connections would otherwise settle into two pairs that wait for each other's commits.
+        """
+        end = time.monotonic() + self._commit_seconds / 2
+        while any(c.session.awaiting_outcome for c in self._connections) and (left := end - time.monotonic()) > 0:
+            self._wait(left)
+
+    def _add_connection(self, message: Message, result: Transport | Exception) -> None:
+        """Put a new connection to work on the message it was opened for, or handle the failure to open it."""
+        if isinstance(result, ServerRejected):
+            self._add_outcome(Outcome(message.key, State.PENDING, str(result), stop=True))
+        elif isinstance(result, ServerUnreachable):
+            if self._connections or self._connector.pending:  # the server allows fewer connections: use those
+                self._returned.append(message)
+                self._max_connections = max(1, len(self._connections) + len(self._connector.pending))
             else:
-                self._note(Outcome(message.key, State.PENDING, str(answer)))
-                self._over = True
-        elif isinstance(answer, Exception):
-            raise answer
+                self._add_outcome(Outcome(message.key, State.PENDING, str(result)))
+                self._stopping = True
+        elif isinstance(result, Exception):
+            raise result
         else:
-            line = _Worker(answer, self._judge, self._patience)
-            self._lines.add(line)
-            self._selector.register(answer, selectors.EVENT_READ, line)
-            self._employ(line, message)
-            self._carry(line, line.flush)
+            connection = _Connection(result, self._classifier, self._timeout)
+            self._connections.add(connection)
+            self._selector.register(result, selectors.EVENT_READ, connection)
+            self._assign(connection, message)
+            self._step(connection, connection.write)
 
-    def _lost(self, line: _Worker, why: str) -> None:
-        """A connection ended. What it had not begun is tried on another, if this one was any good."""
-        message = line.talk.lost(why, len(line.talk.out))
-        self._collect(line)
-        self._drop(line)
-        if message is not None and line.talk.served:
-            self._given_back.append(message)
+    def _connection_lost(self, connection: _Connection, reason: str) -> None:
+        """Settle what was under way. A message whose body was not begun is sent on another connection.
+
+        If the server had not answered any message on this connection, the message may be the cause of the loss: it
+        stays pending. After a few such connections in a row, the server is not working: stop.
+        """
+        session = connection.session
+        message = session.connection_lost(reason, len(session.outgoing))
+        self._collect_outcomes(connection)
+        self._close(connection)
+        if message is not None and session.messages_answered:
+            self._returned.append(message)
         elif message is not None:
-            self._note(Outcome(message.key, State.PENDING, why))
-        if not line.talk.served and not line.talk.closing:
+            self._add_outcome(Outcome(message.key, State.PENDING, reason))
+        if not session.messages_answered and not session.closing:
             self._failures += 1
-            self._over = self._over or self._failures >= _FAILURES
+            self._stopping = self._stopping or self._failures >= _MAX_FAILURES
 
-    def _collect(self, line: _Worker) -> None:
-        outcomes, line.talk.outcomes = line.talk.outcomes, []
+    def _collect_outcomes(self, connection: _Connection) -> None:
+        outcomes, connection.session.outcomes = connection.session.outcomes, []
         for outcome in outcomes:
-            self._note(outcome)
+            self._add_outcome(outcome)
 
-    def _note(self, outcome: Outcome) -> None:
+    def _add_outcome(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
         if outcome.stop:
-            self._over = True
+            self._stopping = True
         if outcome.state is State.SENT:
             self._failures = 0
 
-    def _drop(self, line: _Worker) -> None:
-        self._lines.discard(line)
-        self._selector.unregister(line.wire)
-        line.wire.close()
+    def _close(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+        self._selector.unregister(connection.transport)
+        connection.transport.close()

@@ -1,15 +1,19 @@
-"""Whole SMTP replies out of whatever pieces arrive, in bounded memory; anything else is NotSmtp.
+"""The SMTP protocol after the login, as a state machine. Pure: bytes in, bytes and outcomes out, no I/O.
 
-What a server's no means: not now, not this address, or not us.
+    bytes ──▶ ReplyParser ──▶ Reply ──▶ SmtpSession ──▶ outgoing bytes, outcomes
+                                             └── ReplyClassifier: what a rejection means
 
-One connection's talk with the server after the login: bytes in, bytes out, exact about what may have arrived.
+The module hides how replies are matched to commands, with and without PIPELINING, and how to tell, at whatever point a
+connection dies, whether a message may have arrived. `SmtpSession` sends a series of messages:
 
-Where the server announces PIPELINING (RFC 2920), MAIL, RCPT and DATA go out together, and the next message's envelope
-rides behind the final dot ("the actual transfer of message content is explicitly allowed to be the first command in a
-group", 3.1): one wait a message. An envelope without its body delivers nothing, so that is as exact as taking turns.
-Without PIPELINING the same talk goes one command at a time.
+    send_envelope(m1)   sends MAIL RCPT DATA of m1; the replies set ready_for_body
+    send_body(m2)       sends body of m1, final dot, MAIL RCPT DATA of m2; the replies are the outcome of m1 and set
+                        ready_for_body again
+    send_body(m3)       …
 
-    offer(m1)  ──▶ MAIL RCPT DATA ──▶ ready ──▶ begin(m2)  ──▶ body of m1, dot, MAIL RCPT DATA of m2 ──▶ ready ──▶ …
+Where the server announces PIPELINING (RFC 2920), MAIL, RCPT and DATA leave together, and the next envelope leaves right
+behind the final dot ("the actual transfer of message content is explicitly allowed to be the first command in a group",
+3.1): one round trip per message. Without PIPELINING, the same commands leave one at a time.
 """
 
 import re
@@ -20,77 +24,82 @@ from enum import Enum
 
 from digest.delivery import Message, Outcome, State
 
-# RFC 5321 4.5.3.1.5 allows 512 octets a reply line; servers exceed it, so the bound is generous.
-_LONGEST = 4096
-_MOST_LINES = 100
-_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
-_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+# RFC 5321 4.5.3.1.5 allows 512 bytes in a reply line; servers exceed it, so the limit is generous.
+_MAX_LINE_BYTES = 4096
+_MAX_REPLY_LINES = 100
+_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED_CODE = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+
+_LOGIN_CODES = (530, 534, 535, 538)  # RFC 4954 6
+_BAD_SENDER = ("5.1.7", "5.1.8")  # RFC 3463 3.2: bad sender's mailbox address, bad sender's system address
+_TOO_LARGE = "5.3.4"  # RFC 3463 3.4: message too big for system
+_MAILBOX_FULL = "5.2.2"  # may have space tomorrow, like 552 without an enhanced code
+_MAX_POLICY_REFUSALS = 3
+
+_ADDRESS = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")  # printable ASCII without spaces, < and >: cannot end a command
 
 
 class InvalidReply(Exception):
-    """What came is no SMTP reply; the text says what it was."""
+    """What the server sent is not an SMTP reply; the text describes it."""
+
+
+class SessionLost(Exception):
+    """The session cannot go on; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply of one or more lines: its code, and its words on one line that can be shown on a terminal."""
+    """A reply: its code, and the text of all its lines as one printable line."""
 
     code: int
-    words: str
+    text: str
 
     def __str__(self) -> str:
-        return f"{self.code} {self.words}".rstrip()
+        return f"{self.code} {self.text}".rstrip()
 
     @property
-    def enhanced(self) -> str:
-        """The enhanced status code (RFC 3463), or nothing."""
-        found = _ENHANCED.match(self.words)
-        return found[0] if found else ""
+    def enhanced_code(self) -> str:
+        """The enhanced status code (RFC 3463), or ''."""
+        match = _ENHANCED_CODE.match(self.text)
+        return match[0] if match else ""
 
 
 class ReplyParser:
-    """The replies of one connection; what is half there waits for the rest."""
+    """Split what arrives on a connection into replies, in bounded memory. Keeps an incomplete reply for later."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._lines: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Reply]:
-        """The replies that are complete now. Raises NotSmtp at the first thing that is none."""
+        """Yield the replies that are now complete. Raises InvalidReply at the first line that is not part of one."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            reply = self._line(line.rstrip(b"\r"))
+            reply = self._parse_line(line.rstrip(b"\r"))
             if reply is not None:
                 yield reply
-        if len(self._rest) > _LONGEST:
-            raise InvalidReply("a line without an end")
+        if len(self._rest) > _MAX_LINE_BYTES:
+            raise InvalidReply(f"a line longer than {_MAX_LINE_BYTES:,} bytes")
 
-    def _line(self, line: bytes) -> Reply | None:
-        found = _LINE.fullmatch(line) if len(line) <= _LONGEST else None
-        if found is None:
+    def _parse_line(self, line: bytes) -> Reply | None:
+        match = _REPLY_LINE.fullmatch(line) if len(line) <= _MAX_LINE_BYTES else None
+        if match is None:
             raise InvalidReply(repr(line[:60].decode("ascii", "replace")))
-        self._lines.append(found[3] or b"")
-        if len(self._lines) > _MOST_LINES:
-            raise InvalidReply("a reply without an end")
-        if found[2] == b"-":
+        self._lines.append(match[3] or b"")
+        if len(self._lines) > _MAX_REPLY_LINES:
+            raise InvalidReply(f"a reply of more than {_MAX_REPLY_LINES} lines")
+        if match[2] == b"-":
             return None
-        said, self._lines = b" ".join(self._lines), []
-        return Reply(int(found[1]), printable_reply(said))
+        text, self._lines = b" ".join(self._lines), []
+        return Reply(int(match[1]), printable_reply(text))
 
 
-def printable_reply(said: bytes) -> str:
-    """What a server said, as a line of at most 300 characters without control characters."""
-    text = said.decode("utf-8", "replace")
+def printable_reply(raw: bytes) -> str:
+    """Return a server's text as one line of at most 300 characters, without control characters."""
+    text = raw.decode("utf-8", "replace")
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:300]
-
-
-_LOGIN = (530, 534, 535, 538)  # RFC 4954 6
-_BAD_SENDER = ("5.1.7", "5.1.8")  # RFC 3463 3.2: bad sender's mailbox address, bad sender's system address
-_TOO_BIG = "5.3.4"
-_FULL = "5.2.2"  # a mailbox that may have room tomorrow, as 552 is without an enhanced code
-_BELIEVED = 3  # policy refusals
 
 
 class Stage(Enum):
@@ -100,228 +109,226 @@ class Stage(Enum):
     SENDER = "MAIL"
     RECIPIENT = "RCPT"
     DATA = "DATA"
-    BODY = "the message"
-    NOTHING = "an empty message"
+    BODY = "final dot"
+    EMPTY_BODY = "lone dot"
     QUIT = "QUIT"
 
 
-class ReplyClassifier:
-    """Turns refusals into outcomes, over one run and all its connections.
+_ENVELOPE = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA)
 
-    RFC 5321 4.2.1: 4xx will pass, 5xx will not. Whether a 5xx is about this address or about us is in the enhanced code
-    (RFC 3463). A policy refusal (5.7.x) can be either: an address that takes mail from few, or a server that does not
-    relay for us. One that meets some address after another message of the run was accepted is about the address;
-    three of them while nothing was accepted are about us. Until that is decided the messages stay pending, so that one
-    such address, at the head of the queue, does not keep the mail from everyone.
+
+class ReplyClassifier:
+    """Turn rejections into outcomes, over one run and all its connections.
+
+    4xx is temporary and 5xx permanent (RFC 5321 4.2.1). Whether a 5xx is about this address or about us is in the
+    enhanced status code (RFC 3463), except for a policy refusal (5.7.x). That one can be about an address that accepts
+    mail from few senders, or about us, if the server does not relay our mail. After any message of the run was accepted
+    it is about the address. While none was, three such refusals are about us. Until then the messages stay pending, so
+    one such address at the head of the queue does not hold up the mail to everyone else.
     """
 
     def __init__(self) -> None:
         self.accepted = False
-        self._suspicions = 0
+        self._policy_refusals = 0
 
-    def verdict(self, message: Message, stage: Stage, reply: Reply) -> Outcome:
-        """The outcome of a message that `reply` refuses at `stage`."""
-        said = str(reply)
-        if reply.enhanced == _TOO_BIG or (reply.code == 552 and stage is Stage.SENDER):  # RFC 1870 6.1
-            return Outcome(message.key, State.PENDING, f"{said}; set digest.max_papers lower", stop=True)
-        if reply.code < 500 or reply.code == 552 or reply.enhanced == _FULL:
-            return Outcome(message.key, State.PENDING, said)
-        if stage is Stage.SENDER or reply.code in _LOGIN or reply.enhanced in _BAD_SENDER:
-            return Outcome(message.key, State.PENDING, f"{said}; check digest.from and smtp.username", stop=True)
-        if reply.enhanced.startswith("5.7.") and not self.accepted:
-            self._suspicions += 1
-            us = self._suspicions >= _BELIEVED
-            advice = "; ask who runs the server whether it sends mail for digest.from"
-            return Outcome(message.key, State.PENDING, said + advice, stop=us)
-        return Outcome(message.key, State.REFUSED, said)
-
-
-_SAYABLE = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")  # printable ASCII without < and >: nothing that ends a command
-_ENVELOPE = (Stage.SENDER, Stage.RECIPIENT, Stage.DATA)
-_WANTED = {Stage.DATA: 3}  # the first digit of a yes; it is 2 elsewhere
-
-
-class SessionLost(Exception):
-    """The connection can go on no longer; the text says why."""
+    def classify(self, message: Message, stage: Stage, reply: Reply) -> Outcome:
+        """Return the outcome of a message that the server rejected at `stage` with `reply`."""
+        text = str(reply)
+        if reply.enhanced_code == _TOO_LARGE or (reply.code == 552 and stage is Stage.SENDER):  # RFC 1870 6.1
+            return Outcome(message.key, State.PENDING, f"{text}; lower digest.max_papers", stop=True)
+        if reply.code < 500 or reply.code == 552 or reply.enhanced_code == _MAILBOX_FULL:
+            return Outcome(message.key, State.PENDING, text)
+        if stage is Stage.SENDER or reply.code in _LOGIN_CODES or reply.enhanced_code in _BAD_SENDER:
+            return Outcome(message.key, State.PENDING, f"{text}; check digest.from and smtp.username", stop=True)
+        if reply.enhanced_code.startswith("5.7.") and not self.accepted:
+            self._policy_refusals += 1
+            stop = self._policy_refusals >= _MAX_POLICY_REFUSALS
+            hint = "ask the server's administrator whether it sends mail for digest.from"
+            return Outcome(message.key, State.PENDING, f"{text}; {hint}", stop)
+        return Outcome(message.key, State.REFUSED, text)
 
 
 class SmtpSession:
-    """The state of one connection. It does no I/O: `out` is what is to be written, `outcomes` what became known."""
+    """The state of one connection. The caller writes `outgoing` to the server and takes `outcomes` as they appear."""
 
-    def __init__(self, features: dict[str, str], judge: ReplyClassifier) -> None:
-        self.out = bytearray()
+    def __init__(self, features: dict[str, str], classifier: ReplyClassifier) -> None:
+        self.outgoing = bytearray()
         self.outcomes: list[Outcome] = []
-        self.ready = False  # the server waits for the body of the message whose envelope it has
-        self.heard = 0  # replies
-        self.served = 0  # messages that came to a definite answer
+        self.ready_for_body = False  # the server has answered 354 and waits for the body of the envelope's message
+        self.replies_received = 0
+        self.messages_answered = 0  # accepted or rejected by the server
         self.closing = False
         self._pipelining = "pipelining" in features
         size = features.get("size", "").strip()
-        self._limit = int(size) if size.isdecimal() else None  # RFC 1870; 0 means none is known
-        self._judge = judge
-        self._replies = ReplyParser()
-        self._unsaid: deque[tuple[Stage, bytes]] = deque()
-        self._awaited: deque[Stage] = deque()
-        self._body: Message | None = None  # its final dot was said, the answer is awaited
-        self._envelope: Message | None = None
+        self._size_limit = int(size) if size.isdecimal() else None  # RFC 1870; 0 means that there is no fixed limit
+        self._classifier = classifier
+        self._parser = ReplyParser()
+        self._queued_commands: deque[tuple[Stage, bytes]] = deque()
+        self._expected_replies: deque[Stage] = deque()  # to the commands that were sent, in their order
+        self._body: Message | None = None  # its body and final dot were sent, the reply is expected
+        self._envelope: Message | None = None  # its envelope is queued, sent or accepted; its body was not sent
         self._refusal: Outcome | None = None  # of the envelope
-        self._begun = False  # MAIL was accepted: the transaction is open until the body or RSET
-        self._taken = False  # RCPT was accepted
-        self._behind = 0  # octets said after the final dot
+        self._transaction_open = False  # MAIL was accepted, and neither a body nor RSET has ended the transaction
+        self._recipient_accepted = False
+        self._bytes_after_dot = 0  # how much of `outgoing` belongs to the envelope behind the final dot
 
     @property
     def idle(self) -> bool:
-        """Nothing is under way: a message can be offered."""
-        return not (self._awaited or self._unsaid or self._envelope or self._body or self.closing)
+        """Whether the session can take a message: nothing is under way."""
+        return not (self._expected_replies or self._queued_commands or self._envelope or self._body or self.closing)
 
     @property
-    def awaiting(self) -> bool:
-        """The server owes an answer."""
-        return bool(self._awaited)
+    def awaiting_reply(self) -> bool:
+        return bool(self._expected_replies)
 
     @property
-    def in_body(self) -> bool:
-        """The answer that counts is owed: the one to the final dot."""
+    def awaiting_outcome(self) -> bool:
+        """Whether a body was sent and the reply to its final dot is expected."""
         return self._body is not None
 
-    def offer(self, message: Message) -> None:
-        """Begin a message with its envelope, or refuse it here if it cannot be said."""
-        if self._limit and len(message.bytes) > self._limit:
-            sizes = f"{len(message.bytes):,} bytes, and the server takes {self._limit:,}"
-            reply = f"the message has {sizes}; set digest.max_papers lower"
+    def send_envelope(self, message: Message) -> None:
+        """Start a message with its envelope, or reject it here if the server could not take it."""
+        if self._size_limit and len(message.bytes) > self._size_limit:
+            sizes = f"{len(message.bytes):,} bytes, but the server accepts at most {self._size_limit:,}"
+            reply = f"the message has {sizes}; lower digest.max_papers"
             self.outcomes.append(Outcome(message.key, State.PENDING, reply, stop=True))
             return
-        if not (_SAYABLE.fullmatch(message.address) and _SAYABLE.fullmatch(message.sender)):
-            self.outcomes.append(Outcome(message.key, State.REFUSED, "the address cannot be said in SMTP"))
+        if not (_ADDRESS.fullmatch(message.address) and _ADDRESS.fullmatch(message.sender)):
+            self.outcomes.append(Outcome(message.key, State.REFUSED, "the address is not valid in SMTP"))
             return
         self._envelope, self._refusal = message, None
-        if self._begun:
-            self._unsaid.append((Stage.RESET, b"RSET\r\n"))
-        size = f" SIZE={len(message.bytes)}" if self._limit is not None else ""
-        self._unsaid.append((Stage.SENDER, f"MAIL FROM:<{message.sender}>{size}\r\n".encode("ascii")))
-        self._unsaid.append((Stage.RECIPIENT, f"RCPT TO:<{message.address}>\r\n".encode("ascii")))
-        self._unsaid.append((Stage.DATA, b"DATA\r\n"))
-        self._speak()
+        if self._transaction_open:
+            self._queued_commands.append((Stage.RESET, b"RSET\r\n"))
+        size = f" SIZE={len(message.bytes)}" if self._size_limit is not None else ""
+        self._queued_commands.append((Stage.SENDER, f"MAIL FROM:<{message.sender}>{size}\r\n".encode("ascii")))
+        self._queued_commands.append((Stage.RECIPIENT, f"RCPT TO:<{message.address}>\r\n".encode("ascii")))
+        self._queued_commands.append((Stage.DATA, b"DATA\r\n"))
+        self._send_queued()
 
-    def begin(self, following: Message | None) -> None:
-        """Send the body the server is ready for, and behind it the envelope of the message that follows.
+    def send_body(self, next_message: Message | None) -> None:
+        """Send the body that the server waits for, and behind its final dot the envelope of `next_message`.
 
-        Only when the outcome of the body before is on disk.
+        Call it only when `ready_for_body` is set and the outcome of the session's last body is on disk.
         """
         message, self._envelope = self._envelope, None
-        if message is None or not self.ready:
-            raise RuntimeError("a body before the server is ready for one")
-        self._body, self.ready, self._begun = message, False, False
-        self.out += dot_stuff(message.bytes)
-        self._awaited.append(Stage.BODY)
-        before = len(self.out)
-        if following is not None:
-            self.offer(following)
-        self._behind = len(self.out) - before
+        if message is None or not self.ready_for_body:
+            raise RuntimeError("the server does not wait for a body")
+        self._body, self.ready_for_body, self._transaction_open = message, False, False
+        self.outgoing += dot_stuff(message.bytes)
+        self._expected_replies.append(Stage.BODY)
+        before = len(self.outgoing)
+        if next_message is not None:
+            self.send_envelope(next_message)
+        self._bytes_after_dot = len(self.outgoing) - before
 
     def quit(self) -> None:
-        """Take leave; the connection is done when the server has answered."""
+        """Say QUIT. The server's answer then ends the session: `receive` raises SessionLost."""
         self.closing = True
-        self._unsaid.append((Stage.QUIT, b"QUIT\r\n"))
-        self._speak()
+        self._queued_commands.append((Stage.QUIT, b"QUIT\r\n"))
+        self._send_queued()
 
     def receive(self, data: bytes) -> None:
-        """Take in what the server said. Raises Lost when it said goodbye, or something that is not SMTP."""
+        """Process what the server sent. Raises SessionLost when it ends the session or sends an unexpected reply."""
         try:
-            for reply in self._replies.feed(data):
-                self.heard += 1
-                self._heard(reply)
-                self._speak()
-        except InvalidReply as problem:
-            raise SessionLost(f"the server said something that is not SMTP: {problem}") from None
+            for reply in self._parser.feed(data):
+                self.replies_received += 1
+                self._handle_reply(reply)
+                self._send_queued()
+        except InvalidReply as error:
+            raise SessionLost(f"the server sent an invalid SMTP reply: {error}") from None
 
-    def lost(self, why: str, unwritten: int) -> Message | None:
-        """The connection is gone, `unwritten` octets of `out` with it; return the message that may be tried elsewhere.
+    def connection_lost(self, reason: str, unwritten: int) -> Message | None:
+        """Settle what was under way when the connection died with `unwritten` bytes of `outgoing` not written.
 
-        A body whose final dot did not leave has not arrived. One whose dot left unanswered is in doubt (RFC 1047).
+        Returns the message whose body was not begun, which can be sent on another connection.
         """
         if self._body is not None:
-            state = State.PENDING if unwritten > self._behind else State.DOUBT
-            self.outcomes.append(Outcome(self._body.key, state, why))
-        envelope, self._envelope, self._body, self.ready = self._envelope, None, None, False
+            # If some of the final dot was not written, the server has no complete message and discards it. If all of it
+            # was, the server may have accepted the message, although its reply did not arrive (RFC 1047).
+            state = State.PENDING if unwritten > self._bytes_after_dot else State.DOUBT
+            self.outcomes.append(Outcome(self._body.key, state, reason))
+        envelope, self._envelope, self._body, self.ready_for_body = self._envelope, None, None, False
         if envelope is not None and self._refusal is not None:
             self.outcomes.append(self._refusal)
             return None
         return envelope
 
-    def _speak(self) -> None:
-        while self._unsaid and (self._pipelining or not self._awaited):
-            stage, line = self._unsaid.popleft()
-            self.out += line
-            self._awaited.append(stage)
+    def _send_queued(self) -> None:
+        """Send the queued commands: all of them with PIPELINING, else the next one once the last was answered."""
+        while self._queued_commands and (self._pipelining or not self._expected_replies):
+            stage, line = self._queued_commands.popleft()
+            self.outgoing += line
+            self._expected_replies.append(stage)
 
-    def _heard(self, reply: Reply) -> None:
-        if reply.code == 421 and (not self._awaited or self._awaited[0] is not Stage.BODY):
+    def _handle_reply(self, reply: Reply) -> None:
+        # 421 can come at any time: the server closes the connection (RFC 5321 3.8). As the answer to a final dot it is
+        # also the outcome of that message.
+        if reply.code == 421 and (not self._expected_replies or self._expected_replies[0] is not Stage.BODY):
             raise SessionLost(str(reply))
-        if not self._awaited:
-            raise SessionLost(f"the server spoke out of turn: {reply}")
-        stage = self._awaited.popleft()
+        if not self._expected_replies:
+            raise SessionLost(f"unexpected reply from the server: {reply}")
+        stage = self._expected_replies.popleft()
         if self._body is not None and stage is Stage.BODY:
-            self._answered(self._body, reply)
+            self._handle_body_reply(self._body, reply)
         elif self._envelope is not None and stage in _ENVELOPE:
-            self._envelope_heard(self._envelope, stage, reply)
+            self._handle_envelope_reply(self._envelope, stage, reply)
         elif stage is Stage.QUIT:
             raise SessionLost(str(reply))
-        else:
-            self._begun = False  # RSET, or the lone dot that ends a message to nobody
+        else:  # RSET, or the lone dot after an envelope without a recipient: both end the transaction
+            self._transaction_open = False
 
-    def _answered(self, message: Message, reply: Reply) -> None:
-        """The answer to the final dot: the body's outcome."""
+    def _handle_body_reply(self, message: Message, reply: Reply) -> None:
         self._body = None
         if reply.code // 100 == 3:
-            self.outcomes.append(Outcome(message.key, State.DOUBT, f"the server did not say yes or no: {reply}"))
-            raise SessionLost(f"the server spoke out of turn: {reply}")
+            reason = f"the server neither accepted nor rejected the message: {reply}"
+            self.outcomes.append(Outcome(message.key, State.DOUBT, reason))
+            raise SessionLost(f"unexpected reply from the server: {reply}")
         if reply.code // 100 == 2:
-            self._judge.accepted = True
+            self._classifier.accepted = True
             self.outcomes.append(Outcome(message.key, State.SENT, str(reply)))
         else:
-            self.outcomes.append(self._judge.verdict(message, Stage.BODY, reply))
+            self.outcomes.append(self._classifier.classify(message, Stage.BODY, reply))
         if reply.code == 421:
             raise SessionLost(str(reply))
-        self.served += 1
+        self.messages_answered += 1
 
-    def _envelope_heard(self, message: Message, stage: Stage, reply: Reply) -> None:
-        good = reply.code // 100 == _WANTED.get(stage, 2)
-        if not good and reply.code < 400:
-            raise SessionLost(f"the server spoke out of turn: {reply}")
+    def _handle_envelope_reply(self, message: Message, stage: Stage, reply: Reply) -> None:
+        accepted = reply.code // 100 == (3 if stage is Stage.DATA else 2)
+        if not accepted and reply.code < 400:
+            raise SessionLost(f"unexpected reply from the server: {reply}")
         if stage is Stage.SENDER:
-            self._begun = good
+            self._transaction_open = accepted
         if stage is Stage.RECIPIENT:
-            self._taken = good
-        if not good and self._refusal is None:
-            self._refusal = self._judge.verdict(message, stage, reply)
+            self._recipient_accepted = accepted
+        if not accepted and self._refusal is None:  # the first rejection explains those that follow from it
+            self._refusal = self._classifier.classify(message, stage, reply)
         if self._refusal is None:
-            self.ready = stage is Stage.DATA
+            self.ready_for_body = stage is Stage.DATA
         else:
-            self._refused(self._refusal, stage, good)
+            self._abandon_envelope(self._refusal, stage, accepted)
 
-    def _refused(self, refusal: Outcome, stage: Stage, good: bool) -> None:
-        """The envelope will not do: end the transaction, then say so.
+    def _abandon_envelope(self, refusal: Outcome, stage: Stage, accepted: bool) -> None:
+        """Report a rejected envelope once all its commands that were sent are answered; drop those that were not.
 
-        A server may say 354 to DATA although it took no recipient; then a lone dot ends the message (RFC 2920 3.1). If
-        it did take the recipient, the dot would deliver an empty message: only hanging up delivers none.
-        Commands that were not said yet are dropped.
+        With PIPELINING, DATA was sent before the rejection was known, and a server may answer 354 to it although it
+        accepted no recipient. A lone dot then ends the message, which goes to nobody (RFC 2920 3.1). If the server did
+        accept the recipient, the dot would deliver an empty message: only closing the connection prevents that.
         """
-        if any(said in _ENVELOPE for said in self._awaited):
+        if any(expected in _ENVELOPE for expected in self._expected_replies):
             return
-        self._unsaid.clear()
+        self._queued_commands.clear()
         self.outcomes.append(refusal)
         self._envelope = self._refusal = None
-        self.served += 1
-        if stage is Stage.DATA and good:
-            if self._taken:
-                raise SessionLost("the server took a recipient without a sender")
-            self.out += b".\r\n"
-            self._awaited.append(Stage.NOTHING)
+        self.messages_answered += 1
+        if stage is Stage.DATA and accepted:
+            if self._recipient_accepted:
+                raise SessionLost("the server accepted a recipient after it rejected the sender")
+            self.outgoing += b".\r\n"
+            self._expected_replies.append(Stage.EMPTY_BODY)
 
 
 def dot_stuff(body: bytes) -> bytes:
-    """The body as it goes over the wire (RFC 5321 4.5.2): dots at line starts doubled, a line with a dot at the end."""
+    """Return the body as SMTP sends it (RFC 5321 4.5.2): dots at line starts doubled, then the final dot."""
     if b"\r\n." in body:
         body = body.replace(b"\r\n.", b"\r\n..")
     if body.startswith(b"."):

@@ -162,13 +162,13 @@ def _server(settings: SmtpSettings, now: datetime, largest: int) -> Check:
     except ServerRejected as problem:
         return Check("smtp", Mark.FAIL, str(problem))
     said = [f"{settings.host}:{settings.port}", welcome.tls or "in clear text, on this machine"]
-    ends = None if welcome.ends is None else datetime.fromtimestamp(welcome.ends, UTC)
+    ends = None if welcome.expires is None else datetime.fromtimestamp(welcome.expires, UTC)
     if ends is not None:
         said.append(f"certificate until {ends:%Y-%m-%d}")
     said.append(f"logged in as {settings.username}" if settings.username else "no login")
-    if welcome.most:
-        said.append(f"takes {welcome.most:,} bytes")
-    return Check.of("smtp", ", ".join(said), [*_ending(ends, now), *_small(welcome.most, largest)])
+    if welcome.max_bytes:
+        said.append(f"takes {welcome.max_bytes:,} bytes")
+    return Check.of("smtp", ", ".join(said), [*_ending(ends, now), *_small(welcome.max_bytes, largest)])
 
 
 def _ending(ends: datetime | None, now: datetime) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Sending by SMTP: what each answer leads to, over real sockets, TLS and logins; and that nothing secret is said."""
+"""Delivery by SMTP over real sockets, TLS and logins: what each reply leads to, and that no secret is printed."""
 
 import asyncio
 import base64
@@ -46,11 +46,11 @@ def states(outcomes: Sequence[Outcome]) -> dict[int, State]:
 
 
 def at(stage: str, reply: str, only: str = "") -> Answer:
-    """Answers `reply` at a stage, to everyone or where the argument holds `only`."""
-    return lambda said, argument, _: reply if said == stage and only in argument else None
+    """Reply with `reply` at a stage, always or only if the argument contains `only`."""
+    return lambda current, argument, _: reply if current == stage and only in argument else None
 
 
-class Anywhere(Controller):
+class FreePortController(Controller):
     """An aiosmtpd server on a free port."""
 
     def _trigger_server(self) -> None:
@@ -80,25 +80,25 @@ def test_every_message_arrives_once_and_unchanged(features: tuple[str, ...], con
     assert server.connections <= connections
 
 
-def test_a_server_that_takes_one_command_at_a_time_is_given_one_at_a_time() -> None:
+def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
     class Handler:
         def __init__(self) -> None:
-            self.taken: list[tuple[str, bytes]] = []
+            self.accepted: list[tuple[str, bytes]] = []
 
         async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
             assert isinstance(envelope.content, bytes)
-            self.taken.append((envelope.rcpt_tos[0], envelope.content))
-            return "250 2.0.0 taken"
+            self.accepted.append((envelope.rcpt_tos[0], envelope.content))
+            return "250 2.0.0 accepted"
 
     handler = Handler()
-    with Anywhere(handler, hostname="127.0.0.1", port=0).running() as port:
+    with FreePortController(handler, hostname="127.0.0.1", port=0).running() as port:
         messages = [message(n, text=".dot\r\n..") for n in range(5)]
         outcomes = send(settings(port), *messages)
     assert states(outcomes) == dict.fromkeys(range(5), State.SENT)
-    assert handler.taken == [(m.address, m.bytes) for m in messages]
+    assert handler.accepted == [(m.address, m.bytes) for m in messages]
 
 
-ANSWERS = [
+REPLIES = [
     ("MAIL", "451 4.3.0 later", State.PENDING, False),
     ("RCPT", "451 4.7.1 greylisted, try again", State.PENDING, False),
     ("RCPT", "450 4.2.1 busy", State.PENDING, False),
@@ -147,19 +147,19 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize("features", [(), ("PIPELINING",)], ids=["by turns", "pipelined"])
-@pytest.mark.parametrize(("stage", "reply", "state", "stop"), ANSWERS, ids=[f"{a[0]} {a[1][:24]!r}" for a in ANSWERS])
-def test_an_answer_decides_what_becomes_of_a_message(
+@pytest.mark.parametrize("features", [(), ("PIPELINING",)], ids=["one at a time", "pipelined"])
+@pytest.mark.parametrize(("stage", "reply", "state", "stop"), REPLIES, ids=[f"{r[0]} {r[1][:24]!r}" for r in REPLIES])
+def test_a_reply_decides_the_outcome_of_a_message(
     stage: str, reply: str, state: State, stop: bool, features: tuple[str, ...]
 ) -> None:
     messages = [message(n) for n in range(3)]
     with Server(at(stage, reply), features).running() as server:
         outcomes = send(settings(server.port), *messages)
-    found = {outcome.state for outcome in outcomes}
-    if (stage, reply[:6]) == ("MAIL", "250 ok"):  # what comes out of turn is not believed, whatever it says
-        assert State.SENT not in found
+    reached = {outcome.state for outcome in outcomes}
+    if (stage, reply[:6]) == ("MAIL", "250 ok"):  # replies to commands that were not sent do not count
+        assert State.SENT not in reached
     else:
-        assert found == {state} or (state is State.DOUBT and found == {State.DOUBT, State.PENDING})
+        assert reached == {state} or (state is State.DOUBT and reached == {State.DOUBT, State.PENDING})
         assert outcomes[0].state is state
     assert any(outcome.stop for outcome in outcomes) == stop
     assert all(outcome.reply for outcome in outcomes)
@@ -167,14 +167,14 @@ def test_an_answer_decides_what_becomes_of_a_message(
 
 
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "BODY"])
-def test_a_server_that_says_nothing_is_waited_for_only_so_long(stage: str) -> None:
+def test_a_silent_server_times_out(stage: str) -> None:
     with Server(at(stage, STALL)).running() as server:
         (outcome,) = send(settings(server.port, timeout=0.15), message(1))
     assert outcome.state is (State.DOUBT if stage == "BODY" else State.PENDING)
     assert "answer" in outcome.reply
 
 
-def test_a_server_that_is_not_there_leaves_everything_pending() -> None:
+def test_an_unreachable_server_leaves_everything_pending() -> None:
     with Server().running() as server:
         port = server.port
     outcomes = send(settings(port, connections=3), message(1), message(2), message(3))
@@ -182,7 +182,7 @@ def test_a_server_that_is_not_there_leaves_everything_pending() -> None:
     assert outcomes[0].reply == f"127.0.0.1:{port} cannot be reached: Connection refused"
 
 
-def test_a_refused_address_does_not_keep_the_next_from_its_mail() -> None:
+def test_a_refused_address_does_not_block_the_next() -> None:
     def answer(stage: str, argument: str, _: int) -> str | None:
         return "550 5.1.1 no such user" if stage == "RCPT" and "reader2" in argument else None
 
@@ -193,15 +193,15 @@ def test_a_refused_address_does_not_keep_the_next_from_its_mail() -> None:
         assert [to for to, _ in server.taken] == ["reader1@example.org", "reader3@example.org", "reader4@example.org"]
 
 
-def test_a_server_that_says_go_on_to_nobody_gets_an_empty_message_that_reaches_nobody() -> None:
+def test_a_354_after_a_refused_recipient_is_answered_with_an_empty_message_to_nobody() -> None:
     refused = at("RCPT", "550 5.1.1 no such user", "reader1")
-    with Server(refused).running() as server:  # it answers 354 to DATA all the same
+    with Server(refused).running() as server:  # it still answers 354 to DATA
         outcomes = send(settings(server.port), message(1), message(2))
     assert states(outcomes) == {1: State.REFUSED, 2: State.SENT}
     assert [body for _, body in server.taken if body] == [message(2).bytes]
 
 
-def test_a_server_that_has_enough_of_a_connection_is_called_again() -> None:
+def test_a_connection_that_the_server_ends_early_is_replaced() -> None:
     count: dict[int, int] = {}
 
     def answer(stage: str, _: str, connection: int) -> str | None:
@@ -218,7 +218,7 @@ def test_a_server_that_has_enough_of_a_connection_is_called_again() -> None:
     assert server.connections == 4
 
 
-def test_connections_that_the_server_will_not_open_are_done_without() -> None:
+def test_fewer_connections_are_used_if_the_server_rejects_more() -> None:
     def answer(stage: str, _: str, connection: int) -> str | None:
         return "421 4.7.0 too many connections" if stage == "GREETING" and connection > 2 else None
 
@@ -229,33 +229,32 @@ def test_connections_that_the_server_will_not_open_are_done_without() -> None:
     assert len(server.taken) == 30
 
 
-def test_a_server_that_swallows_and_hangs_up_makes_few_doubts_not_many() -> None:
+def test_a_server_that_keeps_disconnecting_leaves_few_messages_in_doubt() -> None:
     with Server(at("BODY", SWALLOW)).running() as server:
         outcomes = send(settings(server.port), *map(message, range(100)))
     assert {outcome.state for outcome in outcomes} == {State.DOUBT, State.PENDING} or len(outcomes) <= 3
     assert len(server.taken) == 3
 
 
-def test_a_policy_against_one_address_is_found_out_by_the_others() -> None:
-    way = None
+def test_a_policy_refusal_is_about_the_address_once_other_mail_was_accepted() -> None:
     with Server(at("RCPT", "550 5.7.1 only from colleagues", "reader0")).running() as server:
-        way = smtp_delivery(settings(server.port))
-        first = [o for batch in way(iter(map(message, range(4))), lambda: False) for o in batch]
-        again = [o for batch in way(iter([message(0)]), lambda: False) for o in batch]
+        deliver = smtp_delivery(settings(server.port))
+        first = [o for batch in deliver(iter(map(message, range(4))), lambda: False) for o in batch]
+        again = [o for batch in deliver(iter([message(0)]), lambda: False) for o in batch]
     assert states(first) == {0: State.PENDING, 1: State.SENT, 2: State.SENT, 3: State.SENT}
     assert not any(outcome.stop for outcome in first)
     assert states(again) == {0: State.REFUSED}
 
 
-def test_a_message_larger_than_the_server_takes_is_not_sent_at_all() -> None:
+def test_a_message_over_the_size_limit_is_not_sent() -> None:
     with Server(features=("PIPELINING", "SIZE 1000")).running() as server:
         (outcome,) = send(settings(server.port), message(1, text="x" * 1000))
     assert (outcome.state, outcome.stop) == (State.PENDING, True)
-    assert "the server takes 1,000; set digest.max_papers lower" in outcome.reply
+    assert "the server accepts at most 1,000; lower digest.max_papers" in outcome.reply
     assert not server.heard("MAIL")
 
 
-def test_no_address_can_say_a_command() -> None:
+def test_no_address_can_inject_a_command() -> None:
     bad = ["a@b.example>\r\nRCPT TO:<c@d.example", "a\r\n@b", "a b@c", "ü@example.org", "<a@b>", ""]
     with Server().running() as server:
         outcomes = send(settings(server.port), *(replace(message(n), address=a) for n, a in enumerate(bad)))
@@ -264,12 +263,12 @@ def test_no_address_can_say_a_command() -> None:
     assert server.recipients() == ["reader9@example.org"]
 
 
-def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
-    taken: list[int] = []
+def test_stopping_finishes_what_is_under_way_and_starts_nothing() -> None:
+    requested: list[int] = []
 
     def queue() -> Iterator[Message]:
         for number in range(1000):
-            taken.append(number)
+            requested.append(number)
             yield message(number)
 
     def ten_are_done() -> bool:
@@ -282,7 +281,7 @@ def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
     assert {outcome.state for outcome in outcomes} == {State.SENT}
     assert 10 <= len(outcomes) <= 10 + 3 + 3
     assert sorted(server.recipients()) == sorted(message(o.key).address for o in outcomes)
-    assert len(taken) < 30
+    assert len(requested) < 30
 
 
 # --- TLS and logins
@@ -320,17 +319,17 @@ def test_mail_goes_out_encrypted_and_logged_in(tls: ssl.SSLContext) -> None:
         outcomes = send(smtp, *messages)
     assert states(outcomes) == dict.fromkeys(range(6), State.SENT)
     assert dict(server.taken) == {m.address: m.bytes for m in messages}
-    said = [stage for stage, _ in server.said]
-    assert said.index("STARTTLS") < said.index("AUTH") < said.index("MAIL")
+    stages = [stage for stage, _ in server.commands]
+    assert stages.index("STARTTLS") < stages.index("AUTH") < stages.index("MAIL")
     assert server.heard("AUTH")[0] == "PLAIN " + base64.b64encode(f"\0me\0{SECRET}".encode()).decode()
 
 
-def test_a_certificate_nobody_vouches_for_gets_neither_mail_nor_password(tls: ssl.SSLContext) -> None:
+def test_a_server_with_an_untrusted_certificate_gets_neither_mail_nor_password(tls: ssl.SSLContext) -> None:
     with Server(features=STARTTLS, context=tls).running() as server:
         smtp = settings(server.port, security="starttls", username="me", password=Secret(SECRET))
         (outcome,) = send(smtp, message(1))
     assert (outcome.state, outcome.stop) == (State.PENDING, True)
-    assert "certificate that does not verify" in outcome.reply
+    assert "certificate verification failed: self-signed certificate; check smtp.host" in outcome.reply
     assert not server.heard("AUTH") + server.heard("MAIL")
 
 
@@ -367,13 +366,13 @@ def test_tls_from_the_first_byte(tls: ssl.SSLContext) -> None:
         ("535 5.7.8 bad credentials", True, "DIGEST_SMTP_PASSWORD"),
         ("534 5.7.9 use an app password", True, "DIGEST_SMTP_PASSWORD"),
         ("550 5.7.30 basic authentication is off", True, "DIGEST_SMTP_PASSWORD"),
-        ("454 4.7.0 try later", False, "cannot be worked with now"),
+        ("454 4.7.0 try later", False, "cannot be used right now"),
         (f"535 your password {SECRET} is wrong", True, "***"),
         (f"535 what is {base64.b64encode(f'{chr(0)}me{chr(0)}{SECRET}'.encode()).decode()}", True, "***"),
         (DROP, False, ""),
     ],
 )
-def test_a_login_that_fails_is_told_without_the_password(reply: str, stop: bool, hint: str) -> None:
+def test_a_failed_login_is_reported_without_the_password(reply: str, stop: bool, hint: str) -> None:
     with Server(at("AUTH", reply), ("AUTH PLAIN",)).running() as server:
         smtp = settings(server.port, username="me", password=Secret(SECRET))
         (outcome,) = send(smtp, message(1))
@@ -384,7 +383,7 @@ def test_a_login_that_fails_is_told_without_the_password(reply: str, stop: bool,
     assert not server.heard("MAIL")
 
 
-def test_a_password_that_smtp_cannot_carry_is_told_without_a_letter_of_it() -> None:
+def test_a_password_that_smtp_cannot_send_is_reported_without_showing_it() -> None:
     with Server(features=("AUTH PLAIN",)).running() as server:
         (outcome,) = send(settings(server.port, username="me", password=Secret("geheim-ß")), message(1))
     assert outcome.stop
@@ -400,12 +399,12 @@ def test_a_token_command_logs_in_with_xoauth2(tmp_path: Path) -> None:
         smtp = settings(server.port, username="me@example.org", token_command=(str(script),), connections=2)
         outcomes = send(smtp, *map(message, range(50)))
     assert {outcome.state for outcome in outcomes} == {State.SENT}
-    carried = base64.b64decode(server.heard("AUTH")[0].removeprefix("XOAUTH2 "))
-    assert carried == f"user=me@example.org\x01auth=Bearer {SECRET}\x01\x01".encode()
+    sent = base64.b64decode(server.heard("AUTH")[0].removeprefix("XOAUTH2 "))
+    assert sent == f"user=me@example.org\x01auth=Bearer {SECRET}\x01\x01".encode()
     assert (tmp_path / "calls").read_text() == "called\n"  # the connections share it
 
 
-def test_a_token_that_is_refused_is_told_without_the_token(tmp_path: Path) -> None:
+def test_a_rejected_token_is_reported_without_the_token(tmp_path: Path) -> None:
     challenge = base64.b64encode(b'{"status":"400"}').decode()
     replies = iter([f"334 {challenge}"])
 
@@ -423,13 +422,13 @@ def test_a_token_that_is_refused_is_told_without_the_token(tmp_path: Path) -> No
     ("command", "words"),
     [
         (("/does/not/exist",), "cannot be run: No such file or directory"),
-        (("sh", "-c", f"echo {SECRET}; echo {SECRET} >&2; exit 3"), "ended with code 3"),
+        (("sh", "-c", f"echo {SECRET}; echo {SECRET} >&2; exit 3"), "failed with exit code 3"),
         (("true",), "printed no token"),
         (("printf", f"{SECRET}\\n{SECRET}"), "printed no token"),
-        (("sleep", "20"), "took longer than"),
+        (("sleep", "20"), "timed out after 0.3 seconds"),
     ],
 )
-def test_a_token_command_that_fails_is_named_and_its_output_is_not(
+def test_a_failing_token_command_is_named_without_its_output(
     command: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("digest.delivery.smtp._TOKEN_SECONDS", 0.3)
@@ -444,21 +443,21 @@ def test_a_token_command_that_fails_is_named_and_its_output_is_not(
 
 
 @pytest.mark.parametrize("rate", [Rate(1, 1), Rate(3, 10), Rate(14, 1)])
-def test_no_stretch_of_time_holds_more_messages_than_the_rate_allows(rate: Rate) -> None:
+def test_no_period_contains_more_messages_than_the_rate_allows(rate: Rate) -> None:
     now = 0.0
-    pace = Throttle(rate, lambda: now)
+    throttle = Throttle(rate, lambda: now)
     sent: list[float] = []
     for step in range(200):
-        now += (step % 7) * 0.01 + pace.wait()
-        assert pace.wait() == pytest.approx(0, abs=1e-9)
-        pace.take()
+        now += (step % 7) * 0.01 + throttle.delay()
+        assert throttle.delay() == pytest.approx(0, abs=1e-9)
+        throttle.record()
         sent.append(now)
-    for begin, end in zip(sent, sent[rate.count :], strict=False):
-        assert end - begin >= rate.seconds - 1e-9
+    for start, end in zip(sent, sent[rate.count :], strict=False):
+        assert end - start >= rate.seconds - 1e-9
     assert sent[-1] >= (200 / rate.count - 1) * rate.seconds - rate.seconds
 
 
-def test_a_rate_holds_over_all_connections() -> None:
+def test_the_rate_applies_to_all_connections_together() -> None:
     def five_are_done() -> bool:
         return len(done) >= 5
 
@@ -470,18 +469,18 @@ def test_a_rate_holds_over_all_connections() -> None:
     assert len(server.taken) == 5
 
 
-def test_replies_are_read_whole_whatever_the_pieces() -> None:
+def test_replies_are_parsed_however_the_data_is_split() -> None:
     stream = b"250-one\r\n250 two\r\n354\r\n550 5.1.1 \x1b[31mred\r\n250 lf only\n"
     whole = [str(reply) for reply in ReplyParser().feed(stream)]
     assert whole == ["250 one two", "354", "550 5.1.1 [31mred", "250 lf only"]
-    replies = ReplyParser()
-    assert [str(r) for n in range(len(stream)) for r in replies.feed(stream[n : n + 1])] == whole
+    parser = ReplyParser()
+    assert [str(r) for n in range(len(stream)) for r in parser.feed(stream[n : n + 1])] == whole
 
 
 @pytest.mark.parametrize(
     "junk", [b"hello\r\n", b"99 x\r\n", b"600 x\r\n", b"250x\r\n", b"\r\n", b"a" * 5000, b"250-x\r\n" * 200]
 )
-def test_what_is_no_reply_is_not_taken_for_one(junk: bytes) -> None:
+def test_invalid_replies_are_rejected(junk: bytes) -> None:
     with pytest.raises(InvalidReply):
         list(ReplyParser().feed(junk))
 
@@ -509,7 +508,7 @@ def test_a_mistake_in_the_table_is_explained(tmp_path: Path, line: str, words: s
     ("text", "rate"),
     [("14/s", Rate(14, 1)), ("30 / m", Rate(30, 60)), ("500/h", Rate(500, 3600)), ("2000/d", Rate(2000, 86400))],
 )
-def test_a_rate_is_read(tmp_path: Path, text: str, rate: Rate) -> None:
+def test_rates_and_token_commands_are_parsed(tmp_path: Path, text: str, rate: Rate) -> None:
     path = tmp_path / "config.toml"
     smtp = f'[smtp]\nhost = "x"\nusername = "me"\ntoken_command = "pass show \'my token\'"\nrate = "{text}"\n'
     path.write_text(f'[digest]\nfrom = "a@b.example"\n[[sources]]\ntype = "huggingface"\n{smtp}')

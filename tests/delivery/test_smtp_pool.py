@@ -1,4 +1,4 @@
-"""The promise of delivery, whatever the server does: no body ahead of the record, and none unaccounted for."""
+"""The promises of delivery, whatever the server does: no body before the last outcome is settled, no message lost."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerUn
 from digest.delivery.smtp_protocol import ReplyClassifier
 
 HANG_UP, SWALLOW = "hang up", "swallow"
-NOTHING = -1  # the key of an empty message
+EMPTY = -1  # the key of an empty message
 STAGES = ("MAIL", "RCPT", "DATA", "BODY", "RSET")
 REPLIES = {
     "MAIL": ["250 ok", "250 ok", "250 ok", "451 later", "421 closing", "gibberish", HANG_UP],
@@ -35,23 +35,23 @@ REPLIES = {
 
 @dataclass
 class World:
-    """What really happened, apart from what anybody was told."""
+    """What really happened, whatever the pool was told."""
 
     choose: Callable[[list[str]], str]
     settled: set[int] = field(default_factory=set)
     bodies: list[int] = field(default_factory=list)  # every body that left, in order
     arrived: list[int] = field(default_factory=list)  # every message that was accepted
-    broken: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
 
-class Memory:
-    """A wire to a server that lives in this thread, so that each write is seen when it happens."""
+class MemoryTransport:
+    """A transport to a server in the same thread, which sees each write when it happens."""
 
     def __init__(self, world: World, pipelining: bool, chunk: int) -> None:
         self.world, self.chunk = world, chunk
         self.features = {"pipelining": ""} if pipelining else {}
-        self.near, self.far = socket.socketpair()
-        self.near.setblocking(False)
+        self.client, self.server = socket.socketpair()
+        self.client.setblocking(False)
         self.buffer = b""
         self.body: int | None = None
         self.last: int | None = None
@@ -59,76 +59,76 @@ class Memory:
         self.dead = False
 
     def fileno(self) -> int:
-        return self.near.fileno()
+        return self.client.fileno()
 
     def read(self) -> bytes:
         try:
-            data = self.near.recv(4096)
+            data = self.client.recv(4096)
         except BlockingIOError:
             return b""
         if not data:
-            raise ConnectionClosed("the server hung up")
+            raise ConnectionClosed("the server closed the connection")
         return data
 
     def close(self) -> None:
-        self.near.close()
-        self.far.close()
+        self.client.close()
+        self.server.close()
 
     def write(self, data: bytearray) -> None:
-        taken = bytes(data[: self.chunk])
+        written = bytes(data[: self.chunk])
         del data[: self.chunk]
         if self.dead:
             raise ConnectionClosed("broken pipe")
-        self.buffer += taken
+        self.buffer += written
         while not self.dead and b"\r\n" in self.buffer:
             line, _, self.buffer = self.buffer.partition(b"\r\n")
-            self._line(line.decode())
+            self._handle_line(line.decode())
 
-    def _line(self, line: str) -> None:
+    def _handle_line(self, line: str) -> None:
         if self.body is not None:
             if line.startswith("key "):
-                self._body_left(int(line[4:]))
+                self._start_body(int(line[4:]))
             if line == ".":
-                self._body_ended(self.body)
+                self._end_body(self.body)
             return
         verb = line[:4]
         if verb in ("MAIL", "RSET"):
             self.recipient = None
         if verb == "QUIT":
-            self.far.send(b"221 bye\r\n")
-            self._die()
-        elif self._answer(verb) and verb == "RCPT":
+            self.server.send(b"221 bye\r\n")
+            self._hang_up()
+        elif self._reply(verb) and verb == "RCPT":
             self.recipient = int(line.partition("<r")[2].partition("@")[0])
 
-    def _body_ended(self, key: int) -> None:
-        if key == NOTHING and self.recipient is not None:
-            self.world.broken.append(f"an empty message went to {self.recipient}")
-        self._answer("BODY", key)
+    def _end_body(self, key: int) -> None:
+        if key == EMPTY and self.recipient is not None:
+            self.world.violations.append(f"an empty message went to {self.recipient}")
+        self._reply("BODY", key)
         self.body = self.recipient = None
 
-    def _body_left(self, key: int) -> None:
+    def _start_body(self, key: int) -> None:
         if self.last is not None and self.last not in self.world.settled:
-            self.world.broken.append(f"{key} left before {self.last} was settled")
+            self.world.violations.append(f"{key} left before {self.last} was settled")
         if key != self.recipient:
-            self.world.broken.append(f"{key} went to {self.recipient}")
+            self.world.violations.append(f"{key} went to {self.recipient}")
         self.last = self.body = key
         self.world.bodies.append(key)
 
-    def _answer(self, stage: str, message: int = NOTHING) -> bool:
+    def _reply(self, stage: str, message: int = EMPTY) -> bool:
         reply = self.world.choose(REPLIES[stage])
-        if stage == "BODY" and (reply == SWALLOW or reply.startswith("250")) and message != NOTHING:
+        if stage == "BODY" and (reply == SWALLOW or reply.startswith("250")) and message != EMPTY:
             self.world.arrived.append(message)
         if reply in (HANG_UP, SWALLOW):
-            self._die()
+            self._hang_up()
             return False
-        self.far.send(reply.encode() + b"\r\n")
+        self.server.send(reply.encode() + b"\r\n")
         if reply.startswith("354"):
-            self.body = NOTHING
+            self.body = EMPTY
         return reply.startswith("250")
 
-    def _die(self) -> None:
+    def _hang_up(self) -> None:
         self.dead = True
-        self.far.shutdown(socket.SHUT_RDWR)
+        self.server.shutdown(socket.SHUT_RDWR)
 
 
 def queue(count: int) -> Iterator[Message]:
@@ -140,29 +140,29 @@ def queue(count: int) -> Iterator[Message]:
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(1, 12),
-    most=st.integers(1, 4),
+    connections=st.integers(1, 4),
     pipelining=st.booleans(),
     chunk=st.sampled_from([7, 40, 100_000]),
-    patience=st.integers(1, 20),
+    limit=st.integers(1, 20),
 )
-def test_whatever_the_server_does_no_body_is_ahead_of_the_record_and_none_is_unaccounted_for(
-    seed: int, count: int, most: int, pipelining: bool, chunk: int, patience: int
+def test_whatever_the_server_does_no_body_precedes_the_last_outcome_and_every_body_has_one(
+    seed: int, count: int, connections: int, pipelining: bool, chunk: int, limit: int
 ) -> None:
     world = World(Random(seed).choice)  # not drawn one by one: connections open in threads, in any order
 
-    def connect() -> Memory:
-        return Memory(world, pipelining, chunk)
+    def connect() -> MemoryTransport:
+        return MemoryTransport(world, pipelining, chunk)
 
     outcomes: dict[int, Outcome] = {}
-    exchange = ConnectionPool(connect, most, 5.0, Throttle(None), ReplyClassifier())
-    batches = exchange.deliver(queue(count), lambda: len(outcomes) > patience)
+    pool = ConnectionPool(connect, connections, 5.0, Throttle(None), ReplyClassifier())
+    batches = pool.deliver(queue(count), lambda: len(outcomes) > limit)
     for batch in batches:
         for outcome in batch:
             assert outcome.key not in outcomes
             outcomes[outcome.key] = outcome
         world.settled.update(outcome.key for outcome in batch)
 
-    assert world.broken == []
+    assert world.violations == []
     assert len(set(world.bodies)) == len(world.bodies), "a body left twice in one round"
     sent = {key for key, outcome in outcomes.items() if outcome.state is State.SENT}
     doubt = {key for key, outcome in outcomes.items() if outcome.state is State.DOUBT}
@@ -171,25 +171,25 @@ def test_whatever_the_server_does_no_body_is_ahead_of_the_record_and_none_is_una
 
 
 @settings(max_examples=30, deadline=None)
-@given(allowed=st.integers(1, 3), most=st.integers(1, 5), count=st.integers(1, 30), pipelining=st.booleans())
-def test_a_friendly_server_gets_everything_however_few_connections_it_allows(
-    allowed: int, most: int, count: int, pipelining: bool
+@given(allowed=st.integers(1, 3), connections=st.integers(1, 5), count=st.integers(1, 30), pipelining=st.booleans())
+def test_a_server_gets_everything_however_few_connections_it_allows(
+    allowed: int, connections: int, count: int, pipelining: bool
 ) -> None:
     world = World(lambda replies: replies[0])
-    wires: list[Memory] = []
+    transports: list[MemoryTransport] = []
 
-    def connect() -> Memory:
-        if sum(not wire.dead for wire in wires) >= allowed:
+    def connect() -> MemoryTransport:
+        if sum(not transport.dead for transport in transports) >= allowed:
             raise ServerUnreachable("421 too many connections")
-        wires.append(Memory(world, pipelining, 100_000))
-        return wires[-1]
+        transports.append(MemoryTransport(world, pipelining, 100_000))
+        return transports[-1]
 
     outcomes: list[Outcome] = []
-    for batch in ConnectionPool(connect, most, 5.0, Throttle(None), ReplyClassifier()).deliver(
+    for batch in ConnectionPool(connect, connections, 5.0, Throttle(None), ReplyClassifier()).deliver(
         queue(count), lambda: False
     ):
         outcomes += batch
         world.settled.update(outcome.key for outcome in batch)
     assert {outcome.state for outcome in outcomes} == {State.SENT}
     assert sorted(outcome.key for outcome in outcomes) == sorted(world.arrived) == list(range(count))
-    assert world.broken == []
+    assert world.violations == []

@@ -404,7 +404,7 @@ def test_the_server_is_met_as_a_delivery_meets_it(place: Workplace, trusted: Cal
     assert check.mark is Mark.OK
     assert f"127.0.0.1:{server.port}, TLS 1." in check.said
     assert f"certificate until {ends:%Y-%m-%d}, logged in as me, takes 35,882,577 bytes" in check.said
-    stages = [stage for stage, _ in server.said]
+    stages = [stage for stage, _ in server.commands]
     assert stages == ["GREETING", "EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
     assert not server.taken
 
@@ -426,17 +426,17 @@ def test_a_certificate_that_ends_soon_is_told_in_time(
 def test_a_certificate_nobody_vouches_for_fails(place: Workplace, tmp_path: Path) -> None:
     with Server(features=STARTTLS, context=certified(tmp_path, 90)).running() as server:
         check = knocked(place.config(), server, **login(SECRET))
-    assert (check.mark, "does not verify: self-signed certificate" in check.said) == (Mark.FAIL, True)
+    assert (check.mark, "certificate verification failed: self-signed certificate" in check.said) == (Mark.FAIL, True)
     assert not server.heard("AUTH")
 
 
 DOORS: list[tuple[Answer, tuple[str, ...], dict[str, Any], str]] = [
-    (answers("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",), {"username": "me", "password": Secret("x")}, "refused the login of me"),
-    (answers("", ""), (), {"username": "me", "password": Secret("x")}, "offers no login"),
+    (answers("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",), {"username": "me", "password": Secret("x")}, "rejected the login of me"),
+    (answers("", ""), (), {"username": "me", "password": Secret("x")}, "does not offer login"),
     (answers("", ""), (), {"security": "starttls"}, "does not offer STARTTLS"),
-    (answers("GREETING", "554 5.7.1 listed"), (), {}, "turned us away: 554 5.7.1 listed"),
-    (answers("GREETING", "421 4.7.0 busy"), (), {}, "cannot be worked with now"),
-    (answers("GREETING", STALL), (), {"timeout": 0.2}, "did not answer for 0.2 seconds"),
+    (answers("GREETING", "554 5.7.1 listed"), (), {}, "rejected the connection: 554 5.7.1 listed"),
+    (answers("GREETING", "421 4.7.0 busy"), (), {}, "cannot be used right now"),
+    (answers("GREETING", STALL), (), {"timeout": 0.2}, "did not answer within 0.2 seconds"),
     (answers("EHLO", DROP), (), {}, "cannot be reached"),
     (answers("", ""), ("SIZE 49999",), {}, "takes messages of 49,999 bytes, and ours have up to 50,000"),
 ]  # fmt: skip

@@ -118,7 +118,7 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
         person.answer("Your mail address", "ann")
         assert "it is not a mail address" in person.answer("Your mail address", "ann@lab.example, bob@lab.example")
         person.answer("Mail server", "https://mail.lab.example")
-        assert "is not the name of a server" in person.answer("Mail server", "mail.lab.example:99999")
+        assert "is not a host name" in person.answer("Mail server", "mail.lab.example:99999")
         assert "out of range" in person.answer("Mail server", "mail.lab.example:465")
         person.answer("User name", "-")
         person.answer("Time zone", "Mars/Olympus")
@@ -240,8 +240,8 @@ def test_only_the_values_change_and_comments_keep_their_column(here: Path) -> No
         (["--to", ""], "--to: '': it is not a mail address"),
         (["--from", "x@y z"], "--from: 'x@y z'"),
         (["--port", "0", "--to", "b"], "--port: 0 is out of range"),
-        (["--host", "a b"], "--host: 'a b' is not the name of a server"),
-        (["--host", "mail.x:465"], "--host: 'mail.x:465' has a port in it"),
+        (["--host", "a b"], "--host: 'a b' is not a host name"),
+        (["--host", "mail.x:465"], "--host: 'mail.x:465' contains a port"),
         (["--security", "ssl"], "--security: 'ssl' is not known"),
         (["--host", "mail.x", "--security", "none"], '--security: "none" would send the mail readable to mail.x'),
         (["--timezone", "Berlin"], "--timezone: 'Berlin' is not a time zone"),

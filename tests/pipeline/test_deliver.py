@@ -110,14 +110,14 @@ FAULTS: list[tuple[Answer, int, dict[str, int], str]] = [
     (answers("MAIL", "550 5.7.60 not as this sender"), 4, {"pending": 3}, "check digest.from and smtp.username"),
     (answers("RCPT", "554 5.7.1 relay access denied"), 4, {"pending": 3}, "554 5.7.1 relay access denied"),
     (answers("RCPT", "550 5.7.1 private", "reader1"), 0, {"refused": 1, "sent": 2}, "1 address refused it"),
-    (answers("MAIL", DROP), 4, {"pending": 3}, "the server hung up"),
-    (answers("DATA", DROP), 4, {"pending": 3}, "the server hung up"),
-    (answers("BODY", SWALLOW), 4, {"in doubt": 3}, "the server hung up"),
+    (answers("MAIL", DROP), 4, {"pending": 3}, "the server closed the connection"),
+    (answers("DATA", DROP), 4, {"pending": 3}, "the server closed the connection"),
+    (answers("BODY", SWALLOW), 4, {"in doubt": 3}, "the server closed the connection"),
     (answers("BODY", SWALLOW, "reader1"), 4, {"in doubt": 1, "sent": 2}, "1 message could not be delivered"),
     (answers("RCPT", STALL), 4, {"pending": 3}, "did not answer"),
     (answers("GREETING", STALL), 4, {"pending": 3}, "did not answer"),
-    (answers("MAIL", "%$§"), 4, {"pending": 3}, "not SMTP"),
-    (answers("GREETING", "SSH-2.0-OpenSSH_9.2"), 4, {"pending": 3}, "cannot be worked with now"),
+    (answers("MAIL", "%$§"), 4, {"pending": 3}, "invalid SMTP reply"),
+    (answers("GREETING", "SSH-2.0-OpenSSH_9.2"), 4, {"pending": 3}, "cannot be used right now"),
 ]
 
 
