@@ -1,10 +1,12 @@
-"""What comes back: the mailbox that readers, servers and mail programs answer to, and what a letter in it can ask for.
+"""Read the mailbox that receives what readers and mail servers answer: unsubscribe requests, bounces and complaints.
 
-    letters (imap or maildir) -> requests in them -> the store acts on each once
+    IMAP folder or Maildir ──▶ letters ──▶ events ──▶ digest.pipeline.inbox acts on each event once
 
-The mailbox is only ever read. No letter is marked, moved or deleted, and what asks for nothing is left alone.
+The mailbox is only ever read: no letter is marked, moved or deleted, and letters without an event are skipped.
 
-A letter, and what it can ask for.
+The public face is `__all__`: the settings, the events, and the submodule `mailbox`, whose `read_mailbox` yields the
+letters that hold events. It uses `imap` to fetch letters from a server, `letters` to find the events in a letter, `dsn`
+for those in a report of a mail server, and `headers` to parse header fields.
 """
 
 from dataclasses import dataclass, field
@@ -13,10 +15,23 @@ from pathlib import Path
 from digest.delivery import LOOPBACK
 from digest.settings import Secret, number_between, one_of
 
+__all__ = [
+    "MAX_LETTER_BYTES",
+    "Bounce",
+    "Complaint",
+    "InboxSettings",
+    "Letter",
+    "LetterEvent",
+    "UnsubscribeRequest",
+    "mailbox",
+]
+
+MAX_LETTER_BYTES = 1_000_000  # read of a letter; its events are in the first few thousand
+
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
-    """The `[inbox]` table: a Maildir at `path`, or a `folder` on a server, where `timeout` (s) bounds each wait."""
+    """The `[inbox]` table: a Maildir at `path`, or a `folder` on a server, with `timeout` seconds for each answer."""
 
     path: Path | None = field(default=None, metadata={"example": '"Maildir"'})
     host: str = field(default="", metadata={"example": '"imap.example.org"'})
@@ -32,12 +47,12 @@ class InboxSettings:
         return self.host.lower() in LOOPBACK
 
 
-LIMIT = 1_000_000  # octets of a letter that are read; what it can ask for stands in the first few thousand
-
-
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter and the cursor behind it. `raw` is at most `LIMIT` octets, and empty where the head asks for nothing."""
+    """A letter in the mailbox.
+
+    `cursor` is the position after it. `raw` is at most `MAX_LETTER_BYTES`, and empty if the header rules out any event.
+    """
 
     cursor: str
     raw: bytes
@@ -45,18 +60,19 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeRequest:
-    """Whoever this token stands for wants no more mail. Whether it stands for anybody, the subscribers know."""
+    """A request to unsubscribe the reader with this token. Whether there is one, only the store knows."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """Mail to `recipient` failed for good or for now, says a delivery status notification (RFC 3464).
+    """Mail to `recipient` could not be delivered, according to a delivery status notification (RFC 3464).
 
-    `hard` says that there is no such mailbox. `returned` says that some of the failed mail came back with the report:
-    then `message_id` and `token` are what its headers hold, else they are ''. Anyone can write such a report; only one
-    that holds what we sent is known to answer it.
+    `status` is the enhanced status code, `diagnostic` what the recipient's server said. `hard`: the mailbox does not
+    exist or is disabled. `returned`: the report includes the failed message or its header, from which `message_id` and
+    `token` are taken; they are '' otherwise. Anyone can write such a report, but only one that includes what we sent is
+    known to be about our mail.
     """
 
     recipient: str
@@ -70,7 +86,7 @@ class Bounce:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """A reader called our mail spam, says her mail service (RFC 5965)."""
+    """A reader marked our mail as spam, according to a report of their mail service (RFC 5965)."""
 
     message_id: str
     token: str

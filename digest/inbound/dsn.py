@@ -1,4 +1,7 @@
-"""What a mail server reports about mail of ours: failed recipients (RFC 3464) and complaints (RFC 5965)."""
+"""Parse reports of mail servers about our mail: delivery status notifications (RFC 3464) and complaints (RFC 5965).
+
+Pure: no I/O. Both kinds are a `multipart/report` (RFC 6522).
+"""
 
 import binascii
 import re
@@ -6,11 +9,11 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from digest.inbound import Bounce, Complaint
-from digest.inbound.headers import Fields, first_value, media_type, split_headers
+from digest.inbound.headers import Headers, first_value, media_type, split_headers
 from digest.papers.text.clean import clean
 
-_PARTS = 20  # RFC 6522 has three: words for people, the report, the mail it is about
-_RECIPIENTS = 100  # ours is one a message
+_MAX_PARTS = 20  # RFC 6522 has three: text for people, the report, the message it is about
+_MAX_RECIPIENTS = 100  # our messages have one
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED_TYPES = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 
@@ -21,49 +24,51 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])[a-z2-7]{26}(?![A-Za-z0-9])")
 
 _HARD = re.compile(r"5\.1\.\d+|5\.2\.1")  # RFC 3463: the address is bad; the mailbox is disabled
-# … but for those about the sender: RFC 3463 3.2, and what Exchange Online says when our limit for the day is reached.
-_SENDER = ("5.1.7", "5.1.8", "5.1.90")
+# Of those, the ones about the sender: RFC 3463 3.2, and 5.1.90 from Exchange Online when our daily limit is reached.
+_ABOUT_SENDER = ("5.1.7", "5.1.8", "5.1.90")
 
 
-def is_report(found: Fields) -> bool:
-    """Whether a letter with these fields is a report (RFC 6522), of whatever kind."""
-    return media_type(found) == "multipart/report"
+def is_report(headers: Headers) -> bool:
+    """Return whether a letter with these header fields is a report (RFC 6522) of any kind."""
+    return media_type(headers) == "multipart/report"
 
 
-def read_report(found: Fields, body: bytes) -> tuple[Bounce | Complaint, ...]:
-    """What the report in `body` says; nothing where it says that mail arrived, was read, or is late."""
-    parts = list(_parts(found, body))
-    returned = next((f for f in (_returned(*part) for part in parts) if f), {})
-    for head, content in parts:
-        kind = media_type(head)
+def parse_report(headers: Headers, body: bytes) -> tuple[Bounce | Complaint, ...]:
+    """Return what a report says; nothing if it says that mail was delivered, was read, or is delayed."""
+    parts = list(_split_parts(headers, body))
+    returned = next((h for h in (_returned_headers(*part) for part in parts) if h), {})
+    for part_headers, content in parts:
+        kind = media_type(part_headers)
         if kind in _STATUS_TYPES:
-            return tuple(_bounces(_decoded(head, content), returned))
+            return tuple(_parse_bounces(_decode(part_headers, content), returned))
         if kind == "message/feedback-report":
-            says = first_value(split_headers(_decoded(head, content).lstrip(b"\r\n"))[0], "feedback-type")
-            return (Complaint(_message_id(returned), _token(returned)),) if says.lower() == "abuse" else ()
+            fields, _ = split_headers(_decode(part_headers, content).lstrip(b"\r\n"))
+            if first_value(fields, "feedback-type").lower() != "abuse":
+                return ()
+            return (Complaint(_message_id(returned), _token(returned)),)
     return ()
 
 
-def _parts(found: Fields, body: bytes) -> Iterator[tuple[Fields, bytes]]:
-    """The parts between the lines that hold the boundary and nothing else; the last may be cut off."""
-    boundary = _BOUNDARY.search(first_value(found, "content-type"))
+def _split_parts(headers: Headers, body: bytes) -> Iterator[tuple[Headers, bytes]]:
+    """Yield the parts between the boundary lines; the last one may be cut off."""
+    boundary = _BOUNDARY.search(first_value(headers, "content-type"))
     if not boundary:
         return
-    mark = re.escape((boundary[1] or boundary[2]).encode())
+    delimiter = re.escape((boundary[1] or boundary[2]).encode())
     start = None
-    for number, line in enumerate(re.finditer(rb"^--" + mark + rb"(--)?[ \t]*$", body, re.MULTILINE)):
+    for number, line in enumerate(re.finditer(rb"^--" + delimiter + rb"(--)?[ \t]*$", body, re.MULTILINE)):
         if start is not None:
             yield split_headers(body[start : line.start()])
         start = line.end() + 1
-        if line[1] or number == _PARTS:
+        if line[1] or number == _MAX_PARTS:
             return
     if start is not None:
         yield split_headers(body[start:])
 
 
-def _decoded(head: Fields, content: bytes) -> bytes:
-    """The content of a part without its transfer encoding."""
-    encoding = first_value(head, "content-transfer-encoding").lower()
+def _decode(headers: Headers, content: bytes) -> bytes:
+    """Undo the transfer encoding of a part."""
+    encoding = first_value(headers, "content-transfer-encoding").lower()
     if encoding == "quoted-printable":
         return binascii.a2b_qp(content)
     if encoding == "base64":
@@ -74,23 +79,23 @@ def _decoded(head: Fields, content: bytes) -> bytes:
     return content
 
 
-def _returned(head: Fields, content: bytes) -> Fields:
-    """The header fields of the failed mail, where this part is what came back of it."""
-    return split_headers(_decoded(head, content).lstrip(b"\r\n"))[0] if media_type(head) in _RETURNED_TYPES else {}
+def _returned_headers(headers: Headers, content: bytes) -> Headers:
+    """Return the header of the failed message if this part is that message or its header, else nothing."""
+    return split_headers(_decode(headers, content).lstrip(b"\r\n"))[0] if media_type(headers) in _RETURNED_TYPES else {}
 
 
-def _bounces(content: bytes, returned: Fields) -> Iterator[Bounce]:
-    """The recipients whose `Action` is `failed`; the blocks of fields are divided by empty lines."""
+def _parse_bounces(content: bytes, returned: Headers) -> Iterator[Bounce]:
+    """Yield the recipients whose `Action` is `failed`. Empty lines separate the blocks of fields, one per recipient."""
     lines = b"\n".join(line.rstrip() for line in content.split(b"\n"))
-    for block in lines.strip(b"\n").split(b"\n\n")[: _RECIPIENTS + 1]:
-        found, _ = split_headers(block.strip(b"\n"))
-        if first_value(found, "action").lower().startswith("fail"):
-            diagnostic = first_value(found, "diagnostic-code")
-            status = _status(first_value(found, "status"), diagnostic)
+    for block in lines.strip(b"\n").split(b"\n\n")[: _MAX_RECIPIENTS + 1]:
+        fields, _ = split_headers(block.strip(b"\n"))
+        if first_value(fields, "action").lower().startswith("fail"):
+            diagnostic = first_value(fields, "diagnostic-code")
+            status = _enhanced_status(first_value(fields, "status"), diagnostic)
             yield Bounce(
-                recipient=_recipient(found),
+                recipient=_recipient(fields),
                 status=status,
-                hard=bool(_HARD.fullmatch(status)) and status not in _SENDER,
+                hard=bool(_HARD.fullmatch(status)) and status not in _ABOUT_SENDER,
                 diagnostic=clean(diagnostic[:1000].partition(";")[2] or diagnostic[:1000])[:300],
                 returned=bool(returned),
                 message_id=_message_id(returned),
@@ -98,12 +103,12 @@ def _bounces(content: bytes, returned: Fields) -> Iterator[Bounce]:
             )
 
 
-def _status(said: str, diagnostic: str) -> str:
-    """The enhanced status code, '' if there is none: from `Status`, or from the reply that the server got.
+def _enhanced_status(field: str, diagnostic: str) -> str:
+    """Return the enhanced status code from the `Status` field or the diagnostic, '' if there is none.
 
-    Exim writes 5.0.0 whatever it was told; the reply it quotes is more exact.
+    Exim always writes 5.0.0 into the field; the reply of the other server in its diagnostic is more precise.
     """
-    status = _STATUS.match(said)
+    status = _STATUS.match(field)
     if status and not status[1].endswith(".0.0"):
         return status[1]
     reply = _REPLY.search(diagnostic[:1000])
@@ -112,21 +117,21 @@ def _status(said: str, diagnostic: str) -> str:
     return status[1] if status else ""
 
 
-def _recipient(found: Fields) -> str:
-    """The address we wrote to where the report tells it, else the one at which it ended; '' if neither is one."""
+def _recipient(fields: Headers) -> str:
+    """Return the address we wrote to if the report names it, else the one it was forwarded to; '' if neither is one."""
     for name in ("original-recipient", "final-recipient"):
-        address = clean(first_value(found, name)[:500].partition(";")[2]).strip("<> ")
+        address = clean(first_value(fields, name)[:500].partition(";")[2]).strip("<> ")
         if "@" in address:
             return address[:320]
     return ""
 
 
-def _message_id(returned: Fields) -> str:
-    found = _MESSAGE_ID.search(first_value(returned, "message-id"))
-    return found[0] if found else ""
+def _message_id(returned: Headers) -> str:
+    match = _MESSAGE_ID.search(first_value(returned, "message-id"))
+    return match[0] if match else ""
 
 
-def _token(returned: Fields) -> str:
-    """The token in the failed mail's `List-Unsubscribe`: the last, as that of the mailto: address stands last."""
-    found = _TOKEN.findall(unquote(first_value(returned, "list-unsubscribe")))
-    return found[-1] if found else ""
+def _token(returned: Headers) -> str:
+    """Return the last token in the failed message's `List-Unsubscribe`: that of its mailto: address, which is last."""
+    tokens = _TOKEN.findall(unquote(first_value(returned, "list-unsubscribe")))
+    return tokens[-1] if tokens else ""

@@ -1,6 +1,6 @@
-"""Read the letters of a folder on an IMAP server, leaving all as it is. The only module that opens IMAP.
+"""Read the letters of a folder on an IMAP server without changing anything. The only module that uses imaplib.
 
-RFC 3501: EXAMINE opens the folder for reading only, and BODY.PEEK sets no flag.
+RFC 3501: EXAMINE opens the folder read-only, and BODY.PEEK does not set the \\Seen flag.
 """
 
 import base64
@@ -14,43 +14,43 @@ from itertools import zip_longest
 from typing import Any
 
 from digest.errors import InboxError
-from digest.inbound import LIMIT, InboxSettings, Letter
-from digest.inbound.headers import HEAD
-from digest.inbound.letters import FIELDS, may_hold_request
+from digest.inbound import MAX_LETTER_BYTES, InboxSettings, Letter
+from digest.inbound.headers import MAX_HEADER_BYTES
+from digest.inbound.letters import DECISIVE_FIELDS, may_hold_event
 from digest.papers.text.clean import clean
 
-_WINDOW = 50_000  # letters searched at a time: the answer is one line, of which imaplib takes a million octets
-_BATCH = 200  # heads fetched at a time: their numbers must fit into a command of 8,000 octets (RFC 7162 4)
-_HEAD = f"BODY.PEEK[HEADER.FIELDS ({' '.join(FIELDS).upper()})]<0.{HEAD}>"
-_WHOLE = f"BODY.PEEK[]<0.{LIMIT}>"
+_SEARCH_WINDOW = 50_000  # letters searched at a time: the answer is one line, and imaplib accepts a million bytes of it
+_FETCH_BATCH = 200  # headers fetched at a time: the UIDs must fit into a command of 8,000 bytes (RFC 7162 4)
+_HEADER = f"BODY.PEEK[HEADER.FIELDS ({' '.join(DECISIVE_FIELDS).upper()})]<0.{MAX_HEADER_BYTES}>"
+_WHOLE = f"BODY.PEEK[]<0.{MAX_LETTER_BYTES}>"
 _UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime's would be those of the locale
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would use the locale's names
 
 
-def letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
-    """The letters behind `cursor`, oldest first; without one, or one of another mailbox, those since the day `since`.
+def imap_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+    """Yield the letters after `cursor`, oldest first; without a valid cursor, those since the day `since`.
 
-    A cursor is UIDVALIDITY:UID. A server that numbers its letters anew changes the first, and the reading begins anew.
-    Raises InboxError, also half way.
+    A cursor is UIDVALIDITY:UID. If the server has renumbered the folder, UIDVALIDITY differs and the cursor is invalid.
+    Raises InboxError, possibly after some letters.
     """
     client: imaplib.IMAP4 | None = None
     try:
-        client = _connected(settings)
+        client = _connect(settings)
         if settings.security == "starttls":
-            client.starttls(ssl.create_default_context())  # raises where it is not offered, or refused
+            client.starttls(ssl.create_default_context())  # raises if it is not offered, or refused
         _log_in(client, settings)
         yield from _read_folder(client, settings, cursor, since)
-        with suppress(OSError, imaplib.IMAP4.error):  # all is read: how they part does not matter
+        with suppress(OSError, imaplib.IMAP4.error):  # everything has been read
             client.logout()
-    except (OSError, ValueError, imaplib.IMAP4.error) as problem:
-        raise _explain_error(problem, settings) from None
+    except (OSError, ValueError, imaplib.IMAP4.error) as error:
+        raise _explain_error(error, settings) from None
     finally:
         if client is not None:
             with suppress(OSError):
                 client.shutdown()
 
 
-def _connected(settings: InboxSettings) -> imaplib.IMAP4:
+def _connect(settings: InboxSettings) -> imaplib.IMAP4:
     if settings.security == "tls":
         context = ssl.create_default_context()
         return imaplib.IMAP4_SSL(settings.host, settings.port, ssl_context=context, timeout=settings.timeout)
@@ -58,141 +58,143 @@ def _connected(settings: InboxSettings) -> imaplib.IMAP4:
 
 
 def _log_in(client: imaplib.IMAP4, settings: InboxSettings) -> None:
-    """By AUTHENTICATE PLAIN (RFC 4616), which carries any letters, or LOGIN, which carries those of ASCII."""
+    """Log in with AUTHENTICATE PLAIN (RFC 4616), which carries any characters, or with LOGIN, which needs ASCII."""
     user, password = settings.username, settings.password
     if not password:
-        raise _unreadable(settings, f"there is no password for {user}; set DIGEST_INBOX_PASSWORD in .env")
+        raise _inbox_error(settings, f"there is no password for {user}; set DIGEST_INBOX_PASSWORD in .env")
     try:
         if "AUTH=PLAIN" in client.capabilities:
             client.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
         elif (user + password).isascii() and (user + password).isprintable():
             client.login(user, password)
         else:
-            raise _unreadable(settings, "it takes logins in ASCII alone; choose another password")
+            raise _inbox_error(settings, "it accepts only ASCII in a login; choose another password")
     except imaplib.IMAP4.abort:
         raise
-    except imaplib.IMAP4.error as problem:
-        advice = "check inbox.username and DIGEST_INBOX_PASSWORD"
-        raise _unreadable(settings, f"it refused the login of {user} ({_said(problem, settings)}); {advice}") from None
+    except imaplib.IMAP4.error as error:
+        hint = "check inbox.username and DIGEST_INBOX_PASSWORD"
+        reply = _reply_text(error, settings)
+        raise _inbox_error(settings, f"it rejected the login of {user} ({reply}); {hint}") from None
 
 
 def _read_folder(client: imaplib.IMAP4, settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
     count = _examine(client, settings)
     validity = _number(client.response("UIDVALIDITY")[1])
-    known, _, last = cursor.partition(":")
-    after = int(last) if known == str(validity) and last.isdecimal() else 0
-    uids = _uids(client, count, after, since)
-    for start in range(0, len(uids), _BATCH):
-        batch = uids[start : start + _BATCH]
-        heads = _fetch(client, batch, _HEAD)
+    known_validity, _, last_uid = cursor.partition(":")
+    after = int(last_uid) if known_validity == str(validity) and last_uid.isdecimal() else 0
+    uids = _search(client, count, after, since)
+    for start in range(0, len(uids), _FETCH_BATCH):
+        batch = uids[start : start + _FETCH_BATCH]
+        headers = _fetch(client, batch, _HEADER)
         for uid in batch:
-            whole = may_hold_request(heads.get(uid, b""))
+            whole = may_hold_event(headers.get(uid, b""))
             yield Letter(f"{validity}:{uid}", _fetch(client, [uid], _WHOLE).get(uid, b"") if whole else b"")
 
 
 def _examine(client: imaplib.IMAP4, settings: InboxSettings) -> int:
-    """Open the folder for reading only; returns how many letters it holds."""
-    kind, said = client.select(_quoted(settings.folder), readonly=True)
-    if kind != "OK":
-        reply = _without_password(_text(said), settings)
-        raise _unreadable(settings, f"it does not open the folder {settings.folder!r} ({reply}); check inbox.folder")
-    return _number(said)
+    """Open the folder read-only and return how many letters it holds."""
+    status, data = client.select(_quote_folder(settings.folder), readonly=True)
+    if status != "OK":
+        reply = _hide_password(_text(data), settings)
+        raise _inbox_error(settings, f"the folder {settings.folder!r} cannot be opened ({reply}); check inbox.folder")
+    return _number(data)
 
 
-def _uids(client: imaplib.IMAP4, count: int, after: int, since: date) -> list[int]:
-    """The numbers of the letters to look at, ascending.
+def _search(client: imaplib.IMAP4, count: int, after: int, since: date) -> list[int]:
+    """Return the UIDs of the letters to look at, ascending.
 
-    Asked for from the newest down: letters that are deleted meanwhile move those above them down, into a window that is
-    still to come or out of one that is done, and hide none. `n:*` holds the last letter even when that is below n.
+    The windows go from the newest letter down. If letters are deleted meanwhile, those above them move down, into a
+    window still to be searched or within one already searched, so none is missed. `n:*` always includes the last
+    letter, even if its UID is below n.
     """
-    day = max(since, date(1970, 1, 2)) - timedelta(days=1)  # the server's day may be another than ours
+    day = max(since, date(1970, 1, 2)) - timedelta(days=1)  # the server may be in another time zone
     criterion = f"UID {after + 1}:*" if after else f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year:04}"
-    found: set[int] = set()
-    for end in range(count, 0, -_WINDOW):
-        window = f"{max(1, end - _WINDOW + 1)}:{'*' if end == count else end}"
-        numbers = _ok(client.uid("SEARCH", window, criterion))
-        found.update(int(n) for line in numbers if line for n in line.split())
-    return sorted(uid for uid in found if uid > after)
+    uids: set[int] = set()
+    for end in range(count, 0, -_SEARCH_WINDOW):
+        window = f"{max(1, end - _SEARCH_WINDOW + 1)}:{'*' if end == count else end}"
+        lines = _check_ok(client.uid("SEARCH", window, criterion))
+        uids.update(int(uid) for line in lines if line for uid in line.split())
+    return sorted(uid for uid in uids if uid > after)
 
 
-def _fetch(client: imaplib.IMAP4, uids: Sequence[int], what: str) -> dict[int, bytes]:
-    """The wanted part of each letter by its number; letters that are gone are left out.
+def _fetch(client: imaplib.IMAP4, uids: Sequence[int], item: str) -> dict[int, bytes]:
+    """Return the item of each letter by UID; letters that are gone are left out.
 
-    imaplib gives a literal as a pair of what stood before it and itself, then what stood behind it; a server may say
-    the number in either place, and tell of flags that changed in between.
+    imaplib returns a literal as a tuple of the text before it and the literal, then the text after it. The UID may be
+    in either text, and flag changes of other letters may come in between.
     """
-    items = _ok(client.uid("FETCH", ",".join(map(str, uids)), f"(UID {what})"))
-    found = {}
-    for item, behind in zip_longest(items, items[1:]):
-        if isinstance(item, tuple):
-            uid = _UID.search(item[0]) or _UID.search(behind if isinstance(behind, bytes) else b"")
+    data = _check_ok(client.uid("FETCH", ",".join(map(str, uids)), f"(UID {item})"))
+    contents = {}
+    for entry, following in zip_longest(data, data[1:]):
+        if isinstance(entry, tuple):
+            uid = _UID.search(entry[0]) or _UID.search(following if isinstance(following, bytes) else b"")
             if uid:
-                found[int(uid[1])] = item[1]
-    return found
+                contents[int(uid[1])] = entry[1]
+    return contents
 
 
-def _ok(reply: tuple[str, list[Any]]) -> list[Any]:
-    kind, said = reply
-    if kind != "OK":
-        raise imaplib.IMAP4.error(_text(said))
-    return said
+def _check_ok(response: tuple[str, list[Any]]) -> list[Any]:
+    status, data = response
+    if status != "OK":
+        raise imaplib.IMAP4.error(_text(data))
+    return data
 
 
-def _number(said: list[Any]) -> int:
-    text = _text(said)
+def _number(data: list[Any]) -> int:
+    text = _text(data)
     if not text.isdecimal():
-        raise imaplib.IMAP4.error(f"a number was expected, not {text[:60]!r}")
+        raise imaplib.IMAP4.error(f"expected a number, got {text[:60]!r}")
     return int(text)
 
 
-def _text(said: list[Any]) -> str:
-    last = said[-1] if said else b""
+def _text(data: list[Any]) -> str:
+    last = data[-1] if data else b""
     return last.decode("utf-8", "replace") if isinstance(last, bytes) else ""
 
 
-def _quoted(folder: str) -> str:
-    """A folder's name as a quoted string, in the UTF-7 of its own that IMAP keeps (RFC 3501 5.1.3)."""
+def _quote_folder(folder: str) -> str:
+    """Return a folder's name as a quoted string in IMAP's modified UTF-7 (RFC 3501 5.1.3)."""
 
-    def encoded(found: re.Match[str]) -> str:
-        octets = base64.b64encode(found[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
-        return "&-" if found[0] == "&" else f"&{octets.decode()}-"
+    def encode(match: re.Match[str]) -> str:
+        encoded = base64.b64encode(match[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
+        return "&-" if match[0] == "&" else f"&{encoded.decode()}-"
 
-    name = re.sub(r"&|[^ -~]+", encoded, folder)
+    name = re.sub(r"&|[^ -~]+", encode, folder)
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _unreadable(settings: InboxSettings, reason: str) -> InboxError:
+def _inbox_error(settings: InboxSettings, reason: str) -> InboxError:
     return InboxError(f"the mailbox on {settings.host}:{settings.port} cannot be read: {reason}")
 
 
-def _explain_error(problem: Exception, settings: InboxSettings) -> InboxError:
-    """What went wrong as a sentence."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        reason = f"its certificate does not verify ({problem.verify_message}); check inbox.host"
-    elif isinstance(problem, ssl.SSLError):
-        reason = f"we found no common TLS ({problem.reason or problem}); check inbox.port and inbox.security"
-    elif isinstance(problem, TimeoutError):
-        reason = f"it did not answer for {settings.timeout:g} seconds; check inbox.port and inbox.security"
-    elif isinstance(problem, OSError):
-        reason = f"{problem.strerror or problem}; check inbox.host and inbox.port"
-    elif "TLS not supported" in str(problem):  # imaplib's words
-        reason = 'it does not offer STARTTLS; set inbox.security to "tls" if its port is 993'
+def _explain_error(error: Exception, settings: InboxSettings) -> InboxError:
+    """Turn an error into a sentence that says what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"certificate verification failed ({error.verify_message}); check inbox.host"
+    elif isinstance(error, ssl.SSLError):
+        reason = f"TLS handshake failed ({error.reason or error}); check inbox.port and inbox.security"
+    elif isinstance(error, TimeoutError):
+        reason = f"it did not answer within {settings.timeout:g} seconds; check inbox.port and inbox.security"
+    elif isinstance(error, OSError):
+        reason = f"{error.strerror or error}; check inbox.host and inbox.port"
+    elif "TLS not supported" in str(error):  # imaplib's words
+        reason = 'it does not offer STARTTLS; set inbox.security to "tls" if inbox.port is 993'
     else:
-        reason = f"it cannot be worked with ({_said(problem, settings)}); try again later"
-    return _unreadable(settings, reason)
+        reason = f"IMAP error ({_reply_text(error, settings)}); try again later"
+    return _inbox_error(settings, reason)
 
 
-def _said(problem: Exception, settings: InboxSettings) -> str:
-    """imaplib's exceptions hold what the server said, as text or as bytes."""
-    said = problem.args[0] if problem.args else ""
-    return _without_password(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), settings)
+def _reply_text(error: Exception, settings: InboxSettings) -> str:
+    """Return the server's reply, which imaplib's exceptions contain as str or bytes."""
+    text = error.args[0] if error.args else ""
+    return _hide_password(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text), settings)
 
 
-def _without_password(said: str, settings: InboxSettings) -> str:
-    """The server's words with our password taken out, should it quote it as it is or as it came over the wire."""
+def _hide_password(text: str, settings: InboxSettings) -> str:
+    """Replace the password in a server's reply, as it is or as it was sent, with ***."""
     user, password = settings.username.encode(), settings.password.encode()
     quoted = password.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     for form in (quoted, password, base64.b64encode(password), base64.b64encode(b"\0" + user + b"\0" + password)):
-        for text in (form.decode().rstrip("="), repr(form)[2:-1].rstrip("=")):  # imaplib shows some of it by repr()
-            said = said.replace(text, "***") if text else said
-    return clean(said)[:300]
+        for secret in (form.decode().rstrip("="), repr(form)[2:-1].rstrip("=")):  # imaplib shows some of it by repr()
+            text = text.replace(secret, "***") if secret else text
+    return clean(text)[:300]

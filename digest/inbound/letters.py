@@ -1,7 +1,8 @@
-"""What a letter asks for, from its bytes alone: to leave the list, or to hear what became of mail of ours.
+"""Find the events in a letter: unsubscribe requests, bounces and complaints. Pure: no I/O.
 
-Nothing it holds is believed but its tokens, which only someone who got our mail can know. So the sender does not count,
-nor does the body: people quote and forward our mail, with their token in it, without a wish to leave.
+An unsubscribe request is identified by a token in an address or in the subject: only someone who got our mail can know
+one. The sender proves nothing. The body does not count either: people quote and forward our mail with their token in
+it, and do not want to unsubscribe.
 """
 
 import hashlib
@@ -9,79 +10,80 @@ import re
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
-from digest.inbound import LIMIT, LetterEvent, UnsubscribeRequest
-from digest.inbound.dsn import is_report, read_report
-from digest.inbound.headers import Fields, first_value, split_headers
+from digest.inbound import MAX_LETTER_BYTES, LetterEvent, UnsubscribeRequest
+from digest.inbound.dsn import is_report, parse_report
+from digest.inbound.headers import Headers, first_value, split_headers
 
-# Where an address that a letter was sent to can stand; the last four are written by servers on the way.
-_ADDRESSED = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-forwarded-to")
-_MAILING = ("list-id", "list-unsubscribe")
-# The fields that decide whether a letter is one to read.
-FIELDS = (
-    *_ADDRESSED,
+# The fields that name a recipient of the letter; mail servers add the last four.
+_RECIPIENT_FIELDS = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-forwarded-to")
+_LIST_FIELDS = ("list-id", "list-unsubscribe")
+# The fields that decide whether a letter can hold an event.
+DECISIVE_FIELDS = (
+    *_RECIPIENT_FIELDS,
     "subject",
     "content-type",
     "return-path",
     "auto-submitted",
     "x-apple-unsubscribe",
     "precedence",
-    *_MAILING,
+    *_LIST_FIELDS,
 )
 
-# RFC 5233 leaves the separator to the server: Postfix and Gmail take +, qmail -, some =.
-_IN_ADDRESS = re.compile(r"[+=-]([a-z2-7]{26})@", re.IGNORECASE | re.ASCII)
-_IN_SUBJECT = re.compile(r"\bunsubscribe[\s:+-]+([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE | re.ASCII)
+# RFC 5233 leaves the separator to the server: Postfix and Gmail use +, qmail -, some =.
+_TOKEN_IN_ADDRESS = re.compile(r"[+=-]([a-z2-7]{26})@", re.IGNORECASE | re.ASCII)
+_TOKEN_IN_SUBJECT = re.compile(r"\bunsubscribe[\s:+-]+([a-z2-7]{26})(?![a-z0-9])", re.IGNORECASE | re.ASCII)
 
 
-def read_letter(raw: bytes) -> tuple[LetterEvent, ...]:
-    """The requests in a letter; none in most. Never raises, and looks at no more than `LIMIT` octets."""
-    found, body = split_headers(raw[:LIMIT])
-    return read_report(found, body) if is_report(found) else _leaves(found)
+def parse_letter(raw: bytes) -> tuple[LetterEvent, ...]:
+    """Return the events in a letter, usually none. Never fails, and reads at most `MAX_LETTER_BYTES`."""
+    headers, body = split_headers(raw[:MAX_LETTER_BYTES])
+    return parse_report(headers, body) if is_report(headers) else _unsubscribe_requests(headers)
 
 
-def may_hold_request(head: bytes) -> bool:
-    """Whether the letter with this head can ask for something, so that the whole of it is to be read."""
-    found, _ = split_headers(head)
-    return is_report(found) or bool(_leaves(found))
+def may_hold_event(header: bytes) -> bool:
+    """Return whether a letter with this header can hold an event, so that all of it has to be read."""
+    headers, _ = split_headers(header)
+    return is_report(headers) or bool(_unsubscribe_requests(headers))
 
 
-def identity(raw: bytes) -> str:
-    """What a letter is known by, whatever its place: the same from a Maildir (LF) and from IMAP (CRLF).
+def letter_identity(raw: bytes) -> str:
+    """Return a hash that is the same for the same letter in a Maildir (LF line ends) and over IMAP (CRLF).
 
-    Half the limit, as a letter of empty lines has half the octets when its line ends are.
+    Half the limit is hashed, because a letter of empty lines shrinks to half when CRLF becomes LF.
     """
-    return hashlib.sha256(raw[:LIMIT].replace(b"\r\n", b"\n")[: LIMIT // 2]).hexdigest()
+    return hashlib.sha256(raw[:MAX_LETTER_BYTES].replace(b"\r\n", b"\n")[: MAX_LETTER_BYTES // 2]).hexdigest()
 
 
-def _leaves(found: Fields) -> tuple[UnsubscribeRequest, ...]:
-    """A request to leave for each token in an address the letter was sent to, or in `Subject: unsubscribe TOKEN`."""
-    if _mailing(found) or _automatic(found):
+def _unsubscribe_requests(headers: Headers) -> tuple[UnsubscribeRequest, ...]:
+    """Find a token in a recipient's address, or in `Subject: unsubscribe TOKEN`; each token once."""
+    if _is_bulk(headers) or _is_automatic(headers):
         return ()
-    addressed = (value for name in _ADDRESSED for value in found.get(name, ()))
-    tokens = [token for value in addressed for token in _IN_ADDRESS.findall(value)]
-    tokens += _IN_SUBJECT.findall(_words(first_value(found, "subject")))
+    recipients = (value for name in _RECIPIENT_FIELDS for value in headers.get(name, ()))
+    tokens = [token for value in recipients for token in _TOKEN_IN_ADDRESS.findall(value)]
+    tokens += _TOKEN_IN_SUBJECT.findall(_decode_subject(first_value(headers, "subject")))
     return tuple(UnsubscribeRequest(token) for token in dict.fromkeys(token.lower() for token in tokens))
 
 
-def _mailing(found: Fields) -> bool:
-    """Whether it went to many, as a digest of ours does that found its way here."""
-    bulk = first_value(found, "precedence").lower() in ("bulk", "list", "junk", "auto_reply")
-    return bulk or any(name in found for name in _MAILING)
+def _is_bulk(headers: Headers) -> bool:
+    """Return whether the letter was sent to many, like a digest of ours that was forwarded to the mailbox."""
+    bulk = first_value(headers, "precedence").lower() in ("bulk", "list", "junk", "auto_reply")
+    return bulk or any(name in headers for name in _LIST_FIELDS)
 
 
-def _automatic(found: Fields) -> bool:
-    """Whether a machine answered for a person (RFC 3834): on holiday, or about mail that failed (no return path).
+def _is_automatic(headers: Headers) -> bool:
+    """Return whether a program wrote the letter (RFC 3834): an out-of-office reply, or one without a return path.
 
-    Apple's programs mark the letters they write when "Unsubscribe" is touched as `auto-replied` too, and as their own.
+    Apple's mail programs mark the letters that their "Unsubscribe" button sends as `auto-replied` too, but add a field
+    of their own.
     """
-    if first_value(found, "return-path") == "<>":
+    if first_value(headers, "return-path") == "<>":
         return True
-    answers = (value.partition(";")[0].strip().lower() for value in found.get("auto-submitted", ()))
-    return "x-apple-unsubscribe" not in found and any(answer != "no" for answer in answers)
+    values = (value.partition(";")[0].strip().lower() for value in headers.get("auto-submitted", ()))
+    return "x-apple-unsubscribe" not in headers and any(value != "no" for value in values)
 
 
-def _words(subject: str) -> str:
-    """A subject with its encoded words (RFC 2047) decoded, or as it is where they cannot be."""
+def _decode_subject(subject: str) -> str:
+    """Decode encoded words (RFC 2047); return the subject as it is if they are invalid."""
     if "=?" not in subject:
         return subject
     try:

@@ -1,12 +1,11 @@
-"""Read the letters of a Maildir, leaving every file where and as it is.
+"""Read a mailbox and yield the letters that hold events, so that the caller can act on each one once.
 
-The requests in a mailbox, one letter after the other, so that each can be acted on once.
+    for letter in read_mailbox(settings, cursor, since):
+        in one transaction: act on letter.events, unless letter.identity is known;
+                            store letter.identity and letter.cursor
 
-    for read in requests(settings, cursor, since):
-        in one transaction: act, unless read.identity is known; remember read.identity and read.cursor
-
-Nothing is asked of the mailbox for the next letter before the caller has done with one. Whoever is killed in between
-reads that letter again and knows it.
+The next letter is not read before the caller is done with the last one. After a crash in between, the caller gets the
+last letter again and knows its identity.
 """
 
 from collections.abc import Iterator
@@ -17,16 +16,63 @@ from pathlib import Path
 from urllib.parse import quote
 
 from digest.errors import InboxError
-from digest.inbound import LIMIT, InboxSettings, Letter, LetterEvent
-from digest.inbound.headers import HEAD
-from digest.inbound.letters import identity, may_hold_request, read_letter
+from digest.inbound import MAX_LETTER_BYTES, InboxSettings, Letter, LetterEvent
+from digest.inbound.headers import MAX_HEADER_BYTES
+from digest.inbound.letters import letter_identity, may_hold_event, parse_letter
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLetter:
+    """A letter with its events, and how many letters without events were skipped before it.
+
+    The last one of a mailbox may have no events and no identity: it counts the letters skipped at the end.
+    """
+
+    cursor: str
+    identity: str
+    events: tuple[LetterEvent, ...]
+    skipped: int
+
+
+def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[ReadLetter]:
+    """Yield the letters with events after `cursor`, oldest first; without a cursor (''), those since the day `since`.
+
+    A Maildir has no cursor: all of it is read each time. Raises InboxError.
+    """
+    skipped = 0
+    for letter in _read_letters(settings, cursor, since):
+        cursor = letter.cursor
+        if events := parse_letter(letter.raw):
+            yield ReadLetter(cursor, letter_identity(letter.raw), events, skipped)
+            skipped = 0
+        else:
+            skipped += 1
+    if skipped:
+        yield ReadLetter(cursor, "", (), skipped)
+
+
+def mailbox_name(settings: InboxSettings) -> str:
+    """Return a name for the mailbox, for messages and as the key of its cursor: its path, or a URL as in RFC 5092."""
+    if settings.path is not None:
+        return str(settings.path)
+    port = "" if settings.port == 993 else f":{settings.port}"
+    return f"imap://{quote(settings.username, safe='')}@{settings.host.lower()}{port}/{quote(settings.folder)}"
+
+
+def _read_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+    if settings.path is not None:
+        return maildir_letters(settings.path)
+    from digest.inbound import imap
+
+    return imap.imap_letters(settings, cursor, since)
 
 
 def maildir_letters(path: Path) -> Iterator[Letter]:
-    """Every letter in new/ and cur/, those in subfolders not; there is no cursor. Raises InboxError.
+    """Yield every letter in new/ and cur/, but not those in subfolders. Changes nothing. Raises InboxError.
 
-    A mail program that shows a letter renames it, from new/ to cur/ or within cur/. A file that is gone when it should
-    be opened is there under another name, with the same part before the colon (https://cr.yp.to/proto/maildir.html).
+    A mail program that shows a letter renames its file, from new/ to cur/ or within cur/, but keeps the name up to the
+    colon (https://cr.yp.to/proto/maildir.html). A file that is gone when it is opened is found again in a second pass
+    over cur/.
     """
     read: set[str] = set()
     try:
@@ -36,72 +82,24 @@ def maildir_letters(path: Path) -> Iterator[Letter]:
                 if name not in read and (raw := _read_file(Path(entry))) is not None:
                     read.add(name)
                     yield Letter("", raw)
-    except OSError as problem:
+    except OSError as error:
         missing = not all((path / part).is_dir() for part in ("new", "cur"))
-        reason = "it is no Maildir, which holds new and cur" if missing else problem.strerror
+        reason = "it is not a Maildir, which contains new and cur" if missing else error.strerror
         raise InboxError(f"the mailbox {path} cannot be read: {reason}; check inbox.path") from None
 
 
 def _letter_files(folder: Path) -> list[DirEntry[str]]:
-    """The files of letters, oldest first by name; a link is not followed."""
+    """Return the files of letters, oldest first by name; symbolic links are not followed."""
     with scandir(folder) as entries:
         files = [e for e in entries if not e.name.startswith(".") and e.is_file(follow_symlinks=False)]
     return sorted(files, key=lambda entry: entry.name)
 
 
 def _read_file(path: Path) -> bytes | None:
-    """The letter, b"" if its head asks for nothing, None if it is gone."""
+    """Return the letter, b"" if its header rules out any event, None if the file is gone."""
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
-            return head + file.read(LIMIT - len(head)) if may_hold_request(head) else b""
+            header = file.read(MAX_HEADER_BYTES)
+            return header + file.read(MAX_LETTER_BYTES - len(header)) if may_hold_event(header) else b""
     except FileNotFoundError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLetter:
-    """A letter that asks for something: `left_alone` letters before it did not.
-
-    The last of a reading may have no requests and no identity: it tells the letters that were left alone at the end.
-    """
-
-    cursor: str
-    identity: str
-    requests: tuple[LetterEvent, ...]
-    left_alone: int
-
-
-def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[ReadLetter]:
-    """What letters behind `cursor` ask for, oldest first; without a cursor ('') those since the day `since`.
-
-    A Maildir is read whole each time. Raises InboxError.
-    """
-    left_alone = 0
-    for letter in _letters(settings, cursor, since):
-        cursor = letter.cursor
-        if found := read_letter(letter.raw):
-            yield ReadLetter(cursor, identity(letter.raw), found, left_alone)
-            left_alone = 0
-        else:
-            left_alone += 1
-    if left_alone:
-        yield ReadLetter(cursor, "", (), left_alone)
-
-
-def mailbox_name(settings: InboxSettings) -> str:
-    """What the mailbox is called, for its cursor and for people: a path, or an address as in RFC 5092."""
-    if settings.path is not None:
-        return str(settings.path)
-    port = "" if settings.port == 993 else f":{settings.port}"
-    return f"imap://{quote(settings.username, safe='')}@{settings.host.lower()}{port}/{quote(settings.folder)}"
-
-
-def _letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
-    if settings.path is not None:
-        pass
-
-        return maildir_letters(settings.path)
-    from digest.inbound import imap
-
-    return imap.letters(settings, cursor, since)

@@ -65,9 +65,9 @@ class InboxReader:
         try:
             for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since):
                 with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
-                    for event in letter.requests if is_new else ():
+                    for event in letter.events if is_new else ():
                         self._act(event, today, report)
-                report.ignored += letter.left_alone
+                report.ignored += letter.skipped
         except InboxError as problem:
             report.problem = str(problem)
             report.failing = self._mailboxes.record_failure(mailbox, str(problem), clock())

@@ -333,6 +333,13 @@ def test_a_server_with_an_untrusted_certificate_gets_neither_mail_nor_password(t
     assert not server.heard("AUTH") + server.heard("MAIL")
 
 
+def test_a_failed_tls_handshake_names_the_keys_to_check() -> None:
+    with Server().running() as server:
+        (outcome,) = send(settings(server.port, security="tls"), message(1))
+    assert outcome.reply.startswith(f"127.0.0.1:{server.port}: TLS handshake failed: ")
+    assert outcome.reply.endswith("; check smtp.port and smtp.security")
+
+
 @pytest.mark.parametrize("stage", ["", "STARTTLS"])
 def test_a_server_without_starttls_gets_neither_mail_nor_password(stage: str) -> None:
     features = ("PIPELINING", "AUTH PLAIN", *(("STARTTLS",) if stage else ()))
