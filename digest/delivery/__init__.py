@@ -6,33 +6,33 @@ This is what happens to one message over SMTP, from its claim in the outbox to i
     messages as `sending`, a hundred in one commit, before the pool sees any of them.
  2. Connect. If no open connection is free, a thread opens one: TCP, TLS with a verified certificate, EHLO, login. A
     connection then carries many messages.
- 3. Envelope. MAIL FROM, RCPT TO and DATA say who sends and who receives. If the server announces PIPELINING (RFC 2920)
-    they leave in one write, otherwise one at a time. An envelope without a body delivers nothing.
- 4. Body. Once the server has answered 354 to DATA, the body leaves, then the final dot, a line with only "." in it.
+ 3. Envelope. MAIL FROM and RCPT TO name the sender and the recipient, DATA announces the body. They are sent together
+    if the server supports PIPELINING (RFC 2920), otherwise one by one. Without a body, nothing is delivered.
+ 4. Body. When the server has answered 354 to DATA, the body is sent, and then the final dot: a line that is just ".".
  5. Reply. The final dot hands the message over. The server accepts it with 2xx, or rejects it: for now with 4xx, for
     good with 5xx.
  6. Outcome. The pool turns the reply into an `Outcome`: sent, pending (try again), refused, or in doubt when the
     connection died between the final dot and the reply. Outcomes known at the same time are yielded as one batch.
  7. Commit. The caller writes the batch to disk (Outbox.settle) and then asks for the next one.
- 8. Next body. Only now may the connections whose outcomes were in that batch go back to step 4. Their next envelope
-    left right behind the final dot, so the server is usually ready for the body already.
+ 8. Next body. Only now may the connections whose outcomes were in that batch go back to step 4. Their next envelope was
+    sent right behind the final dot, so the server is usually ready for the body already.
 
 The process may be killed at any instant. What is then true of the message, and what the next run does:
 
-  * before step 4 has ended, the server does not have it; from then until step 7 has ended, the server may have it.
-    Either way the outbox still says `sending`, so the next run treats it as in doubt and sends it again: the same
+  * Before the end of step 4, the server does not have it. From then until the end of step 7, the server may have it.
+    In both cases the outbox still says `sending`, so the next run treats it as in doubt and sends it again: the same
     bytes with the same Message-ID, so that a mail program can drop the copy.
-  * after step 7 the outcome is on disk, and a message that was sent never leaves again.
+  * After step 7, the outcome is on disk. A message that was sent is never sent again.
 
-A connection therefore has at most one message whose body has left and whose outcome is not on disk: each crash can make
-at most one subscriber per connection get a message twice. No client can do better (RFC 1047): a server that accepted a
-message and died before it said so looks the same as one that died before it accepted it.
+So a connection has at most one message whose body was sent and whose outcome is not on disk, and a crash makes at most
+one message per connection arrive twice. No client can do better (RFC 1047): a server that accepted a message and lost
+the connection before its reply looks the same as one that lost it before accepting.
 
 Every delivery method is a function of the type `Deliver`, which keeps these promises:
 
   * It is lazy and runs in the caller's thread. It takes a message only when it has room for it.
   * It does not send a body before the caller has asked for the batch after the one with the connection's last outcome.
-  * Once `stopped()` is true it starts nothing new, waits for the outcomes of the bodies that left, and ends.
+  * Once `stopped()` is true, it starts nothing new, waits for the outcomes of the bodies already sent, and ends.
 
 The public face of the package is `__all__`: the values that go in and out, the settings, and the two delivery methods,
 `smtp` and `maildir`.

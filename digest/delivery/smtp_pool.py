@@ -5,7 +5,7 @@ can share a commit. Its parts, in the order of the file: `Transport`, the socket
 fail; `Throttle`, the sending rate; `Connector`, which opens connections in threads of their own, because smtplib
 blocks; and `ConnectionPool`, one loop over everything else:
 
-    send    bodies and envelopes leave on every connection that is ready for one
+    send    a body or an envelope on every connection that is ready for one
     wait    until a reply arrives, a connection opens, or a timeout passes
     yield   what became known, as one batch, which is on disk when the loop goes on
 

@@ -4,16 +4,16 @@
                                              └── ReplyClassifier: what a rejection means
 
 The module hides how replies are matched to commands, with and without PIPELINING, and how to tell, at whatever point a
-connection dies, whether a message may have arrived. `SmtpSession` sends a series of messages:
+connection dies, whether a message may have arrived. `SmtpSession` sends one message after the other:
 
     send_envelope(m1)   sends MAIL RCPT DATA of m1; the replies set ready_for_body
     send_body(m2)       sends body of m1, final dot, MAIL RCPT DATA of m2; the replies are the outcome of m1 and set
                         ready_for_body again
     send_body(m3)       …
 
-Where the server announces PIPELINING (RFC 2920), MAIL, RCPT and DATA leave together, and the next envelope leaves right
-behind the final dot ("the actual transfer of message content is explicitly allowed to be the first command in a group",
-3.1): one round trip per message. Without PIPELINING, the same commands leave one at a time.
+If the server supports PIPELINING (RFC 2920), MAIL, RCPT and DATA are sent together, and the next envelope right behind
+the final dot ("the actual transfer of message content is explicitly allowed to be the first command in a group",
+3.1): one round trip per message. Without PIPELINING, the same commands are sent one by one.
 """
 
 import re
