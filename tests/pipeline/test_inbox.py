@@ -332,7 +332,7 @@ def test_leaving_and_bouncing_over_a_real_imap_server(
     deliver(letter("digest@example.org", "Lunch?"))
     told = box.command("inbox").stdout
     assert told == (
-        "1 reader left, mail to 1 address bounced, 1 letter had an unknown token; 1 other letter ignored.\n"
+        "1 reader unsubscribed, mail to 1 address bounced, 1 letter had an unknown token; 1 other letter ignored.\n"
     )
     assert box.states() == "suspended left active active"
     once = box.standings()
@@ -376,8 +376,10 @@ def test_a_reading_killed_at_any_step_is_finished_by_the_next_and_counts_nothing
 import os, signal, sys
 from datetime import date, datetime, timezone
 from pathlib import Path
-from digest import job, mailroom
 from digest.config import load
+from digest.pipeline.inbox import InboxReader
+from digest.pipeline.run import read_inbox
+from digest.store.mailboxes import Mailboxes
 done = 0
 def killing(function):
     def counted(*args, **options):
@@ -387,9 +389,9 @@ def killing(function):
         done += 1
         return function(*args, **options)
     return counted
-mailroom.Mailroom._act = killing(mailroom.Mailroom._act)  # in the middle of a letter's transaction
-mailroom.Mailroom._take = killing(mailroom.Mailroom._take)  # between two letters
-job.read_inbox(load(Path(sys.argv[1]), {{}}), date(2026, 4, 20), lambda: datetime(2026, 4, 20, 9, tzinfo=timezone.utc))
+InboxReader._act = killing(InboxReader._act)  # in the middle of a letter's transaction
+Mailboxes.letter = killing(Mailboxes.letter)  # between two letters
+read_inbox(load(Path(sys.argv[1]), {{}}), date(2026, 4, 20), lambda: datetime(2026, 4, 20, 9, tzinfo=timezone.utc))
 """
     killed = subprocess.run([sys.executable, "-c", script, str(config.path)], check=False)
     assert killed.returncode == -9

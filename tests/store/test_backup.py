@@ -220,15 +220,15 @@ _WRITER = """
 import itertools, sys
 from datetime import date
 from pathlib import Path
-from digest import paper
-from digest.database import opened
-from digest.history import History
+from digest.papers import build_paper
 from digest.sources import Sighting
+from digest.store.database import open_database
+from digest.store.papers import Papers
 
-with opened(Path(sys.argv[1])) as db:
+with open_database(Path(sys.argv[1])) as db:
     for n in itertools.count():
-        papers = [paper.make(f"Paper {n} of {m} things", abstract=f"Words {n * m} " * 40) for m in range(20)]
-        History(db).record("writer", [Sighting(p, date(2026, 1, 1), n) for p in papers], date(2026, 1, 1))
+        papers = [build_paper(f"Paper {n} of {m} things", abstract=f"Words {n * m} " * 40) for m in range(20)]
+        Papers(db).record("writer", [Sighting(p, date(2026, 1, 1), n) for p in papers], date(2026, 1, 1))
         print(n, flush=True)
 """
 

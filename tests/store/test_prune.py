@@ -328,9 +328,9 @@ _DYING = """
 import os, signal, sqlite3, sys
 from datetime import date
 from pathlib import Path
-from digest import database
 from digest.config import load
-from digest.prune import prune
+from digest.store import database
+from digest.store.prune import prune
 
 left = int(sys.argv[2])
 connect = database._connect

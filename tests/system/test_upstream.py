@@ -253,11 +253,12 @@ def test_memory_stays_flat_with_a_body_of_fifty_megabytes(tmp_path: Path) -> Non
         date(2026, 4, 20),
         (
             "import sys, resource; from pathlib import Path; from datetime import date\n"
-            "from digest import job; from digest.config import load; from digest.fetch import Fetcher\n"
+            "from digest.config import load; from digest.pipeline.run import run_daily\n"
+            "from digest.sources.fetcher import Fetcher\n"
             "from tests.conftest import at\n"
             "day = date(2026, 4, 20)\n"
             "config = load(Path(sys.argv[1]), {})\n"
-            "job.run(config, day, at(day), Fetcher('a@example.org', sleep=lambda _: None))\n"
+            "run_daily(config, day, at(day), Fetcher('a@example.org', sleep=lambda _: None))\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         ),
     )
