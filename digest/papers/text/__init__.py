@@ -1,4 +1,11 @@
-"""Strangers' text: cleaned, made readable, compared, and made to fit.
+"""Functions for foreign text: clean it, make it readable, fit it into a limit. No I/O.
 
-clean ──▶ readable (latex) ──▶ header, fold          fit: snippets and lines, of what is readable already
+The order of use:
+
+    clean       any string to one printable line
+    readable    LaTeX, HTML entities and stray markup to Unicode; titles to the form in which they are compared
+    latex       the LaTeX in it, with `latex_tables`
+    fit         readable text to snippets, lines, mail headers and terminal tables
 """
+
+__all__ = ["clean", "fit", "latex", "readable"]
