@@ -405,7 +405,7 @@ def test_what_is_folded_is_letters_and_digits_and_stays_as_it_is(text: str) -> N
 
 # ---- real papers -----------------------------------------------------------------------------------------------------
 
-_NAMED = {**latex_tables.HABITS, **latex_tables.SYMBOLS, **latex_tables.FUNCTIONS, **latex_tables.LETTERS}
+_NAMED = {**latex_tables.COMMON_MACROS, **latex_tables.SYMBOLS, **latex_tables.FUNCTIONS, **latex_tables.LETTERS}
 _UNDRAWN = re.compile(
     r"\\(?:href|textcolor|color|label|[hv]space\*?|begin|end)\s*\{[^{}]*\}|(?<=\\cite)\[[^\]]*\]|</?(?:br|p|i|b|sub|sup)\s*/?>",
     re.IGNORECASE,

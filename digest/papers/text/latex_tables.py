@@ -1,9 +1,8 @@
-r"""What the commands of LaTeX look like in Unicode: tables, and what is drawn of parts, like scripts and fractions.
+r"""The LaTeX commands that `latex` knows, and their characters in Unicode.
 
 Names and characters follow the table of the unicode-math package, so `\epsilon` is ϵ and `\varepsilon` is ε.
 """
 
-import re
 import unicodedata
 from string import ascii_letters, digits
 
@@ -17,20 +16,20 @@ def _names(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-# Marks above and below a letter: in words, `\"o`, and in formulas, `\hat{x}`.
+# Marks above and below a letter: in text, `\"o`, and in formulas, `\hat{x}`.
 ACCENTS = {
     "`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308", "=": "\u0304", ".": "\u0307",
     "u": "\u0306", "v": "\u030c", "H": "\u030b", "c": "\u0327", "k": "\u0328", "d": "\u0323", "b": "\u0331",
     "r": "\u030a",
 }  # fmt: skip
-HATS = {
+MATH_ACCENTS = {
     "hat": "\u0302", "widehat": "\u0302", "tilde": "\u0303", "widetilde": "\u0303", "bar": "\u0304",
     "overline": "\u0305", "vec": "\u20d7", "overrightarrow": "\u20d7", "dot": "\u0307", "ddot": "\u0308",
     "dddot": "\u20db", "check": "\u030c", "widecheck": "\u030c", "acute": "\u0301", "grave": "\u0300",
     "breve": "\u0306", "mathring": "\u030a", "not": "\u0338",
 }  # fmt: skip
 
-# Letters of words. In formulas authors give these names to other things, so they count in words only.
+# Letters, in text only: in formulas authors give these names to other things.
 LETTERS = _pairs(
     "aa å AA Å ae æ AE Æ oe œ OE Œ o ø O Ø l ł L Ł ss ß SS ẞ i ı j ȷ dh ð DH Ð th þ TH Þ dj đ DJ Đ ng ŋ NG Ŋ S § P ¶"
 )
@@ -80,20 +79,20 @@ SYMBOLS = _pairs(
     "textellipsis … textdollar $ textonehalf ½ LaTeX LaTeX LaTeXe LaTeX2e TeX TeX BibTeX BibTeX LaTeXML LaTeXML "
 )
 
-# Written upright, with a space to the letters beside them: "n log n".
+# Printed upright, with a space between them and the letters beside them: "n log n".
 FUNCTIONS = {name: name for name in _names(
     "log ln lg exp sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan min max inf sup lim arg det dim "
     "ker deg gcd lcm hom Pr argmin argmax softmax poly polylog rank diag sign sgn supp"
 )} | {"liminf": "lim inf", "limsup": "lim sup", "bmod": "mod", "mod": "mod"}  # fmt: skip
 
-# What so many papers define for themselves, and always alike, that it can be read. In formulas only.
-HABITS = _pairs(
+# Macros that many papers define, always with the same meaning. In formulas only.
+COMMON_MACROS = _pairs(
     "eps ε vareps ε R ℝ RR ℝ Rd ℝᵈ reals ℝ N ℕ NN ℕ Z ℤ ZZ ℤ integers ℤ Q ℚ QQ ℚ E 𝔼 EE 𝔼 NP NP bigO O BigO O bigo O "
     "bigoh O bigOh O BigOh O Oh O OO O O O"
 )
 
-# Switches and sizes: they draw nothing.
-SILENT = _names(
+# Switches and sizes, which print nothing.
+NO_OUTPUT = _names(
     "left right middle big Big bigg Bigg bigl bigr bigm Bigl Bigr Bigm biggl biggr biggm Biggl Biggr Biggm limits "
     "nolimits displaystyle textstyle scriptstyle scriptscriptstyle it bf em rm sf tt sc sl cal itshape slshape scshape "
     "upshape bfseries mdseries rmfamily sffamily ttfamily normalfont tiny scriptsize footnotesize small normalsize "
@@ -102,22 +101,23 @@ SILENT = _names(
 )
 SPACES = _names("quad qquad enspace thinspace space par newline linebreak smallskip medskip bigskip hfill")
 
-# Commands with one argument that is read as words, as a formula, or not at all.
-WORDS = _names(
+# Commands by what becomes of their argument: read as text or as a formula, printed as citation keys, not printed.
+TEXT_ARGUMENT = _names(
     "text textrm textit textbf textsf texttt textsc textsl textup textmd textnormal emph mbox hbox underline uline"
 )
-FORMULAS = _names(
+FORMULA_ARGUMENT = _names(
     "mathrm mathsf mathtt mathup operatorname mathbf mathit mathnormal boldsymbol bm pmb mathop mathord mathrel "
     "mathbin mathopen mathclose mathpunct ensuremath smash cramped boxed fbox underbrace overbrace substack underbar"
 )
-UPRIGHT = _names("mathrm mathsf mathtt mathup operatorname text textrm textsf texttt textsc textnormal mbox hbox")
 CITATIONS = _names(
     "cite citep citet citealp citealt citeauthor citeyear citeyearpar parencite textcite shortcite nocite ref eqref "
     "autoref cref Cref pageref nameref"
 )
-UNSEEN = _names("label vspace hspace color phantom hphantom vphantom thispagestyle pagestyle")
-STACKS = _names("frac dfrac tfrac cfrac sfrac nicefrac binom dbinom tbinom overset underset stackrel")
-LISTS = _names("itemize enumerate description quote center abstract document")
+NOT_PRINTED = _names("label vspace hspace color phantom hphantom vphantom thispagestyle pagestyle")
+# In formulas, a space separates these from the letters beside them.
+UPRIGHT = _names("mathrm mathsf mathtt mathup operatorname text textrm textsf texttt textsc textnormal mbox hbox")
+TWO_ARGUMENTS = _names("frac dfrac tfrac cfrac sfrac nicefrac binom dbinom tbinom overset underset stackrel")
+ENVIRONMENTS = _names("itemize enumerate description quote center abstract document")  # their \begin and \end go
 
 SUPERSCRIPTS = dict(
     zip(
@@ -132,103 +132,28 @@ SUBSCRIPTS = dict(
 
 
 def _alphabet(style: str) -> dict[str, str]:
-    """The letters of a mathematical alphabet by name; a few, like ℝ, were in Unicode before the alphabets were."""
-    found: dict[str, str] = {}
+    """Return the letters of a mathematical alphabet; a few, like ℝ, have an older name than the rest of it."""
+    letters: dict[str, str] = {}
     for char in ascii_letters + digits:
         case = "CAPITAL" if char.isupper() else "SMALL"
         name = f"{style} {case} {char}" if char.isalpha() else f"{style} {unicodedata.name(char)}"
         older = name.replace("FRAKTUR", "BLACK-LETTER")
         for candidate in (f"MATHEMATICAL {name}", older):
             try:
-                found[char] = unicodedata.lookup(candidate.upper())
+                letters[char] = unicodedata.lookup(candidate.upper())
                 break
             except KeyError:
                 continue
-    return found
+    return letters
 
 
-_BOARD, _SCRIPT, _FRAKTUR = _alphabet("DOUBLE-STRUCK"), _alphabet("SCRIPT"), _alphabet("FRAKTUR")
+_DOUBLE, _SCRIPT, _FRAKTUR = _alphabet("DOUBLE-STRUCK"), _alphabet("SCRIPT"), _alphabet("FRAKTUR")
 ALPHABETS = {
-    "mathbb": _BOARD, "mathds": _BOARD, "mathbbm": _BOARD, "Bbb": _BOARD, "mathcal": _SCRIPT, "mathscr": _SCRIPT,
+    "mathbb": _DOUBLE, "mathds": _DOUBLE, "mathbbm": _DOUBLE, "Bbb": _DOUBLE, "mathcal": _SCRIPT, "mathscr": _SCRIPT,
     "cal": _SCRIPT, "mathfrak": _FRAKTUR, "frak": _FRAKTUR,
 }  # fmt: skip
 
-# How many arguments a command takes where they stand without braces: `x^\\frac12`.
-_ONE = [*WORDS, *FORMULAS, *HATS, *ALPHABETS, "sqrt", "pmod", "xrightarrow", "textsuperscript", "textsubscript"]
-ARITY = dict.fromkeys(_ONE, 1) | dict.fromkeys(STACKS, 2)
-
-# ---- what is drawn of parts ------------------------------------------------------------------------------------------
-
-# Private characters, which `digest.text.clean` takes out of every text: a space if letters meet there; the two ends of
-# a fraction, which become parentheses if letters touch it.
-JOINT, _OPEN, _CLOSE = "\ue000", "\ue001", "\ue002"
-_SCRIPTS = "⁰-₟ᴬ-ᵪᶜᶠᶻᶿⱼⱽ²³¹′"
-_SCRIPTED = re.compile(rf"{JOINT}((?:[{_SCRIPTS}]|[\^_](?:\([^()]*\)|[^(]))+)")
-_MET = re.compile(rf"(?<=[\w)\]}}⟩⌉⌋‖\u0300-\u036f]){JOINT}+(?=[\w√∑∏∫⌈⌊])")
-_FRACTION = re.compile(rf"([\w)]{JOINT}*)?{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}(?=({JOINT}*[\w(√∑∏∫⌈⌊])?)")
-_SMALL = frozenset((*SUPERSCRIPTS.values(), *SUBSCRIPTS.values()))
-_FACTOR = re.compile(
-    rf"√?(?:\d++(?:[.,]\d+)*+%?|[^\W\d_][\u0300-\u036f\u20d7]?)[{_SCRIPTS}]*"
-    rf"|(?:[^\W\d]{{2,30}}|[A-ZΓ-Ω])?[{_SCRIPTS}]{{0,9}}\([^()]*\)|[|‖⌈⌊][^|‖⌈⌊⌉⌋]*[|‖⌉⌋]"
-)
-_TERM = re.compile(r"[^\s+\-−=<>≤≥≈∼±,/|]+")
-
-
-def script(sign: str, text: str) -> str:
-    """A superscript (`^`) or subscript (`_`) if Unicode has every character of it, else `^x` or `^(x + y)`."""
-    table = SUPERSCRIPTS if sign == "^" else SUBSCRIPTS
-    tight = text.replace(" ", "")
-    if tight and all(char in table for char in tight):
-        return "".join(table[char] for char in tight)
-    text = text.strip()
-    return f"{sign}({text})" if len(text) > 1 else sign + text
-
-
-def settled(text: str) -> str:
-    """The joints closed: "n log n", "(1/2)n"."""
-    if _OPEN in text:
-        text = _FRACTION.sub(_bracketed, text)
-    if JOINT in text:
-        text = _MET.sub(" ", _SCRIPTED.sub(rf"\1{JOINT}", text)).replace(JOINT, "")
-    return text
-
-
-def _bracketed(found: re.Match[str]) -> str:
-    before, inner, touched = found[1] or "", found[2], found[1] or found[3]
-    space = " " if before.endswith(JOINT) else ""
-    return f"{before}{space}({inner})" if touched else inner
-
-
-def _whole(text: str, *, term: bool = False) -> str:
-    """In parentheses, unless it is one factor (or, above a fraction bar, one term)."""
-    alone = len(text) < 200 and (_FACTOR.fullmatch(text) or (term and _TERM.fullmatch(text)))
-    return text if alone else f"({text})"
-
-
-def stacked(name: str, first: str, second: str) -> str:
-    if "frac" in name:
-        return f"{_OPEN}{_whole(first, term=True)}/{_whole(second)}{_CLOSE}"
-    if "binom" in name:
-        return f"({first} choose {second})"
-    return second + script("_" if name == "underset" else "^", first)
-
-
-def decorated(name: str, text: str, option: str) -> str:
-    """An argument with what the command puts on it: a mark, a root sign, another alphabet."""
-    if len(text) > 100 or "\\" in text:
-        return f"\\{name}{{{text}}}"
-    if name in HATS:
-        bare = text.replace("ı", "i").replace("ȷ", "j")
-        letters = {char for char in bare if char.isalnum() and char not in _SMALL} or set(bare[:1])
-        mark = "\u0304" if name == "overline" and len(letters) == 1 else HATS[name]
-        return unicodedata.normalize("NFC", "".join(char + mark if char in letters else char for char in bare))
-    if name in ALPHABETS:
-        # A word in script letters is hard to read, and harder for a screen reader.
-        wanted = len(text) == 1 or name in ("mathbb", "mathds", "mathbbm", "Bbb")
-        return "".join(ALPHABETS[name].get(char, char) for char in text) if wanted else text
-    if name == "sqrt":
-        root = {"": "√", "2": "√", "3": "∛", "4": "∜"}.get(option) or script("^", option) + "√"
-        return root + _whole(text)
-    if name in ("textsuperscript", "textsubscript"):
-        return script("^" if name == "textsuperscript" else "_", text)
-    return f" (mod {text})" if name == "pmod" else "→" + script("^", text)
+# How many arguments a command takes, with or without braces: `x^\frac12`.
+_OTHERS = ("sqrt", "pmod", "xrightarrow", "textsuperscript", "textsubscript")
+_ONE_ARGUMENT = [*TEXT_ARGUMENT, *FORMULA_ARGUMENT, *MATH_ACCENTS, *ALPHABETS, *_OTHERS]
+ARITY = dict.fromkeys(_ONE_ARGUMENT, 1) | dict.fromkeys(TWO_ARGUMENTS, 2)
