@@ -1,15 +1,17 @@
-"""A paper and its names: what makes two records the same paper.
+"""Papers and their names, which decide when two records are the same paper. No I/O.
 
-A paper has as many names as are known of it, each a string with its kind in front:
+A name is a string that begins with its kind. A paper has every name that is known for it:
 
-    arxiv:2401.00001        the arXiv identifier, old or new style, without version
-    doi:10.1000/xyz         the DOI in lower case; arXiv's own DOIs (10.48550/arXiv.…) count as arXiv identifiers
-    id:papers:p3            what a file or feed calls it, within that source
-    title:attentionisall…   the letters and digits of the title, without case, accents, markup and spaces
+    arxiv:2401.00001        its arXiv identifier, old or new style, without the version
+    doi:10.1000/xyz         its DOI in lower case; arXiv's own DOIs (10.48550/arXiv.…) count as arXiv identifiers
+    id:papers:p3            the identifier p3 that the source "papers" gave it
+    title:attentionisall…   the letters and digits of its title, without case, accents, markup and spaces
 
-Two records that share a name are one paper. Of 20,000 computer-science records on arXiv 24 share their title with
-another one, and all of those are the same work submitted again, so a title is a name like the others, except for the
-few that are not titles of anything ("Editorial"): there the abstract counts as well.
+Two records with a name in common are the same paper. That includes titles: of 20,000 computer-science records on arXiv,
+24 share their title with another one, and all of those are the same work submitted again. Only generic titles
+("Editorial") do not identify a paper; their names include a hash of the abstract and link.
+
+All text and links from outside become a `Paper` through `build_paper`. The package `text` makes the text readable.
 """
 
 import re
@@ -19,7 +21,8 @@ from datetime import date
 from urllib.parse import unquote, urlsplit
 
 from digest.papers.text.clean import clean
-from digest.papers.text.readable import fold_title
+
+__all__ = ["Paper", "build_paper", "merge_papers", "paper_names", "parse_name", "text", "web_link"]
 
 # arXiv's identifiers: https://info.arxiv.org/help/arxiv_identifier.html
 _ARXIV_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
@@ -28,16 +31,25 @@ _ARXIV = re.compile(rf"^(?:arxiv:\s*)?({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re
 _ARXIV_DOI = re.compile(rf"^10\.48550/arxiv\.({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re.IGNORECASE)
 # Crossref's recommended expression for 99.3 % of DOIs, widened to any suffix without spaces.
 _DOI = re.compile(r"^10\.\d{4,9}/\S+$")
-_UNTITLED = re.compile(
+_DOI_LINK = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)([^?#]+)", re.IGNORECASE)
+_PAPER_PAGE = re.compile(
+    r"https?://(?:\w+\.)?(?:arxiv\.org/(?:abs|pdf|html)|huggingface\.co/papers)/([^?#]+)", re.IGNORECASE
+)
+_GENERIC_TITLE = re.compile(
     r"(abstract|announcement|bookreviews?|comment|contents|correction|corrigendum|editorial|errata|erratum|foreword"
     r"|inthisissue|introduction|news|notitle|obituary|preface|reply|retraction|tableofcontents|untitled)?.{0,3}"
 )
-_MOST_TITLE, _MOST_ABSTRACT, _MOST_NAME, _MOST_AUTHORS, _MOST_URL = 600, 20_000, 120, 3_000, 1_500
+# In characters, but for the number of authors.
+_MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_AUTHORS, _MAX_URL = 600, 20_000, 120, 3_000, 1_500
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What is known of a paper. Text is already readable (see `digest.text`), links are http(s) or empty."""
+    """A paper's metadata; '', () or None where unknown. Text is readable, links are http(s).
+
+    `arxiv` and `doi` are identifiers as in the paper's names, `ident` is "SOURCE:IDENTIFIER". `url`, `code`, `project`
+    and `huggingface` are links.
+    """
 
     title: str
     abstract: str = ""
@@ -54,7 +66,7 @@ class Paper:
 
     @property
     def link(self) -> str:
-        """Where its title leads: its own page, else the one its arXiv identifier or DOI stands for, else ''."""
+        """The paper's page: at arXiv, else `url`, else where its DOI leads, else ''."""
         if self.arxiv:
             return f"https://arxiv.org/abs/{self.arxiv}"
         return self.url or (f"https://doi.org/{self.doi}" if self.doi else "")
@@ -78,29 +90,28 @@ def build_paper(
     project: str = "",
     huggingface: str = "",
 ) -> Paper:
-    """A paper from a stranger's raw text: the one gate through which every title, name and link comes in.
+    """Build a paper from foreign text and links, the only way for them to become one.
 
-    Text is made readable and bounded, links that are not http(s) are dropped, and each of `identifiers` is filed as
-    arXiv identifier, DOI or, within `source`, as a name of its own. Raises ValueError when no title is left.
+    Text is made readable and truncated, links that are not http(s) are dropped. `identifiers` and `url` may be names of
+    any kind (see `parse_name`); one of no known kind becomes `ident`, which is unique within `source`. Raises
+    ValueError if no title is left.
     """
-    from digest.papers.text.readable import (
-        readable,  # with LaTeX, 15 ms to import: whoever only looks at papers does without
-    )
+    from digest.papers.text.readable import readable  # takes 11 ms to import, and not every command builds papers
 
-    readable_title = readable(title[: 4 * _MOST_TITLE])[:_MOST_TITLE].strip()
+    readable_title = readable(title[: 4 * _MAX_TITLE])[:_MAX_TITLE].strip()
     if not readable_title:
         raise ValueError("it has no title")
     arxiv = doi = ident = ""
-    for given in [*identifiers, url]:
-        kind, _, value = parse_name(given).partition(":")
+    for identifier in [*identifiers, url]:
+        kind, _, value = parse_name(identifier).partition(":")
         arxiv = arxiv or (value if kind == "arxiv" else "")
         doi = doi or (value if kind == "doi" else "")
-        ident = ident or (f"{source}:{value}" if kind == "id" and given != url else "")
-    people = (readable(name[: 4 * _MOST_NAME])[:_MOST_NAME] for name in list(authors)[:_MOST_AUTHORS])
+        ident = ident or (f"{source}:{value}" if kind == "id" and identifier != url else "")
+    names = (readable(name[: 4 * _MAX_NAME])[:_MAX_NAME] for name in list(authors)[:_MAX_AUTHORS])
     return Paper(
         title=readable_title,
-        abstract=readable(abstract[: 2 * _MOST_ABSTRACT])[:_MOST_ABSTRACT],
-        authors=tuple(name for name in people if name),
+        abstract=readable(abstract[: 2 * _MAX_ABSTRACT])[:_MAX_ABSTRACT],
+        authors=tuple(name for name in names if name),
         arxiv=arxiv,
         doi=doi,
         ident=ident,
@@ -114,43 +125,46 @@ def build_paper(
 
 
 def parse_name(text: str) -> str:
-    """The name a person or a file means by `text`: `arxiv:…`, `doi:…`, else `id:…`; '' for nothing.
+    """Return the name that `text` means: `arxiv:…`, `doi:…`, else `id:…`; '' for empty text.
 
-    Takes identifiers with or without prefix and version, and the web addresses of arXiv, Hugging Face and doi.org.
+    Accepts identifiers with or without prefix and version, and web addresses of arXiv, Hugging Face and doi.org.
     """
-    text = clean(text[:_MOST_URL])
-    if found := re.match(
-        r"https?://(?:\w+\.)?(?:arxiv\.org/(?:abs|pdf|html)|huggingface\.co/papers)/([^?#]+)", text, re.I
-    ):
-        text = found[1].removesuffix(".pdf").rstrip("/")
-    elif found := re.match(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)([^?#]+)", text, re.I):
-        text = unquote(found[1])
-    if found := _ARXIV.match(text) or _ARXIV_DOI.match(text):
-        return f"arxiv:{_without_subject_class(found[1].lower())}"
+    text = clean(text[:_MAX_URL])
+    if match := _PAPER_PAGE.match(text):
+        text = match[1].removesuffix(".pdf").rstrip("/")
+    elif match := _DOI_LINK.match(text):
+        text = unquote(match[1])
+    if match := _ARXIV.match(text) or _ARXIV_DOI.match(text):
+        return f"arxiv:{_without_subject_class(match[1].lower())}"
     if _DOI.match(text):
         return f"doi:{text.lower().rstrip('.,;')}"
     return f"id:{text}" if text else ""
 
 
 def _without_subject_class(arxiv: str) -> str:
-    """`math.gt/0309136` is `math/0309136`: the class was dropped from old identifiers, the paper is the same."""
+    """Return `math/0309136` for `math.gt/0309136`, an older way to write the same identifier."""
     archive, slash, number = arxiv.partition("/")
     return archive.partition(".")[0] + slash + number if slash else arxiv
 
 
 def paper_names(paper: Paper) -> tuple[str, ...]:
-    """Every name of a paper, the most telling first; never empty."""
+    """Return every name of a paper, the most reliable first; never empty."""
+    from digest.papers.text.readable import fold_title  # takes 11 ms to import
+
     key = fold_title(paper.title) or paper.title
-    if _UNTITLED.fullmatch(key):
-        import hashlib  # with OpenSSL, 3 ms, for one title in thousands
+    if _GENERIC_TITLE.fullmatch(key):
+        import hashlib  # takes 3 ms to import (OpenSSL), and one title in thousands needs it
 
         key += ":" + hashlib.sha256(f"{paper.abstract}|{paper.url}".encode()).hexdigest()[:16]
-    found = (("arxiv", paper.arxiv), ("doi", paper.doi), ("id", paper.ident), ("title", key[:400]))
-    return tuple(f"{kind}:{value}" for kind, value in found if value)
+    names = (("arxiv", paper.arxiv), ("doi", paper.doi), ("id", paper.ident), ("title", key[:400]))
+    return tuple(f"{kind}:{value}" for kind, value in names if value)
 
 
 def merge_papers(known: Paper, other: Paper) -> Paper:
-    """One record of two that are the same paper: nothing known is lost, the fuller text and author list win."""
+    """Merge two records of the same paper.
+
+    The longer abstract and author list and the earlier date win; `other` adds categories and fields that `known` lacks.
+    """
     return replace(
         known,
         abstract=max(known.abstract, other.abstract, key=len),
@@ -168,9 +182,9 @@ def merge_papers(known: Paper, other: Paper) -> Paper:
 
 
 def web_link(url: str) -> str:
-    """`url` when it is an http(s) address a mail may carry, else ''; a bare host gets its scheme."""
-    url = "".join(url[: 2 * _MOST_URL].split())
-    if not url.isprintable() or len(url) > _MOST_URL or any(c in url for c in "\"'<>\\^`{|}"):
+    """Return `url` if it is an http(s) address that is safe in a mail, else ''; a bare host gets https://."""
+    url = "".join(url[: 2 * _MAX_URL].split())
+    if not url.isprintable() or len(url) > _MAX_URL or any(c in url for c in "\"'<>\\^`{|}"):
         return ""
     if re.match(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(/|$)", url):
         url = f"https://{url}"
