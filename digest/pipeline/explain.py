@@ -10,7 +10,7 @@ from digest.pipeline.context import Context
 from digest.pipeline.select import load_selection
 from digest.ranking import Profile
 from digest.ranking.selection import Selection
-from digest.ranking.topics import muted_by
+from digest.ranking.topics import mute_reason
 from digest.ranking.trending import Ranked
 from digest.store.outbox import Appearance
 from digest.store.papers import Reading
@@ -74,7 +74,7 @@ def _status(
     if not selection.since <= first_seen <= selection.day:
         window = context.config.digest.window_days
         return PaperStatus(f"not a candidate: first seen on {first_seen}, and window_days = {window}")
-    if why := muted_by(selection.topics(profile), paper):
+    if why := mute_reason(selection.topics(profile), paper):
         return PaperStatus(f"not a candidate: {why}")
     others = shown - {row}
     scored = selection.score(profile, others)

@@ -12,7 +12,7 @@ from digest.ranking.similarity import (
     BACKGROUND,
     distinctive_words,
     nearest_paper,
-    stand_out_shares,
+    scale_similarities,
     tf_idf_similarity,
 )
 from digest.ranking.topics import Similarity, Topic
@@ -47,13 +47,13 @@ class SimilarPapers:
         return None if parse_name(text).startswith(("arxiv:", "doi:")) else LikedPaper(0, Paper(text))
 
     def shares(self, liked: Sequence[LikedPaper], papers: Sequence[int]) -> dict[int, float]:
-        """How similar each of `papers` is, from 0 to 1 (see `stand_out_shares`). A liked paper itself has 1."""
+        """How similar each of `papers` is, from 0 to 1 (see `scale_similarities`). A liked paper itself has 1."""
         if not liked:
             return {}
         own = {one.id for one in liked}
         pool = [n for n in dict.fromkeys([*papers, *self._index.newest(BACKGROUND)]) if n not in own]
         scores = self._score(liked, self._papers.load(pool))
-        shares = dict(zip(scores, stand_out_shares(list(scores.values())), strict=True))
+        shares = dict(zip(scores, scale_similarities(list(scores.values())), strict=True))
         return {number: 1.0 if number in own else shares[number] for number in papers}
 
     def to_topic(self, topic: Topic, papers: Sequence[int]) -> dict[int, Similarity]:

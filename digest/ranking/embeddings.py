@@ -1,10 +1,10 @@
-"""How much papers are like some others, by what their words mean: the measure of the extra `semantic`.
+"""Similarity of papers by the meaning of their words, with the optional extra `semantic`.
 
-A paper's vector is two unit vectors side by side: static word embeddings (wordllama, less the mean of the pool, which
-is what abstracts have in common and says nothing) and latent semantic analysis of the pool (Deerwester et al. 1990, by
-the randomised range finder of Halko, Martinsson and Tropp 2011). The embeddings know words that few papers here use,
-the analysis knows what goes together here; together they find more than either. Only the embeddings are worth keeping:
-they cost 0.6 ms a paper and depend on nothing else.
+A paper's vector is two unit vectors side by side: static word embeddings (wordllama), minus the mean of the pool, which
+all abstracts have in common; and latent semantic analysis of the pool (Deerwester et al. 1990, with the randomised
+range finder of Halko, Martinsson and Tropp 2011). The embeddings know words that few papers here use, the analysis
+knows which words go together here; together they find more than either. Only the embeddings are worth storing: they
+take 0.6 ms a paper and do not depend on the pool.
 """
 
 import math
@@ -16,30 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from digest.papers import Paper
-from digest.ranking.similarity import FEEDBACK, words
+from digest.ranking.similarity import NEIGHBOURS, count_words
 
-METHOD = "wordllama-256-1"  # change it when the vectors change
-_TOPICS, _VOCABULARY = 100, 3_000
+METHOD = "wordllama-256-1"  # stored with the vectors; change it when they change
+_THEMES, _VOCABULARY = 100, 3_000  # dimensions and words of the latent semantic analysis
 
 
 def installed() -> bool:
-    """Whether the extra is there; nothing is imported to find out."""
+    """Return whether the extra is installed, without importing it."""
     return all(find_spec(name) for name in ("numpy", "wordllama"))
 
 
 def embed(papers: Sequence[Paper]) -> list[bytes]:
-    """The embedding of each paper as half-precision bytes."""
+    """Return the embedding of each paper: 256 half-precision numbers as bytes."""
     import numpy as np
 
-    found = _model().embed([f"{paper.title}. {paper.abstract}" for paper in papers]) if papers else []
-    return [row.astype(np.float16).tobytes() for row in found]
+    vectors = _model().embed([f"{paper.title}. {paper.abstract}" for paper in papers]) if papers else []
+    return [vector.astype(np.float16).tobytes() for vector in vectors]
 
 
 @cache
 def _model() -> Any:
     import wordllama
 
-    # The weights are inside the package; without these two it would look for them on the network.
+    # The weights are inside the package; without these two arguments it would look for them on the network.
     folder = Path(wordllama.__file__).parent
     return wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
 
@@ -47,51 +47,54 @@ def _model() -> Any:
 def semantic_similarity(
     liked: Sequence[Paper], liked_vectors: Sequence[bytes], pool: Sequence[Paper], pool_vectors: Sequence[bytes]
 ) -> list[float]:
-    """The cosine of each paper of `pool` with the liked ones and their neighbours; vectors are those of `embed`."""
+    """Return the cosine of each paper of `pool` with the liked papers and their neighbours in it.
+
+    The vectors are those of `embed`. Like `tf_idf_similarity`, this uses Rocchio's feedback.
+    """
     import numpy as np
 
     if not pool:
         return []
     embedded = np.frombuffer(b"".join([*liked_vectors, *pool_vectors]), dtype=np.float16)
-    embedded = _units(embedded.reshape(len(liked) + len(pool), -1).astype(np.float32))
-    both = np.hstack([_units(embedded - embedded.mean(axis=0)), _latent([*liked, *pool])]) / math.sqrt(2)
+    embedded = _unit_rows(embedded.reshape(len(liked) + len(pool), -1).astype(np.float32))
+    both = np.hstack([_unit_rows(embedded - embedded.mean(axis=0)), _latent([*liked, *pool])]) / math.sqrt(2)
     centre, others = both[: len(liked)].mean(axis=0), both[len(liked) :]
-    nearest = np.argsort(-(others @ centre), kind="stable")[:FEEDBACK]
-    aim = centre + others[nearest].mean(axis=0)
-    return [float(score) for score in others @ (aim / max(float(np.linalg.norm(aim)), 1e-9))]
+    nearest = np.argsort(-(others @ centre), kind="stable")[:NEIGHBOURS]
+    target = centre + others[nearest].mean(axis=0)
+    return [float(score) for score in others @ (target / max(float(np.linalg.norm(target)), 1e-9))]
 
 
 def _latent(papers: Sequence[Paper]) -> Any:
-    """Unit vectors of the papers in the space of their strongest common themes."""
+    """Return unit vectors of the papers in the space of their strongest common themes."""
     import numpy as np
 
-    matrix = _matrix([words(paper) for paper in papers])
-    start = np.random.default_rng(0).standard_normal((len(papers), _TOPICS + 20)).astype(np.float32)
+    matrix = _tf_idf_matrix([count_words(paper) for paper in papers])
+    start = np.random.default_rng(0).standard_normal((len(papers), _THEMES + 20)).astype(np.float32)
     basis, _ = np.linalg.qr(matrix @ (matrix.T @ start))
     basis, _ = np.linalg.qr(matrix @ (matrix.T @ basis))
     small = basis.T @ matrix
     squares, left = np.linalg.eigh(small @ small.T)
-    return _units(basis @ (left * np.sqrt(np.maximum(squares, 0)))[:, -_TOPICS:])
+    return _unit_rows(basis @ (left * np.sqrt(np.maximum(squares, 0)))[:, -_THEMES:])
 
 
-def _matrix(counts: Sequence[Counter[str]]) -> Any:
-    """tf-idf weights, a row a paper, of the words most papers have."""
+def _tf_idf_matrix(counts: Sequence[Counter[str]]) -> Any:
+    """Return tf-idf weights of the most frequent words that more than one paper has, a row for each paper."""
     import numpy as np
 
     frequency = Counter(word for count in counts for word in count)
     chosen = [word for word, n in frequency.most_common(_VOCABULARY) if n > 1]
-    column = {word: n for n, word in enumerate(chosen)}
+    columns = {word: n for n, word in enumerate(chosen)}
     rarity = [math.log(len(counts) / frequency[word]) for word in chosen]
     matrix = np.zeros((len(counts), max(len(chosen), 1)), dtype=np.float32)
     for row, count in enumerate(counts):
         for word, times in count.items():
-            if (place := column.get(word)) is not None:
-                matrix[row, place] = (1 + math.log(times)) * rarity[place]
-    return _units(matrix)
+            if (column := columns.get(word)) is not None:
+                matrix[row, column] = (1 + math.log(times)) * rarity[column]
+    return _unit_rows(matrix)
 
 
-def _units(matrix: Any) -> Any:
-    """Each row at length 1; a row of nothing stays nothing."""
+def _unit_rows(matrix: Any) -> Any:
+    """Scale each row to the length 1; a row of zeros stays as it is."""
     import numpy as np
 
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)

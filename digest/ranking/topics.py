@@ -1,7 +1,7 @@
-"""What a reader asked for: phrases, authors, categories and likeness that lift a paper, and what is never to be shown.
+"""Match papers with a reader's topics: what raises a paper's score, and what mutes it. Pure: no I/O.
 
-Phrases are compared word by word, without case and accents. A word is a whole word unless it ends in `*`: "model" is
-not found in "models", "model*" is.
+Phrases are compared word by word, without case and accents. A word matches whole words, unless it ends in `*`: "model"
+does not match "models", "model*" does.
 """
 
 import re
@@ -16,7 +16,7 @@ from digest.settings import number_between
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The `[[topics]]` table. `like` holds names of papers or texts, `mute` phrases, authors and categories."""
+    """A `[[topics]]` table. `like` has names of papers or texts; `mute` has phrases, authors and categories."""
 
     name: str = field(metadata={"example": '"Diffusion"'})
     match: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """A summand of a score and the reason for it, in the reader's words ('' where it goes without saying)."""
+    """Points of a paper's score, and the reason for them in the reader's words ('' for the trending score)."""
 
     points: float
     reason: str
@@ -37,84 +37,85 @@ class ScorePart:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How alike a paper is to what a topic likes, from 0 to 1, and what of that it is most like."""
+    """How similar a paper is to what a topic likes, from 0 to 1, and the title that it is most similar to."""
 
     share: float
     to: str
 
 
 def match_topics(
-    topics: tuple[Topic, ...], paper: Paper, alike: Sequence[Similarity | None] = ()
+    topics: tuple[Topic, ...], paper: Paper, similarities: Sequence[Similarity | None] = ()
 ) -> tuple[ScorePart, ...] | None:
-    """What each topic adds to the paper's score, or None when one of them mutes it.
+    """Return what each matching topic adds to the paper's score, or None if one of `topics` mutes the paper.
 
-    A phrase in title or abstract or an author is a full match and adds the topic's weight. A category alone does so
-    for a topic of nothing but categories, else it adds half. Likeness adds its share of the weight, where that is more;
-    `alike` has it for each topic.
+    A phrase or an author adds the topic's weight. A category alone adds half of it, or all of it for a topic that has
+    nothing but categories. Similarity adds its share of the weight where that is more; `similarities` are those of the
+    paper to each topic.
     """
-    text = _Text(paper)
+    text = _PaperText(paper)
     if any(_muted_item(topic, text) for topic in topics):
         return None
-    likeness = alike or [None] * len(topics)
-    return tuple(part for topic, like in zip(topics, likeness, strict=True) if (part := _match(topic, text, like)))
+    pairs = zip(topics, similarities or [None] * len(topics), strict=True)
+    return tuple(part for topic, similarity in pairs if (part := _match(topic, text, similarity)))
 
 
-def muted_by(topics: tuple[Topic, ...], paper: Paper) -> str:
-    """What mutes the paper, in words; '' when nothing does."""
-    text = _Text(paper)
-    found = ((topic, _muted_item(topic, text)) for topic in topics)
-    return next((f"muted by the topic {topic.name}: {what}" for topic, what in found if what), "")
+def mute_reason(topics: tuple[Topic, ...], paper: Paper) -> str:
+    """Say which topic mutes the paper and why; '' if none does."""
+    text = _PaperText(paper)
+    muted = ((topic, _muted_item(topic, text)) for topic in topics)
+    return next((f"muted by the topic {topic.name}: {item}" for topic, item in muted if item), "")
 
 
-class _Text:
-    """A paper as phrases are compared with it."""
+class _PaperText:
+    """What topics are compared with."""
 
     def __init__(self, paper: Paper) -> None:
-        self.words = f"{normalize(paper.title)} | {normalize(paper.abstract)}"
-        self.people = [normalize(author) for author in paper.authors]
+        self.words = f"{normalize_words(paper.title)} | {normalize_words(paper.abstract)}"
+        self.authors = [normalize_words(author) for author in paper.authors]
         self.categories = paper.categories
 
 
-def _match(topic: Topic, text: _Text, alike: Similarity | None) -> ScorePart | None:
-    phrase = next((p for p in topic.match if _has_phrase(p, text.words)), "")
-    author = next((a for a in topic.authors if _is_author(a, text.people)), "")
-    if phrase or author:
-        why = f"“{phrase.replace('*', '')}”" if phrase else f"by {author}"
-        return ScorePart(topic.weight, f"matches your topic {topic.name}: {why}")
+def _match(topic: Topic, text: _PaperText, similarity: Similarity | None) -> ScorePart | None:
+    phrase = next((p for p in topic.match if _has_phrase(p, text)), "")
+    author = next((a for a in topic.authors if _has_author(a, text)), "")
     category = next((c for c in topic.categories if c in text.categories), "")
     share = 0.0 if not category else 0.5 if topic.match or topic.authors or topic.like else 1.0
-    if alike and alike.share > share:
-        return ScorePart(topic.weight * alike.share, f"like “{alike.to}”, of your topic {topic.name}")
-    return ScorePart(topic.weight * share, f"in {category}, of your topic {topic.name}") if category else None
+    if phrase or author:
+        share, why = 1.0, f"“{phrase.replace('*', '')}”" if phrase else f"by {author}"
+    elif similarity and similarity.share > share:
+        share, why = similarity.share, f"similar to “{similarity.to}”"
+    elif category:
+        why = f"in {category}"
+    else:
+        return None
+    return ScorePart(topic.weight * share, f"matches your topic {topic.name}: {why}")
 
 
-def _muted_item(topic: Topic, text: _Text) -> str:
-    """The first phrase, author or category of `mute` that the paper has."""
-    return next(
-        (m for m in topic.mute if m in text.categories or _has_phrase(m, text.words) or _is_author(m, text.people)), ""
-    )
+def _muted_item(topic: Topic, text: _PaperText) -> str:
+    """Return the first phrase, author or category of `mute` that the paper has; '' for none."""
+    return next((m for m in topic.mute if m in text.categories or _has_phrase(m, text) or _has_author(m, text)), "")
 
 
-def _is_author(name: str, people: list[str]) -> bool:
-    return normalize(name) in people
+def _has_author(name: str, text: _PaperText) -> bool:
+    return normalize_words(name) in text.authors
 
 
-def _has_phrase(phrase: str, words: str) -> bool:
-    return bool((pattern := _phrase_pattern(phrase)) and pattern.search(words))
+def _has_phrase(phrase: str, text: _PaperText) -> bool:
+    return bool((pattern := _phrase_pattern(phrase)) and pattern.search(text.words))
 
 
 @lru_cache(maxsize=4096)
 def _phrase_pattern(phrase: str) -> re.Pattern[str] | None:
-    """The phrase as an expression over plain words; None for one without a letter or digit."""
+    """Return the phrase as a pattern for normalized words; None if it has no letter or digit."""
     parts = [
         re.escape(word) + (r"\w*" if star else "")
-        for word, star in re.findall(r"(\w+)(\*?)", normalize(phrase, keep="*"))
+        for word, star in re.findall(r"(\w+)(\*?)", normalize_words(phrase, keep="*"))
     ]
     return re.compile(r"(?<!\w)" + " ".join(parts) + r"(?!\w)") if parts else None
 
 
-def normalize(text: str, keep: str = "") -> str:
-    """Words without case, accents and punctuation, one space between."""
+def normalize_words(text: str, keep: str = "") -> str:
+    """Return the words of `text` without case, accents and punctuation (except `keep`), separated by one space."""
     if text.isascii():
         return " ".join(re.findall(rf"[a-z0-9{re.escape(keep)}]+", text.lower()))
     letters = (c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))

@@ -1,19 +1,20 @@
-"""What is trending: a score from 0 to 1 a paper, the most trending of the day at 1. Touches nothing.
+"""Score how much papers trend: from 0 to 1, the most trending paper of the day at 1. Pure: no I/O.
 
-The rule, for a list with votes (Hugging Face):
+In a list with votes (Hugging Face), a paper belongs to one of three sections:
 
 * *today*: papers of today's list;
-* *rising*: papers of older lists that the reader was not shown and that have climbed into the first six of their own
-  list since. A list grows for days (at 08 UTC it holds 62 % of its papers with 43 % of their votes), and what joins
-  late or is found late would otherwise never be in a mail;
-* *more*: the rest, which waits its turn behind those two for as long as the window lasts.
+* *rising*: papers of older lists that the reader was not shown and that are among the first six of their own list by
+  now. A list grows for days (at 08 UTC it has 62 % of its papers with 43 % of their votes), so papers that join late
+  or are noticed late would never be in a mail otherwise;
+* *more*: the rest, ranked below those two for as long as the window lasts.
 
-Within today and rising, order is plain votes, which nothing else in the answers improves on. Replayed over 198
-recorded list days with 10 papers a mail, the rule catches 3.91 of the day's five finally most voted papers on the day
-itself and 4.86 within three days; votes alone catch 3.53 and 4.88, today's papers alone 3.95 and 3.95.
+Papers of today and rising papers are ordered by votes, and nothing else in the sources' answers improves on that.
+Replayed over 198 recorded list days with 10 papers a mail, the rule catches 3.91 of the day's five finally most voted
+papers on the day itself and 4.86 within three days; votes alone catch 3.53 and 4.88, today's papers alone 3.95 and
+3.95.
 
-A source without votes has an order but no measure. Its papers take every fourth place of the mail (for weight 1),
-newest list first, in the order in which they arrived.
+A source without votes has an order but no measure. Its papers take every 4th place of the mail (at weight 1), newest
+list first, in the order of their arrival.
 
 Ties are broken by votes, then by the newer list, then by the order of arrival.
 """
@@ -27,8 +28,8 @@ from enum import StrEnum
 from digest.ranking import Candidate, Listing
 from digest.ranking.topics import ScorePart
 
-_CLIMBED = 6  # the first so many of a list
-_EVERY = 4  # a source without votes takes every so-manieth place
+_RISING_PLACES = 6  # the first places of a list
+_EVERY_NTH = 4  # a source without votes takes every nth place
 
 
 class TrendKind(StrEnum):
@@ -39,7 +40,7 @@ class TrendKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a candidate trends: its score, the section it belongs to, and the listing that says so."""
+    """How a candidate trends: its score and section, and the listing that they come from."""
 
     id: int
     score: float
@@ -49,7 +50,7 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate with its whole score; `parts` adds up to it."""
+    """A candidate with its full score, which is the sum of `parts`."""
 
     trend: Trend
     parts: tuple[ScorePart, ...]
@@ -62,51 +63,51 @@ class Ranked:
 def trending(
     candidates: Sequence[Candidate], since: date, day: date, shown: frozenset[int], weights: Mapping[str, float]
 ) -> list[Trend]:
-    """Every candidate that is not in `shown`, the most trending on `day` first.
+    """Return the trend of every candidate that is not in `shown`, the most trending on `day` first.
 
-    `candidates` are the papers first seen from `since` to `day`; `weights` are the sources' (1 for one that is not
-    there any more). Shown papers count for the standing of the others in their list, and for nothing else. Lists from
-    before `since` are not whole any more, so nobody rises in them.
+    `candidates` are the papers first seen from `since` to `day`; `weights` has the weight of each source (1 for one
+    that was removed). Shown papers still count for the places of the others in their list. Lists from before `since`
+    are incomplete, so their papers never rise.
     """
-    places = _places(candidates)
-    fresh = [c for c in candidates if c.id not in shown]
-    voted = [t for c in fresh for t in _voted(c, since, day, places, weights)]
-    most = max((t.score for t in voted), default=1.0) or 1.0
-    scored = [Trend(t.id, t.score / most, t.section, t.listing) for t in voted]
-    curve = [t.score for t in _best(scored)]
-    return _best([*scored, *_unvoted(fresh, day, weights, curve)])
+    places = _list_places(candidates)
+    new = [c for c in candidates if c.id not in shown]
+    voted = [t for c in new for t in _trends_with_votes(c, since, day, places, weights)]
+    highest = max((t.score for t in voted), default=1.0) or 1.0
+    scored = [Trend(t.id, t.score / highest, t.section, t.listing) for t in voted]
+    curve = [t.score for t in _best_trends(scored)]
+    return _best_trends([*scored, *_trends_without_votes(new, day, weights, curve)])
 
 
 def rank(trends: Iterable[Trend], topics: Mapping[int, tuple[ScorePart, ...]]) -> list[Ranked]:
-    """Trends with what the reader's topics add, best first."""
+    """Add the points of the reader's topics to the trends' scores, and sort by the sum, best first."""
     ranked = [Ranked(t, (ScorePart(t.score, ""), *topics.get(t.id, ()))) for t in trends]
     return sorted(ranked, key=lambda r: -r.score)
 
 
-def _best(trends: Iterable[Trend]) -> list[Trend]:
-    """Each paper once, by its best listing, in order."""
+def _best_trends(trends: Iterable[Trend]) -> list[Trend]:
+    """Return the best trend of each paper, the best paper first."""
     ordered = sorted(trends, key=lambda t: (-t.score, -(t.listing.votes or 0), -t.listing.day.toordinal(), t.id))
-    found: dict[int, Trend] = {}
+    best: dict[int, Trend] = {}
     for trend in ordered:
-        found.setdefault(trend.id, trend)
-    return list(found.values())
+        best.setdefault(trend.id, trend)
+    return list(best.values())
 
 
-def _places(candidates: Iterable[Candidate]) -> dict[tuple[str, date, int], int]:
-    """(source, list day, candidate) -> its place in that list by votes, from 1; papers already shown take theirs."""
+def _list_places(candidates: Iterable[Candidate]) -> dict[tuple[str, date, int], int]:
+    """Return (source, list day, candidate) -> the candidate's place in that list by votes, from 1."""
     lists: dict[tuple[str, date], list[tuple[int, int]]] = {}
     for candidate in candidates:
         for listing in candidate.listings:
             if listing.votes is not None:
                 lists.setdefault((listing.source, listing.day), []).append((-listing.votes, candidate.id))
     return {
-        (*where, number): place
-        for where, listed in lists.items()
+        (*key, number): place
+        for key, listed in lists.items()
         for place, (_, number) in enumerate(sorted(listed), start=1)
     }
 
 
-def _voted(
+def _trends_with_votes(
     candidate: Candidate,
     since: date,
     day: date,
@@ -119,20 +120,22 @@ def _voted(
         if listing.day == day:
             section = TrendKind.TODAY
         else:
-            climbed = listing.day >= since and places[listing.source, listing.day, candidate.id] <= _CLIMBED
-            section = TrendKind.RISING if climbed else TrendKind.MORE
+            place = places[listing.source, listing.day, candidate.id]
+            rising = listing.day >= since and place <= _RISING_PLACES
+            section = TrendKind.RISING if rising else TrendKind.MORE
         weight = weights.get(listing.source, 1.0)
-        yield Trend(candidate.id, weight * _strength(listing.votes, section), section, listing)
+        yield Trend(candidate.id, weight * _vote_score(listing.votes, section), section, listing)
 
 
-def _strength(votes: int, section: TrendKind) -> float:
-    """Votes on a logarithmic scale: same order, but a paper with ten votes stays within sight of one with a hundred,
-    which is what a topic's weight is measured against. Papers that wait have a scale below everyone else's.
+def _vote_score(votes: int, section: TrendKind) -> float:
+    """Return votes on a logarithmic scale; papers of the section *more* have a lower one.
+
+    It keeps the order, but a topic's weight can lift a paper with ten votes above one with a hundred.
     """
     return 0.03 * math.log1p(votes) if section is TrendKind.MORE else 1.0 + math.log1p(votes)
 
 
-def _unvoted(
+def _trends_without_votes(
     candidates: Iterable[Candidate], day: date, weights: Mapping[str, float], curve: Sequence[float]
 ) -> Iterable[Trend]:
     queues: dict[str, list[tuple[Candidate, Listing]]] = {}
@@ -145,14 +148,17 @@ def _unvoted(
         queue.sort(key=lambda pair: (-pair[0].first_seen.toordinal(), -pair[1].day.toordinal(), pair[0].id))
         for place, (candidate, listing) in enumerate(queue, start=1):
             section = TrendKind.TODAY if candidate.first_seen == day else TrendKind.MORE
-            yield Trend(candidate.id, _at(curve, place, weight), section, listing)
+            yield Trend(candidate.id, _score_at(curve, place, weight), section, listing)
 
 
-def _at(curve: Sequence[float], place: int, weight: float) -> float:
-    """The score that puts the `place`-th paper of a source without votes behind its share of the voted ones."""
+def _score_at(curve: Sequence[float], place: int, weight: float) -> float:
+    """Return the score that puts the `place`-th paper of a source without votes in its place among those with votes.
+
+    `curve` has the scores of the papers with votes, in descending order.
+    """
     if weight <= 0:
         return 0.0
-    ahead = math.floor(place * (_EVERY - 1) / weight)
+    ahead = math.floor(place * (_EVERY_NTH - 1) / weight)
     if not curve:
         return weight / place
     return curve[ahead - 1] if 0 < ahead <= len(curve) else curve[0] if ahead == 0 else curve[-1] * len(curve) / ahead

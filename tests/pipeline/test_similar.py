@@ -13,7 +13,7 @@ from digest.papers import Paper, build_paper
 from digest.pipeline.search import search
 from digest.pipeline.similar import SimilarPapers
 from digest.ranking import embeddings
-from digest.ranking.similarity import stand_out_shares
+from digest.ranking.similarity import scale_similarities
 from digest.ranking.topics import Topic
 from digest.sources import Sighting
 from digest.store.database import open_database
@@ -106,8 +106,8 @@ def test_vectors_are_made_once_and_again_when_the_text_changes(tmp_path: Path) -
 
 
 def test_likeness_is_what_stands_out() -> None:
-    assert stand_out_shares([]) == []
-    assert stand_out_shares([0.3, 0.3, 0.3]) == [0.0, 0.0, 0.0]
-    shares = stand_out_shares([0.1, 0.12] * 50 + [0.9])
+    assert scale_similarities([]) == []
+    assert scale_similarities([0.3, 0.3, 0.3]) == [0.0, 0.0, 0.0]
+    shares = scale_similarities([0.1, 0.12] * 50 + [0.9])
     assert shares[:100] == [0.0] * 100
     assert shares[-1] == 1.0
