@@ -38,7 +38,7 @@ def _from(value: str) -> Mailbox:
         return parse_mailbox(value)
     except ValueError as problem:
         raise ValueError(
-            f'{quote_value(value)}: {problem}; write one like "Paper Digest <digest@example.org>"'
+            f'{quote_value(value)} {problem}; write one like "Paper Digest <digest@example.org>"'
         ) from None
 
 
@@ -48,7 +48,7 @@ def _to(values: list[str]) -> tuple[str, ...]:
         try:
             wire = parse_mailbox(value).address
         except ValueError as problem:
-            raise ValueError(f'{quote_value(value)}: {problem}; write one like "you@example.org"') from None
+            raise ValueError(f'{quote_value(value)} {problem}; write one like "you@example.org"') from None
         found.setdefault(wire.lower(), wire)
     return tuple(found.values())
 

@@ -246,11 +246,11 @@ FILES = [
     ("[maildir]\npath = ''", "maildir.path: is empty; write a path, or # in front of the line"),
     (
         "[unsubscribe]\nmailto = 'nobody'",
-        "unsubscribe.mailto: 'nobody': it is not a mail address; write one like \"unsubscribe@example.org\"",
+        "unsubscribe.mailto: 'nobody' is not an email address; write one like \"unsubscribe@example.org\"",
     ),
     (
         "[unsubscribe]\nurl = 'https://example.org/u'",
-        "unsubscribe.url: 'https://example.org/u' has no {token} in it; write one like \"https://example.org/u/{token}\"",
+        "unsubscribe.url: 'https://example.org/u' must contain {token} once; write one like \"https://example.org/u/{token}\"",
     ),
     (
         "[unsubscribe]\nurl = 'http://example.org/{token}'",
@@ -264,11 +264,11 @@ FILES = [
     ),
     (
         "[digest]\nfrom = 'nobody'",
-        "digest.from: 'nobody': it is not a mail address; write one like \"Paper Digest <digest@example.org>\"",
+        "digest.from: 'nobody' is not an email address; write one like \"Paper Digest <digest@example.org>\"",
     ),
     (
         "[digest]\nto = ['a@b.example', 'a b@c.example']",
-        "digest.to: 'a b@c.example': 'a b' cannot stand before the @; ",
+        "digest.to: 'a b@c.example' has an invalid part before the @: 'a b'; ",
     ),
     (
         "[digest]\nto = 'a@b.example'",

@@ -52,7 +52,7 @@ class AddressParam(click.ParamType[str]):
         try:
             return parse_mailbox(value).address
         except ValueError as problem:
-            self.fail(f"{value!r}: {problem}; write one like you@example.org", param, ctx)
+            self.fail(f"{value!r} {problem}; write one like you@example.org", param, ctx)
 
 
 class App:

@@ -1,4 +1,4 @@
-"""Mail addresses: which are allowed, how they are compared, and how a name and an address are told apart."""
+"""Email addresses: which ones are valid, how a display name is split off, how addresses are compared. No I/O."""
 
 import re
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ _DOMAIN = re.compile(
 # to import and reads `Ann <ann@example.org>, <bob@example.org>` as one address or the other.
 _NAMED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>]*)>\s*')
 
-_MOST = 600  # characters, the name included: a line of a header has no more than 998 octets
+_MAX_LENGTH = 600  # characters, with the name: a header line has at most 998 octets
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A display name (may be empty) and an address in the form the wire takes."""
+    """A display name ('' for none) and an address as `normalize_address` returns it."""
 
     name: str
     address: str
@@ -31,41 +31,46 @@ class Mailbox:
 
 
 def parse_mailbox(text: str) -> Mailbox:
-    """Read `Name <address>` or a bare address. Raises ValueError with what is wrong in words."""
+    """Read `Name <address>` or a bare address.
+
+    Raises ValueError with a message that follows the text, as in "'ann' is not an email address".
+    """
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError("it holds a line break or control character")
-    if len(text) > _MOST:
-        raise ValueError("it is too long to be a mail address")
-    named = _NAMED.fullmatch(text)
-    quoted, name, address = named.groups("") if named else ("", "", text.strip())
-    if "@" not in address or "<" in address:
-        raise ValueError("it is not a mail address")
+        raise ValueError("contains a line break or control character")
+    if len(text) > _MAX_LENGTH:
+        raise ValueError("is too long for an email address")
+    match = _NAMED.fullmatch(text)
+    quoted, name, address = match.groups("") if match else ("", "", text)
+    if "<" in address:
+        raise ValueError("is not an email address")
     return Mailbox(header_text(re.sub(r"\\(.)", r"\1", quoted) or name), normalize_address(address))
 
 
 def normalize_address(address: str) -> str:
-    """`address` with its domain in ASCII, lower case; the local part as it is.
+    """Return a bare address with its domain in ASCII and lower case; the part before the @ does not change.
 
     International domains follow IDNA 2008 with the mapping of UTS 46, since Python's own codec (IDNA 2003) turns
-    faß.de into another domain. Raises ValueError with what is wrong in words.
+    faß.de into another domain. Raises ValueError as `parse_mailbox` does.
     """
-    local, _, domain = address.strip().rpartition("@")
+    local, at, domain = address.strip().rpartition("@")
+    if not at:
+        raise ValueError("is not an email address")
     if not domain.isascii():
         import idna
 
         try:
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except idna.IDNAError:
-            raise ValueError(f"{domain!r} is not a domain") from None
+            raise ValueError(f"has an invalid domain: {domain!r}") from None
     if not local.isascii():
-        raise ValueError("the part before the @ may hold ASCII characters only")
+        raise ValueError("has non-ASCII characters before the @")
     if not _LOCAL.fullmatch(local) or len(local) > 64:
-        raise ValueError(f"{local!r} cannot stand before the @")
+        raise ValueError(f"has an invalid part before the @: {local!r}")
     if not _DOMAIN.fullmatch(domain) or len(local) + 1 + len(domain) > 254:
-        raise ValueError(f"{domain!r} is not a domain")
+        raise ValueError(f"has an invalid domain: {domain!r}")
     return f"{local}@{domain.lower()}"
 
 
 def address_key(address: str) -> str:
-    """What two spellings of one address have in common: subscribers are compared without case."""
+    """Return what all spellings of an address have in common: subscribers are compared without case."""
     return normalize_address(address).lower()

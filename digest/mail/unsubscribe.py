@@ -1,4 +1,4 @@
-"""The ways to leave the list: what `[unsubscribe]` says, and the links that a subscriber's token makes of it."""
+"""The `[unsubscribe]` settings, and the links that are built from them and a subscriber's token. No I/O."""
 
 from dataclasses import dataclass, field
 
@@ -6,37 +6,37 @@ from digest.mail.address import Mailbox, parse_mailbox
 from digest.settings import quote_value, web_address
 
 
-def _mailto(value: str) -> str:
+def _read_mailto(value: str) -> str:
     try:
         return parse_mailbox(value).address
     except ValueError as problem:
-        raise ValueError(f'{quote_value(value)}: {problem}; write one like "unsubscribe@example.org"') from None
+        raise ValueError(f'{quote_value(value)} {problem}; write one like "unsubscribe@example.org"') from None
 
 
-def _one_click(value: str) -> str:
+def _read_url(value: str) -> str:
     if not web_address(value).startswith("https://"):
-        raise ValueError(f"{quote_value(value)} is not secure; one-click unsubscribing (RFC 8058) needs https://")
+        raise ValueError(f"{quote_value(value)} is not secure; one-click unsubscribe (RFC 8058) needs https://")
     if value.count("{token}") != 1:
         raise ValueError(
-            f'{quote_value(value)} has no {{token}} in it; write one like "https://example.org/u/{{token}}"'
+            f'{quote_value(value)} must contain {{token}} once; write one like "https://example.org/u/{{token}}"'
         )
     if not value.isascii():
-        raise ValueError(f"{quote_value(value)} has letters that a header cannot carry; write it percent-encoded")
+        raise ValueError(f"{quote_value(value)} contains non-ASCII characters; write them percent-encoded")
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeSettings:
-    """The `[unsubscribe]` table: the ways to leave. Without either, a reader answers the mail to leave."""
+    """The `[unsubscribe]` table. Without `mailto` and `url`, a reader unsubscribes by a reply to the mail."""
 
-    mailto: str = field(default="", metadata={"read": _mailto})
-    url: str = field(default="", metadata={"read": _one_click})
+    mailto: str = field(default="", metadata={"read": _read_mailto})
+    url: str = field(default="", metadata={"read": _read_url})
 
 
 def mailto_link(unsubscribe: UnsubscribeSettings, sender: Mailbox, token: str) -> str:
-    """The mailto: address that leaves the list: the token rides in the address (RFC 5233), where replies keep it.
+    """Return the mailto: link that unsubscribes. Its token is in the address (RFC 5233), where replies keep it.
 
-    The sender's own mailbox may not take such addresses, so there it rides in the subject.
+    The sender's own mailbox may not accept such addresses: without `mailto`, the token is in the subject.
     """
     if not unsubscribe.mailto:
         return f"mailto:{sender.address}?subject=unsubscribe%20{token}"
@@ -45,5 +45,5 @@ def mailto_link(unsubscribe: UnsubscribeSettings, sender: Mailbox, token: str) -
 
 
 def unsubscribe_link(unsubscribe: UnsubscribeSettings, sender: Mailbox, token: str) -> str:
-    """The link in the foot of the mail: the web page where there is one, else the mail address."""
+    """Return the link in the footer of the mail: the web page, or the mailto: link if there is none."""
     return unsubscribe.url.replace("{token}", token) if unsubscribe.url else mailto_link(unsubscribe, sender, token)

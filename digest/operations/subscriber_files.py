@@ -202,7 +202,7 @@ def _line(row: Any, topics: Topics) -> ImportedSubscriber:
     try:
         wire = parse_mailbox(given).address
     except ValueError as problem:
-        raise ValueError(f"{_short(given)}: {problem}") from None
+        raise ValueError(f"{_short(given)} {problem}") from None
     state = _state_of(row)
     # Who gets no mail is taken in with topics that are no more: it is by being known that they stay out.
     chosen = _topics(row, clean if state in ("suspended", "left", "dropped") else topics)

@@ -98,7 +98,7 @@ def test_adding_again_changes_what_is_said_and_nothing_else(place: Workplace) ->
     [
         (("add", "bob@example.org", "--topic", "Evn"), "there is no topic 'Evn'; did you mean Even?"),
         (("add", "bob@example.org", "--topic", "physics"), "the topics are Even, Odd"),
-        (("add", "bob"), "'bob': it is not a mail address; write one like you@example.org"),
+        (("add", "bob"), "'bob' is not an email address; write one like you@example.org"),
         (("add",), "Missing argument 'ADDR...'"),
         (("remove", "bob@example.org"), "no subscriber has the address bob@example.org"),
         (("pause", "ann@example.org", "--until", "2026-04-20"), "2026-04-20 is not after today, 2026-04-20"),
@@ -285,7 +285,7 @@ def test_bad_rows_are_named_by_line_and_good_ones_kept() -> None:
     ]
     assert [row.line for row in bad] == [3, 5, 6, 7, 8, 9]
     assert [row.problem.partition(":")[0] for row in bad] == [
-        "'nobody'",
+        "'nobody' is not an email address",
         "there is no topic 'Evn'",
         "it is not CSV",
         "max_papers '-3' is not a whole number from 1 to 1000",
@@ -381,7 +381,7 @@ def test_an_import_comes_from_standard_input_and_is_safe_to_repeat(place: Workpl
     for told in ("Added 1; 0 were here already.\n", "Added 0; 1 were here already.\n"):
         result = digest(place, "subscribers", "import", "-", stdin=data)
         assert (result.exit_code, result.stdout) == (2, told)
-        assert "line 3: 'broken': it is not a mail address" in result.stderr
+        assert "line 3: 'broken' is not an email address" in result.stderr
 
 
 def test_a_token_is_that_of_its_subscriber_and_no_other(place: Workplace) -> None:

@@ -1,4 +1,4 @@
-"""Addresses as people write them: what is read, what is compared, and what is refused in words."""
+"""Addresses as people write them: which ones are read, and the messages for invalid ones."""
 
 import pytest
 from hypothesis import given
@@ -19,43 +19,43 @@ from digest.mail.address import Mailbox, address_key, parse_mailbox
         ("a@faß.de", "", "a@xn--fa-hia.de"),
     ],
 )
-def test_names_and_addresses_are_told_apart(text: str, name: str, address: str) -> None:
+def test_a_mailbox_is_split_into_name_and_address(text: str, name: str, address: str) -> None:
     assert parse_mailbox(text) == Mailbox(name, address)
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "it is not a mail address"),
-        ("nobody", "it is not a mail address"),
-        ("Ann <ann@example.org>, <bob@example.org>", "it is not a mail address"),
-        ('"Ann <ann@example.org>', "it is not a mail address"),
-        ("ann@example.org, bob@example.org", "'ann@example.org, bob' cannot stand before the @"),
-        ("Ann ann@example.org", "'Ann ann' cannot stand before the @"),
-        ("ann@exa mple.org", "'exa mple.org' is not a domain"),
-        ("ünn@example.org", "the part before the @ may hold ASCII characters only"),
-        ("ann@example.org\nBcc: bob@example.org", "it holds a line break or control character"),
-        ("a" * 700 + "@example.org", "it is too long to be a mail address"),
+        ("", "is not an email address"),
+        ("nobody", "is not an email address"),
+        ("Ann <ann@example.org>, <bob@example.org>", "is not an email address"),
+        ('"Ann <ann@example.org>', "is not an email address"),
+        ("ann@example.org, bob@example.org", "has an invalid part before the @: 'ann@example.org, bob'"),
+        ("Ann ann@example.org", "has an invalid part before the @: 'Ann ann'"),
+        ("ann@exa mple.org", "has an invalid domain: 'exa mple.org'"),
+        ("ünn@example.org", "has non-ASCII characters before the @"),
+        ("ann@example.org\nBcc: bob@example.org", "contains a line break or control character"),
+        ("a" * 700 + "@example.org", "is too long for an email address"),
     ],
 )
-def test_what_is_no_address_is_refused_in_words(text: str, problem: str) -> None:
+def test_an_invalid_address_is_refused_with_a_message(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match="^" + problem.replace("(", r"\(")):
         parse_mailbox(text)
 
 
 @given(st.text(max_size=700))
-def test_whatever_is_typed_is_an_address_for_the_wire_or_refused(text: str) -> None:
+def test_any_text_is_an_address_that_mail_servers_accept_or_is_refused(text: str) -> None:
     try:
-        found = parse_mailbox(text)
+        mailbox = parse_mailbox(text)
     except ValueError:
         return
-    assert found.address.isascii()
-    assert found.address.count("@") == 1
-    assert not any(c.isspace() or c in "<>" for c in found.address)
-    assert address_key(found.address.upper()) == address_key(found.address)
+    assert mailbox.address.isascii()
+    assert mailbox.address.count("@") == 1
+    assert not any(c.isspace() or c in "<>" for c in mailbox.address)
+    assert address_key(mailbox.address.upper()) == address_key(mailbox.address)
 
 
 @pytest.mark.parametrize("text", [" " * 590, "a " * 290, '"' + "\\a" * 290, "<" * 590, 'a"' * 290])
-def test_texts_that_could_be_taken_apart_in_very_many_ways_are_refused_all_the_same(text: str) -> None:
-    with pytest.raises(ValueError, match="it is"):
+def test_texts_that_invite_backtracking_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is "):
         parse_mailbox(text)

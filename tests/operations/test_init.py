@@ -116,7 +116,7 @@ def test_at_a_terminal_it_asks_and_enter_takes_what_is_suggested(tmp_path: Path)
 def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
     with terminal(tmp_path) as (person, _):
         person.answer("Your mail address", "ann")
-        assert "it is not a mail address" in person.answer("Your mail address", "ann@lab.example, bob@lab.example")
+        assert "is not an email address" in person.answer("Your mail address", "ann@lab.example, bob@lab.example")
         person.answer("Mail server", "https://mail.lab.example")
         assert "is not a host name" in person.answer("Mail server", "mail.lab.example:99999")
         assert "out of range" in person.answer("Mail server", "mail.lab.example:465")
@@ -236,8 +236,8 @@ def test_only_the_values_change_and_comments_keep_their_column(here: Path) -> No
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--to", "ann"], "--to: 'ann': it is not a mail address"),
-        (["--to", ""], "--to: '': it is not a mail address"),
+        (["--to", "ann"], "--to: 'ann' is not an email address"),
+        (["--to", ""], "--to: '' is not an email address"),
         (["--from", "x@y z"], "--from: 'x@y z'"),
         (["--port", "0", "--to", "b"], "--port: 0 is out of range"),
         (["--host", "a b"], "--host: 'a b' is not a host name"),

@@ -1,4 +1,4 @@
-"""The names of a paper, and what its raw facts become."""
+"""The names of a paper, and how foreign metadata becomes one."""
 
 from datetime import date
 
@@ -29,7 +29,7 @@ from digest.papers import Paper, build_paper, merge_papers, paper_names, parse_n
         ("", ""),
     ],
 )
-def test_a_paper_goes_by_one_name_however_it_is_written(given: str, name: str) -> None:
+def test_all_spellings_of_an_identifier_are_one_name(given: str, name: str) -> None:
     assert parse_name(given) == name
 
 
@@ -41,32 +41,32 @@ def test_a_paper_goes_by_one_name_however_it_is_written(given: str, name: str) -
         'Schr\\"odinger  Bridges: A $\\beta$-VAE\n  View',
     ],
 )
-def test_spellings_of_a_title_are_one_name(title: str) -> None:
+def test_all_spellings_of_a_title_are_one_name(title: str) -> None:
     assert paper_names(build_paper(title))[-1] == "title:schrodingerbridgesaβvaeview"
 
 
-def test_titles_of_nothing_are_told_apart_by_what_they_say() -> None:
+def test_papers_with_a_generic_title_are_distinguished_by_their_abstracts() -> None:
     one, other = build_paper("Editorial", abstract="On spring."), build_paper("Editorial", abstract="On autumn.")
     assert not set(paper_names(one)) & set(paper_names(other))
     assert paper_names(one) == paper_names(build_paper("EDITORIAL", abstract="On spring."))
 
 
-def test_an_identifier_means_something_only_within_its_source() -> None:
+def test_the_identifier_of_a_source_means_nothing_in_another_source() -> None:
     here, there = (build_paper(t, identifiers=["7"], source=s) for t, s in (("One title", "a"), ("Another one", "b")))
     assert not set(paper_names(here)) & set(paper_names(there))
 
 
-def test_the_doi_that_arxiv_gives_is_the_arxiv_identifier() -> None:
+def test_a_doi_of_arxiv_is_an_arxiv_identifier() -> None:
     assert build_paper("A title", identifiers=["10.48550/arXiv.2401.00001"]).arxiv == "2401.00001"
 
 
-def test_a_record_without_a_title_is_no_paper() -> None:
+def test_a_record_without_a_title_is_refused() -> None:
     for title in ("", " \n", "\u202e\u200b", "\x00"):
         with pytest.raises(ValueError, match="no title"):
             build_paper(title)
 
 
-def test_merging_keeps_whatever_either_record_knows() -> None:
+def test_merging_keeps_what_either_record_has() -> None:
     short = Paper("T", abstract="Short.", arxiv="2401.00001", categories=("cs.LG",), published=date(2026, 1, 2))
     full = Paper(
         "T", abstract="A longer one.", authors=("A", "B"), doi="10.1/x", categories=("cs.CV",), code="https://c"
@@ -108,7 +108,9 @@ def test_only_web_addresses_become_links(given: str, link: str) -> None:
 
 
 @given(st.text(), st.text(), st.lists(st.text(), max_size=3), st.text())
-def test_any_text_makes_a_paper_or_says_why_not(title: str, abstract: str, identifiers: list[str], url: str) -> None:
+def test_any_text_makes_a_paper_or_raises_value_error(
+    title: str, abstract: str, identifiers: list[str], url: str
+) -> None:
     try:
         made = build_paper(title, abstract=abstract, authors=[abstract], identifiers=identifiers, url=url, source="s")
     except ValueError:

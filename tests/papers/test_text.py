@@ -1,4 +1,4 @@
-"""Strangers' text: what becomes readable, what stays as it is, and what never gets through."""
+"""Foreign text: what is converted, what stays as it is, and what is always removed."""
 
 import json
 import lzma
@@ -57,7 +57,7 @@ every = settings(deadline=None, max_examples=100)
 
 
 def letters(text: str) -> str:
-    """The letters and digits, those of Unicode's compatible forms (², ℝ) taken apart, without case and accents."""
+    """Return the letters and digits, compatibility characters (², ℝ) decomposed, without case and accents."""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(char for char in plain if char.isalnum())
 
@@ -66,16 +66,16 @@ def letters(text: str) -> str:
 
 
 @pytest.mark.parametrize("line", GOLDEN, ids=[line["in"][:30].encode("unicode_escape").decode() for line in GOLDEN])
-def test_a_tricky_sentence_reads_as_written_down(line: dict[str, str]) -> None:
+def test_a_tricky_text_is_converted_as_recorded(line: dict[str, str]) -> None:
     assert readable(line["in"]) == line["out"]
 
 
-def test_there_are_sixty_tricky_sentences() -> None:
+def test_there_are_sixty_tricky_texts() -> None:
     assert len({line["in"] for line in GOLDEN}) >= 60
 
 
 @pytest.mark.parametrize("line", GOLDEN, ids=str)
-def test_what_is_readable_holds_nothing_unprintable(line: dict[str, str]) -> None:
+def test_readable_text_is_printable(line: dict[str, str]) -> None:
     assert all(harmless(char) for char in readable(line["in"]))
 
 
@@ -99,7 +99,7 @@ def test_what_is_readable_holds_nothing_unprintable(line: dict[str, str]) -> Non
         ("$x^k$ $x^q$ $x^{ab}$ $x^{a,b}$", "xᵏ x^q xᵃᵇ x^(a,b)"),
     ],
 )
-def test_the_commands_of_titles_are_known(tex: str, text: str) -> None:
+def test_the_commands_that_titles_contain_are_converted(tex: str, text: str) -> None:
     assert readable(tex) == text
 
 
@@ -118,7 +118,7 @@ def test_the_commands_of_titles_are_known(tex: str, text: str) -> None:
         "{0,1}^n and {name}",
     ],
 )
-def test_what_is_no_markup_stays_as_it_is(text: str) -> None:
+def test_text_without_markup_does_not_change(text: str) -> None:
     assert readable(text) == text
 
 
@@ -126,7 +126,7 @@ def test_entities_are_decoded_once() -> None:
     assert readable("&amp;lt; &lt;b&gt; &#39; &nbsp;x") == "&lt; <b> ' x"
 
 
-def test_private_characters_cannot_forge_what_the_reader_uses_inside() -> None:
+def test_private_characters_in_the_text_are_not_taken_for_markers() -> None:
     assert readable("a\ue000b \U000f0000 &#xF0000; &#xE001; $n\\log n$ https://x.org") == "ab n log n https://x.org"
 
 
@@ -134,13 +134,13 @@ def test_private_characters_cannot_forge_what_the_reader_uses_inside() -> None:
 
 
 def harmless(char: str) -> bool:
-    """Printable, or a joiner that a script or an emoji needs; no control, bidi mark, surrogate or private character."""
+    """Return whether a character is printable or a joiner: no control, bidi mark, surrogate or private character."""
     return unicodedata.category(char)[0] != "C" or char in "\u200c\u200d"
 
 
 @every
 @given(anything)
-def test_no_text_is_an_error_and_nothing_invisible_gets_through(text: str) -> None:
+def test_any_text_is_accepted_and_invisible_characters_are_removed(text: str) -> None:
     for made in (clean(text), readable(text), snippet(text, 40), header_text(text)):
         made.encode()
         assert all(harmless(char) for char in made)
@@ -150,7 +150,7 @@ def test_no_text_is_an_error_and_nothing_invisible_gets_through(text: str) -> No
 
 @every
 @given(anything)
-def test_clean_text_is_composed_and_stays_as_it_is(text: str) -> None:
+def test_clean_text_is_in_nfc_and_cleaning_it_again_changes_nothing(text: str) -> None:
     cleaned = clean(text)
     assert unicodedata.is_normalized("NFC", cleaned)
     assert clean(cleaned) == cleaned
@@ -158,7 +158,7 @@ def test_clean_text_is_composed_and_stays_as_it_is(text: str) -> None:
 
 @every
 @given(st.text(alphabet=TEX.replace("$", ""), max_size=120))
-def test_the_width_of_what_is_folded_wrapped_and_counted_is_finite(text: str) -> None:
+def test_any_text_can_be_measured_folded_and_wrapped(text: str) -> None:
     assert display_width(text) >= 0
     assert fold_title(text).isalnum() or fold_title(text) == ""
     assert wrap(text, 10) == wrap(" ".join(text.split()), 10)
@@ -166,7 +166,7 @@ def test_the_width_of_what_is_folded_wrapped_and_counted_is_finite(text: str) ->
 
 @every
 @given(st.lists(st.text(alphabet="abcxyzABCXYZ0123456789,.;:!?", min_size=1, max_size=12), min_size=1))
-def test_plain_words_survive_unchanged(words: list[str]) -> None:
+def test_plain_words_do_not_change(words: list[str]) -> None:
     assert readable(" ".join(words)) == " ".join(words)
 
 
@@ -179,7 +179,7 @@ def test_plain_words_survive_unchanged(words: list[str]) -> None:
         max_size=40,
     )
 )
-def test_letters_and_digits_are_never_deleted_whatever_signs_are_between(pieces: list[tuple[str, str]]) -> None:
+def test_letters_and_digits_between_any_signs_are_kept(pieces: list[tuple[str, str]]) -> None:
     text = "".join(sign + word for word, sign in pieces)
     assert letters(readable(text)) == letters(text)
 
@@ -193,8 +193,8 @@ def test_a_formula_keeps_its_letters(body: str) -> None:
 
 @every
 @given(st.text(alphabet="abc $\\{}_^'`\"~-é", max_size=60))
-def test_readable_text_of_the_ordinary_kind_is_settled_after_a_second_reading(text: str) -> None:
-    """Once more may still resolve what a first reading has uncovered (`\\$x\\$`), but then it is over."""
+def test_ordinary_text_stops_changing_after_the_second_conversion(text: str) -> None:
+    """The second one may still convert what the first one has uncovered (`\\$x\\$`)."""
     twice = readable(readable(text))
     assert letters(readable(twice)) == letters(twice)
 
@@ -216,8 +216,8 @@ MORE += ["\\over ", "\\v ", "<i ", "\u200d", "\xe2\x80", "\ud800", "e.g. "]
 
 
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
-def test_hostile_text_of_200_kilobytes_is_read(unit: str) -> None:
-    """Nothing measures time here: what is quadratic takes minutes at this size and is noticed."""
+def test_hostile_text_of_200_kilobytes_is_converted(unit: str) -> None:
+    """No time is measured: at this size, anything quadratic takes minutes."""
     text = (unit * 200_000)[:200_000]
     readable.__wrapped__(text).encode()
     assert len(snippet(text, 300)) <= 300
@@ -231,13 +231,13 @@ def test_hostile_text_of_200_kilobytes_is_wrapped_and_folded(unit: str) -> None:
 
 
 @pytest.mark.parametrize("nested", ["{", "\\emph{", "$^{", "\\frac{1}{", "{\\it ", "\\unknown{"])
-def test_groups_deeper_than_anybody_writes_are_text(nested: str) -> None:
+def test_groups_nested_too_deeply_are_text(nested: str) -> None:
     text = nested * 10_000 + "x" + "}" * 10_000
     assert "x" in readable.__wrapped__(text)
 
 
 def calls(work: Callable[[str], object], text: str) -> int:
-    """How many functions are entered for a text."""
+    """Count the function calls that `work` makes for a text."""
     count = 0
 
     def entered(_frame: FrameType, event: str, _arg: Any) -> None:
@@ -266,7 +266,7 @@ def test_a_snippet_ends_with_a_sentence() -> None:
     assert snippet(text, 40) == "We show a thing. It is good."
 
 
-def test_a_snippet_without_a_sentence_end_nearby_ends_with_a_word() -> None:
+def test_a_snippet_without_a_sentence_end_near_its_limit_ends_with_a_word() -> None:
     assert snippet("Short. And then there is a long sentence that goes on", 30) == "Short. And then there is a…"
 
 
@@ -282,10 +282,10 @@ def test_a_snippet_without_a_sentence_end_nearby_ends_with_a_word() -> None:
     ],
 )
 def test_an_abbreviation_ends_no_sentence(text: str) -> None:
-    assert all(snippet(text, most).endswith("…") for most in range(30, 60))
+    assert all(snippet(text, limit).endswith("…") for limit in range(30, 60))
 
 
-def test_a_snippet_of_chinese_ends_with_a_sentence_or_anywhere() -> None:
+def test_a_chinese_snippet_ends_with_a_sentence_or_after_any_character() -> None:
     assert snippet("我们提出了一种新方法。它很好。而且还有更多的内容在后面", 20) == "我们提出了一种新方法。它很好。"
     assert snippet("我们提出了一种新方法而且还有更多的内容在后面", 10) == "我们提出了一种新方…"
 
@@ -296,10 +296,10 @@ def test_a_word_longer_than_the_snippet_is_cut() -> None:
 
 @every
 @given(st.one_of(anything, st.text(alphabet="ab. e\u0301👩\u200d🏽語。", max_size=80)), st.integers(-1, 60))
-def test_a_snippet_is_the_beginning_and_cuts_no_grapheme(text: str, most: int) -> None:
-    whole, short = clean(text), snippet(text, most)
-    assert len(short) <= max(0, most)
-    if short != whole and most > 0:
+def test_a_snippet_is_the_start_of_the_text_and_cuts_no_grapheme(text: str, limit: int) -> None:
+    whole, short = clean(text), snippet(text, limit)
+    assert len(short) <= max(0, limit)
+    if short != whole and limit > 0:
         kept = short.removesuffix("…")
         assert whole.startswith(kept)
         places = [len("".join(list(iter_graphemes(whole))[:n])) for n in range(len(list(iter_graphemes(whole))) + 1)]
@@ -323,9 +323,9 @@ def test_a_long_subject_is_cut_at_a_word() -> None:
 
 @every
 @given(st.one_of(anything, st.text(alphabet="=?utf-8qbQB_0ADcc:\r\n evil", max_size=80)), st.integers(1, 200))
-def test_a_subject_is_one_header_whatever_it_says(text: str, most: int) -> None:
-    subject = header_text(text, most)
-    assert len(subject) <= most
+def test_any_subject_is_a_single_header(text: str, limit: int) -> None:
+    subject = header_text(text, limit)
+    assert len(subject) <= limit
     assert "=?" not in subject
     message = EmailMessage(policy=policy.SMTP)
     message["Subject"] = subject
@@ -387,17 +387,17 @@ def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int) -> No
         ("The {BERT} model", "the bert model"),
     ],
 )
-def test_titles_that_differ_in_form_alone_fold_to_the_same(one: str, other: str) -> None:
+def test_titles_that_differ_only_in_form_are_folded_to_the_same_text(one: str, other: str) -> None:
     assert fold_title(one) == fold_title(other) != ""
 
 
-def test_every_script_has_letters() -> None:
+def test_letters_of_every_script_are_kept() -> None:
     assert fold_title("深層 学習! Ελλάς") == "深層学習ελλασ"
 
 
 @every
 @given(anything)
-def test_what_is_folded_is_letters_and_digits_and_stays_as_it_is(text: str) -> None:
+def test_a_folded_title_has_only_letters_and_digits_and_folding_it_again_changes_nothing(text: str) -> None:
     folded = fold_title(text)
     assert all(char.isalnum() for char in folded)
     assert fold_title(folded) == folded
@@ -405,8 +405,8 @@ def test_what_is_folded_is_letters_and_digits_and_stays_as_it_is(text: str) -> N
 
 # ---- real papers -----------------------------------------------------------------------------------------------------
 
-_NAMED = {**latex_tables.COMMON_MACROS, **latex_tables.SYMBOLS, **latex_tables.FUNCTIONS, **latex_tables.LETTERS}
-_UNDRAWN = re.compile(
+_COMMANDS = {**latex_tables.COMMON_MACROS, **latex_tables.SYMBOLS, **latex_tables.FUNCTIONS, **latex_tables.LETTERS}
+_NOT_PRINTED = re.compile(
     r"\\(?:href|textcolor|color|label|[hv]space\*?|begin|end)\s*\{[^{}]*\}|(?<=\\cite)\[[^\]]*\]|</?(?:br|p|i|b|sub|sup)\s*/?>",
     re.IGNORECASE,
 )
@@ -415,7 +415,7 @@ _ACCENT = re.compile(r"""\\(?:["'`^~][aeiou]|["'`^~]\{\\?[aeiou]\}|[vH]\{[a-z]\}
 
 
 def papers() -> Iterator[str]:
-    """3,000 of the real records, evenly, and every daily list: titles, abstracts and names."""
+    """Yield the titles, abstracts and names of 3,000 records, evenly spread, and of every daily list."""
     records: list[dict[str, Any]] = []
     with lzma.open(SHARED / "papers" / "arxiv-cs-20k.jsonl.xz", "rt", encoding="utf-8") as lines:
         records += [json.loads(line) for number, line in enumerate(lines) if number % 20 in (0, 7, 13)]
@@ -429,16 +429,16 @@ def papers() -> Iterator[str]:
         yield from (record.get("title") or "", record.get("abstract") or "", *record.get("authors", ()))
 
 
-def named(text: str) -> Counter[str]:
-    """The letters of a text, its commands taken for what they are named after, and entities for nothing."""
-    text = re.sub(r"\\([A-Za-z]+)", lambda found: f" {_NAMED.get(found[1], '')} ", _ENTITY.sub("", text))
+def letters_with_commands(text: str) -> Counter[str]:
+    """Count the letters of a text, with commands replaced by their characters, and entities removed."""
+    text = re.sub(r"\\([A-Za-z]+)", lambda found: f" {_COMMANDS.get(found[1], '')} ", _ENTITY.sub("", text))
     return Counter(char for char in letters(text) if char not in "ıȷ")
 
 
 @pytest.mark.skipif(not (SHARED / "papers").is_dir(), reason="needs ../shared/papers beside the checkout")
 def test_real_papers_lose_their_accents_and_nothing_else() -> None:
-    """Letters are counted before and after: what was there and is not there any more was markup."""
+    """Letters are counted before and after: those that are missing were markup."""
     for text in papers():
         if (made := readable(text)) != clean(text):
             assert not _ACCENT.search(made), made
-            assert not named(_UNDRAWN.sub(" ", clean(text))) - named(made), text
+            assert not letters_with_commands(_NOT_PRINTED.sub(" ", clean(text))) - letters_with_commands(made), text

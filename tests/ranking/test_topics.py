@@ -1,4 +1,4 @@
-"""What a reader asked for lifts a paper by as much as the README says, and muted papers are gone."""
+"""Topics raise a paper's score by as much as the README says, and mute papers."""
 
 import pytest
 
@@ -32,7 +32,7 @@ PAPER = Paper(
         ("(", False),
     ],
 )
-def test_phrases_are_words_whatever_their_case_accents_and_hyphens(phrase: str, found: bool) -> None:
+def test_phrases_match_whole_words_without_case_accents_and_hyphens(phrase: str, found: bool) -> None:
     assert bool(match_topics((Topic("T", match=(phrase,)),), PAPER)) is found
 
 
@@ -40,17 +40,17 @@ def points(*topics: Topic) -> list[float]:
     return [part.points for part in match_topics(topics, PAPER) or ()]
 
 
-def test_a_phrase_or_an_author_adds_the_whole_weight() -> None:
+def test_a_phrase_or_an_author_adds_the_full_weight() -> None:
     assert points(Topic("T", match=("diffusion models",), weight=2.0)) == [2.0]
     assert points(Topic("T", authors=("yang song",), weight=0.5)) == [0.5]
 
 
-def test_a_category_adds_half_beside_phrases_and_all_by_itself() -> None:
+def test_a_category_adds_half_the_weight_beside_phrases_and_all_of_it_alone() -> None:
     assert points(Topic("T", match=("nowhere",), categories=("cs.LG",))) == [0.5]
     assert points(Topic("T", categories=("cs.LG",))) == [1.0]
 
 
-def test_topics_add_up_and_each_says_why() -> None:
+def test_topics_add_up_and_each_has_its_reason() -> None:
     parts = match_topics(
         (Topic("Diffusion", match=("diffusion models",)), Topic("People", authors=("Ada Lovelace",))), PAPER
     )
@@ -62,9 +62,9 @@ def test_topics_add_up_and_each_says_why() -> None:
 
 
 @pytest.mark.parametrize("mute", ["survey", "Ada Lovelace", "stat.ML", "we surv*"])
-def test_what_is_muted_is_never_shown_whatever_else_matches(mute: str) -> None:
+def test_a_muted_paper_is_never_shown_even_if_a_topic_matches(mute: str) -> None:
     assert match_topics((Topic("T", match=("diffusion models",)), Topic("Never", mute=(mute,))), PAPER) is None
 
 
-def test_no_topic_adds_nothing() -> None:
+def test_no_topics_add_nothing() -> None:
     assert match_topics((), PAPER) == ()

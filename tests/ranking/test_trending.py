@@ -1,4 +1,4 @@
-"""What trends, in which order, and why nothing waits for ever."""
+"""Which papers trend, in which order and section."""
 
 from datetime import date, timedelta
 
@@ -45,12 +45,12 @@ def test_a_paper_that_climbed_into_the_first_six_of_its_list_rises() -> None:
     assert ids(ranked(*yesterday, candidate(20, 50), shown=(1, 2, 3)))[:4] == [4, 5, 6, 20]
 
 
-def test_what_waits_comes_after_everything_of_today_and_everything_rising() -> None:
+def test_the_other_papers_come_after_those_of_today_and_the_rising_ones() -> None:
     old = [candidate(n, 1000 - n, ago=1) for n in range(1, 9)]
     assert ids(ranked(*old, candidate(20, 0), shown=(1, 2, 3, 4, 5, 6))) == [20, 7, 8]
 
 
-def test_nobody_rises_in_a_list_from_before_the_window_for_it_is_not_whole_any_more() -> None:
+def test_papers_of_an_incomplete_list_from_before_the_window_do_not_rise() -> None:
     listing = Listing("hf", SINCE - timedelta(1), ((DAY, 5),))
     (trend,) = ranked(Candidate(1, DAY, (listing,)))
     assert trend.section is TrendKind.MORE
@@ -60,13 +60,13 @@ def test_a_shown_paper_never_comes_back() -> None:
     assert ids(ranked(candidate(1, 500), candidate(2, 5), shown=(1,))) == [2]
 
 
-def test_a_source_without_votes_has_every_fourth_place() -> None:
+def test_a_source_without_votes_gets_every_fourth_place() -> None:
     voted = [candidate(n, 100 - n) for n in range(1, 10)]
     silent = [candidate(n, None, source="arxiv") for n in range(21, 24)]
     assert ids(ranked(*voted, *silent)) == [1, 2, 3, 21, 4, 5, 6, 22, 7, 8, 9, 23]
 
 
-def test_a_source_that_weighs_double_has_more_of_the_mail_and_one_of_weight_zero_comes_last() -> None:
+def test_a_source_of_double_weight_gets_more_places_and_one_of_weight_zero_the_last_ones() -> None:
     voted = [candidate(n, 100 - n) for n in range(1, 7)]
     silent = [candidate(n, None, source="arxiv") for n in range(21, 25)]
     assert ids(ranked(*voted, *silent, weights={"arxiv": 2.0}))[:5] == [1, 21, 2, 3, 22]
@@ -77,7 +77,7 @@ def test_a_source_without_votes_alone_keeps_its_order_newest_first() -> None:
     assert ids(ranked(*(candidate(n, None, ago=n % 2) for n in range(1, 6)))) == [2, 4, 1, 3, 5]
 
 
-def test_a_paper_on_two_lists_counts_once_by_the_better() -> None:
+def test_a_paper_on_two_lists_counts_once_by_its_better_listing() -> None:
     both = Candidate(1, DAY, (Listing("arxiv", DAY, ((DAY, None),)), Listing("hf", DAY, ((DAY, 50),))))
     trends = ranked(both, candidate(2, 9))
     assert ids(trends) == [1, 2]
@@ -95,6 +95,6 @@ def test_the_order_does_not_depend_on_the_order_of_the_candidates(rows: list[tup
     )
 
 
-def test_nothing_to_rank_is_nothing() -> None:
+def test_no_candidates_give_no_trends() -> None:
     assert ranked() == []
     assert ranked(candidate(1, 5), shown=(1,)) == []
