@@ -45,11 +45,7 @@ _MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_AUTHORS, _MAX_URL = 600, 20_000, 120,
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper's metadata; '', () or None where unknown. Text is readable, links are http(s).
-
-    `arxiv` and `doi` are identifiers as in the paper's names, `ident` is "SOURCE:IDENTIFIER". `url`, `code`, `project`
-    and `huggingface` are links.
-    """
+    """A paper's metadata. Text is readable, links (from `url` on) are http(s), `ident` is "SOURCE:IDENTIFIER"."""
 
     title: str
     abstract: str = ""
@@ -161,10 +157,7 @@ def paper_names(paper: Paper) -> tuple[str, ...]:
 
 
 def merge_papers(known: Paper, other: Paper) -> Paper:
-    """Merge two records of the same paper.
-
-    The longer abstract and author list and the earlier date win; `other` adds categories and fields that `known` lacks.
-    """
+    """Merge two records of the same paper: nothing known is lost, the longer abstract and author list win."""
     return replace(
         known,
         abstract=max(known.abstract, other.abstract, key=len),

@@ -47,10 +47,7 @@ def _model() -> Any:
 def semantic_similarity(
     liked: Sequence[Paper], liked_vectors: Sequence[bytes], pool: Sequence[Paper], pool_vectors: Sequence[bytes]
 ) -> list[float]:
-    """Return the cosine of each paper of `pool` with the liked papers and their neighbours in it.
-
-    The vectors are those of `embed`. Like `tf_idf_similarity`, this uses Rocchio's feedback.
-    """
+    """Return the same as `tf_idf_similarity` with vectors of meaning; `embed` makes those that are given."""
     import numpy as np
 
     if not pool:

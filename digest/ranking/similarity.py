@@ -68,8 +68,7 @@ def scale_similarities(scores: Sequence[float]) -> list[float]:
     """Convert the cosines of a pool of papers to similarities from 0 to 1.
 
     Cosines of different measures are not comparable, but their distances from the mean in standard deviations are: nine
-    of ten papers of other categories stay below 1.5, which becomes 0; the best of the same one reach 4.5, which becomes
-    1.
+    of ten papers of other categories stay below 1.5, which becomes 0; the best of the same one reach 4.5, or 1.
     """
     mean, deviation = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
     width = (_FULL - _START) * deviation

@@ -128,10 +128,8 @@ def _trends_with_votes(
 
 
 def _vote_score(votes: int, section: TrendKind) -> float:
-    """Return votes on a logarithmic scale; papers of the section *more* have a lower one.
-
-    It keeps the order, but a topic's weight can lift a paper with ten votes above one with a hundred.
-    """
+    """Return votes on a logarithmic scale, so that a topic's weight can lift ten votes above a hundred."""
+    # The section *more* has a scale below that of the others.
     return 0.03 * math.log1p(votes) if section is TrendKind.MORE else 1.0 + math.log1p(votes)
 
 
@@ -152,10 +150,7 @@ def _trends_without_votes(
 
 
 def _score_at(curve: Sequence[float], place: int, weight: float) -> float:
-    """Return the score that puts the `place`-th paper of a source without votes in its place among those with votes.
-
-    `curve` has the scores of the papers with votes, in descending order.
-    """
+    """Return the score that puts the `place`-th paper of a source without votes among those with votes (`curve`)."""
     if weight <= 0:
         return 0.0
     ahead = math.floor(place * (_EVERY_NTH - 1) / weight)

@@ -30,15 +30,11 @@ _MAX_FORMULA = 2_000  # characters
 
 
 class _Structure:
-    """Where groups and formulas are in a text.
-
-    `closes` has the place of each opening brace, and of the brace that closes it. `formulas` has the place of the sign
-    that opens a formula, and the start and end of the formula and the place after its closing sign.
-    """
+    """The groups and formulas of a text, by the place of the brace or sign that opens them."""
 
     def __init__(self, text: str) -> None:
-        self.closes: dict[int, int] = {}
-        self.formulas: dict[int, tuple[int, int, int]] = {}
+        self.closes: dict[int, int] = {}  # the place of the closing brace
+        self.formulas: dict[int, tuple[int, int, int]] = {}  # start, end, place after the closing sign
         self._text = text
         self._dollar = self._bracket = ("", 0, 0, -1)  # the open sign, its start and end, and the group it is in
         groups = [-1]
@@ -123,10 +119,7 @@ _CONTROL_SPACES = frozenset(" ,;:")
 
 
 class _Reader:
-    """Reads a text from left to right. Methods with `at` and `end` read from the one place to the other.
-
-    Those that read one command, group or script return what to print and the place after it.
-    """
+    """Reads a text from left to right. Reading a command, group or script returns its output and the place after it."""
 
     def __init__(self, text: str) -> None:
         structure = _Structure(text)

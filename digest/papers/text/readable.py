@@ -32,8 +32,6 @@ def readable(text: str) -> str:
     return clean(_PLACEHOLDER.sub(lambda match: kept[ord(match[0]) - _FIRST], text))
 
 
-# ---- tags and entities -----------------------------------------------------------------------------------------------
-
 # What JATS (Crossref, bioRxiv) and feeds leave in abstracts. A closed list: one abstract in seventy has "<" or ">" as
 # text, "p<0.05" or "<think>", and `<s>` is a token. Tags within a line go only where they are closed again.
 _ATTRIBUTES = r"(?:\s[\w:-]{1,40}=(?:\"[^\"<>]{0,500}\"|'[^'<>]{0,500}')){0,9}\s?/?>"
@@ -61,8 +59,6 @@ def _decode_entity(match: re.Match[str]) -> str:
     return html.unescape(match[0]) if known else match[0]
 
 
-# ---- verbatim text ---------------------------------------------------------------------------------------------------
-
 # Web addresses, Windows paths, regular expressions. A private character stands for each until the rest is converted.
 _VERBATIM = {
     "://": re.compile(r"https?://[^\s<>\"{}\\^`|$]+"),
@@ -77,8 +73,6 @@ def _set_aside(text: str, kept: list[str]) -> str:
     kept.append(text)
     return chr(_FIRST + len(kept) - 1) if _FIRST + len(kept) <= _LAST else text
 
-
-# ---- quotes, dashes and ties -----------------------------------------------------------------------------------------
 
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])\\'(?=(?:s|t|re|ve|ll|d|m|em)\b(?!-))|(?<=s)\\'(?=\s)")
 _OPENING_ESCAPED = re.compile(r"(?:^|[\s(\[])\\\"[^\s{}]")
@@ -139,8 +133,6 @@ def _replace_tie(match: re.Match[str]) -> str:
         return match[0]
     return " "
 
-
-# ---- titles ----------------------------------------------------------------------------------------------------------
 
 # Letters that Unicode does not decompose.
 _LIGATURES = str.maketrans(
