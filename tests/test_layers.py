@@ -20,7 +20,6 @@ ORDER = """
 # Third-party package -> the modules that may import it.
 HOMES = {
     "click": {"cli"},  # the whole package
-    "cronsim": {"operations.handmade"},
     "dns": {"operations.doctor_domain"},
     "dotenv": {"cli.app"},
     "feedparser": {"sources.syndication"},

@@ -1,9 +1,8 @@
-"""The commands that let the daily job run by itself: show, install and remove its place in cron or systemd."""
+"""The commands that show, install and remove the schedule of the daily job, in cron or systemd."""
 
 import os
 from collections.abc import Callable
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,13 +12,11 @@ from digest.errors import ScheduleError
 
 if TYPE_CHECKING:
     from digest.config import Config
-    from digest.operations.crontab import Crontab
-    from digest.operations.systemd import SystemdTimers
-    from digest.operations.timetable import Plan, Timetable
+    from digest.operations.timetable import Plan, Scheduler
 
 
 class TimeParam(click.ParamType[time]):
-    """A time of the day as HH:MM."""
+    """A time of day as HH:MM."""
 
     name = "HH:MM"
 
@@ -27,122 +24,124 @@ class TimeParam(click.ParamType[time]):
         if isinstance(value, time):
             return value
         try:
-            return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  a time on the wall, of no zone
+            return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  a clock time without a zone
         except ValueError:
-            self.fail(f"{value!r} is not a time of the day; write one like 07:30", param, ctx)
+            self.fail(f"{value!r} is not a time of day; write it like 07:30", param, ctx)
 
 
-systemd_option = click.option("--systemd", "as_timer", is_flag=True, help="A systemd timer of yours, not cron.")
+systemd_option = click.option("--systemd", is_flag=True, help="Use a systemd user timer instead of cron.")
 
 
-def when_options(command: Callable[..., None]) -> Callable[..., None]:
-    """--at and --weekdays; without them what is installed stays as it is."""
-    weekdays = click.option("--weekdays/--every-day", default=None, help="Monday to Friday only, or every day.")
-    at = click.option("--at", type=TimeParam(), help="When, in the digest's time zone. [07:30]")
+def time_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --at and --weekdays, which are None unless given."""
+    weekdays = click.option("--weekdays/--every-day", default=None, help="Run from Monday to Friday, or every day.")
+    at = click.option("--at", type=TimeParam(), help="Time of day, in the digest's time zone. [07:30]")
     return at(weekdays(command))
 
 
 @main.group()
 def schedule() -> None:
-    """Let cron, or a systemd timer, run the daily job.
+    """Let cron or a systemd timer run the daily job.
 
-    Times are in the digest's time zone. Installing again changes the time and nothing else; without --at and
-    --weekdays the time that is installed stays.
+    Times are in the digest's time zone. To change the schedule, install it again; without --at and --weekdays it keeps
+    its time and its days.
     """
 
 
 @schedule.command()
-@when_options
+@time_options
 @systemd_option
 @click.pass_obj
 @handle_errors
-def show(chosen: App, at: time | None, weekdays: bool | None, as_timer: bool) -> None:
-    """Print what install writes, and when it runs next."""
-    config = chosen.config()
-    from digest.operations.timetable import identity
+def show(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> None:
+    """Print what install would write, and the next run."""
+    config = app.config()
+    from digest.operations.timetable import schedulable_path
 
     _, now = clock(config, None)
-    way = _way(as_timer, now().date())
+    scheduler = _scheduler(systemd, now().date())
+    reason = "; run `digest schedule install` with the same options"
     try:
-        kept, missing = way.installed(identity(config.path)), ""
-    except ScheduleError as problem:
-        kept, missing = None, f": {problem}"
-    plan = _plan(config, kept, at, weekdays)
-    click.echo(way.text(plan), nl=False)
-    if kept is None:
-        state = f"Not installed{missing or '; `digest schedule install` with the same options does that'}."
-    elif way.holds(plan):
+        installed = scheduler.installed(schedulable_path(config.path))
+    except ScheduleError as error:
+        installed, reason = None, f": {error}"
+    plan = _plan(config, installed, at, weekdays)
+    click.echo(scheduler.text(plan), nl=False)
+    if installed is None:
+        state = f"Not installed{reason}."
+    elif scheduler.is_current(plan):
         state = "Installed."
     else:
-        state = f"Installed otherwise, for {kept.words}; `digest schedule install` with the same options mends that."
-    chosen.report(f"# {state}")
-    chosen.report(f"# {_next(plan, now())}")
+        state = f"Installed differently, for {installed.describe()}{reason} to update it."
+    app.report(f"# {state}")
+    app.report(f"# {_format_next_run(plan, now())}")
 
 
 @schedule.command()
-@when_options
+@time_options
 @systemd_option
 @click.pass_obj
 @handle_errors
-def install(chosen: App, at: time | None, weekdays: bool | None, as_timer: bool) -> None:
-    """Let it run by itself from now on; once more changes the time."""
-    config = chosen.config()
-    from digest.operations.timetable import identity
+def install(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> None:
+    """Install the schedule, or change it."""
+    config = app.config()
+    from digest.operations.timetable import schedulable_path
 
     _, now = clock(config, None)
-    way = _way(as_timer, now().date())
-    plan = _plan(config, way.installed(identity(config.path)), at, weekdays)
-    for sentence in way.install(plan):
-        chosen.report(sentence)
-    chosen.report(_next(plan, now()))
-    if _installed(_way(not as_timer), plan.config):
-        other, option = ("Your crontab", "") if as_timer else ("A systemd timer", " --systemd")
-        chosen.report(f"{other} runs it as well, and one is enough: `digest schedule remove{option}`")
+    scheduler = _scheduler(systemd, now().date())
+    plan = _plan(config, scheduler.installed(schedulable_path(config.path)), at, weekdays)
+    for message in scheduler.install(plan):
+        app.report(message)
+    app.report(_format_next_run(plan, now()))
+    if _is_installed(_scheduler(not systemd), plan):
+        other, option = ("Your crontab", "") if systemd else ("A systemd timer", " --systemd")
+        app.report(f"{other} runs it too, and one is enough; to remove that one, run `digest schedule remove{option}`")
 
 
 @schedule.command()
 @systemd_option
 @click.pass_obj
 @handle_errors
-def remove(chosen: App, as_timer: bool) -> None:
-    """Take out what install wrote, and nothing else."""
-    from digest.operations.timetable import identity
+def remove(app: App, systemd: bool) -> None:
+    """Remove the schedule that install wrote, and nothing else."""
+    from digest.operations.timetable import schedulable_path
 
-    for sentence in _way(as_timer).remove(identity(chosen.find_config())):
-        chosen.report(sentence)
+    for message in _scheduler(systemd).remove(schedulable_path(app.find_config())):
+        app.report(message)
 
 
-def _way(as_timer: bool, today: date = date.min) -> "Crontab | SystemdTimers":
-    """Your crontab, or your timers; `today` matters to what is written alone."""
+def _scheduler(systemd: bool, today: date = date.min) -> "Scheduler":
+    """Return the user's crontab or timers; `today` only matters for what is written."""
     from digest.operations.crontab import Crontab
     from digest.operations.systemd import SystemdTimers
     from digest.operations.timetable import machine_zone
 
-    if as_timer:
+    if systemd:
         return SystemdTimers(os.environ, home(), today)
     return Crontab(os.environ, machine_zone(os.environ), today)
 
 
-def _plan(config: "Config", kept: "Timetable | None", at: time | None, weekdays: bool | None) -> "Plan":
-    """What was asked for; where nothing was, what is installed; where nothing is, every day at half past seven."""
-    from digest.operations.timetable import USUAL, Plan, Timetable, identity, program
+def _plan(config: "Config", installed: "Plan | None", at: time | None, weekdays: bool | None) -> "Plan":
+    """Return the plan with what was asked for, else with what is installed, else for every day at 07:30."""
+    from digest.operations.timetable import DEFAULT_TIME, Plan, current_program, schedulable_path
 
-    usual = kept or Timetable(USUAL, False, config.digest.timezone)
+    if weekdays is None:
+        weekdays = installed is not None and installed.weekdays
     return Plan(
-        at=at or usual.at,
-        weekdays=usual.weekdays if weekdays is None else weekdays,
+        at=at or (installed.at if installed else DEFAULT_TIME),
+        weekdays=weekdays,
         zone=config.digest.timezone,
-        config=identity(config.path),
-        program=program(),
+        config=schedulable_path(config.path),
+        program=current_program(),
     )
 
 
-def _next(plan: "Plan", now: datetime) -> str:
-    return f"Next: {plan.next(now):%a %Y-%m-%d %H:%M} {plan.zone.key}"
+def _format_next_run(plan: "Plan", now: datetime) -> str:
+    return f"Next run: {plan.next_run(now):%a %Y-%m-%d %H:%M} {plan.zone.key}"
 
 
-def _installed(way: "Crontab | SystemdTimers", config: Path) -> bool:
+def _is_installed(scheduler: "Scheduler", plan: "Plan") -> bool:
     try:
-        return way.installed(config) is not None
+        return scheduler.installed(plan.config) is not None
     except ScheduleError:
         return False

@@ -1,302 +1,256 @@
-"""A person's crontab as bytes, read and written through the program crontab.
+"""The user's crontab: one block of lines for each configuration; every other byte of it stays as it is.
 
-A plan in one time zone as lines of a crontab that is read in another: no day is left out, whatever the clocks do.
-
-Debian's cron knows no CRON_TZ and reads every line in the machine's zone. So there is a line at each time that the plan
-can be on the machine's clock, and in front of the command stands a guard that leaves when the line comes at the wrong
-one. The guard names the wrong times, not the right one: a line that is started by hand, or a minute late, or after a
-government has moved its clocks, runs. Running twice a day is harmless, never is not.
-
-Our own marked block in a crontab, and nothing else of it: the rest is byte for byte what it was.
-
-Everything about a crontab's text is bytes, because a line of somebody else's need not be UTF-8.
+The crontab is read and written through the program `crontab`, as bytes, because other lines need not be UTF-8.
 """
 
 import os
 import re
 import shlex
 import subprocess
+import zoneinfo
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, time, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
-from digest.operations.handmade import command_words
-from digest.operations.timetable import DAYS, Plan, Timetable, arguments
+from digest.operations.timetable import Plan, Scheduler
 
-_SECONDS = 5
-# How crontab -l says that there is none: Debian's, cronie's and macOS's; BusyBox's.
-_NONE = re.compile(rb"no crontab for|can't open '[^']*': No such file")
+_TIMEOUT = 5  # seconds
+# What crontab -l prints when there is no crontab: Debian's, cronie's and macOS's; BusyBox's.
+_NO_CRONTAB = re.compile(rb"no crontab for|can't open '[^']*': No such file")
 
 
 def read_crontab(environ: Mapping[str, str]) -> bytes:
-    """The crontab, empty when there is none. Raises ScheduleError when it is not to be had."""
-    done = _run(environ, "-l")
+    """Return the crontab, empty if there is none. Raises ScheduleError if it cannot be read."""
+    done = _run_crontab(environ, "-l")
     if done.returncode == 0:
         return done.stdout
-    if _NONE.search(done.stderr):
+    if _NO_CRONTAB.search(done.stderr):
         return b""
-    raise ScheduleError(f"your crontab cannot be read: {_said(done)}")
+    raise ScheduleError(f"your crontab cannot be read: {_error_message(done)}")
 
 
 def write_crontab(environ: Mapping[str, str], table: bytes) -> None:
-    """Put `table` in place of the crontab; an empty one takes it away. Raises ScheduleError, nothing changed then."""
-    done = _run(environ, "-", given=table) if table else _run(environ, "-r")
+    """Replace the crontab, or delete it if `table` is empty. Raises ScheduleError, and nothing has changed then."""
+    done = _run_crontab(environ, "-", table) if table else _run_crontab(environ, "-r")
     if done.returncode != 0:
-        raise ScheduleError(f"your crontab was not changed: {_said(done)}")
+        raise ScheduleError(f"your crontab was not changed: {_error_message(done)}")
 
 
-def _run(environ: Mapping[str, str], word: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+def _run_crontab(environ: Mapping[str, str], option: str, table: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     try:
-        return subprocess.run(  # noqa: S603  whichever crontab is first on the person's PATH
-            ["crontab", word],  # noqa: S607
-            input=given,
+        return subprocess.run(  # noqa: S603  the first crontab on the user's PATH
+            ["crontab", option],  # noqa: S607
+            input=table,
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=_TIMEOUT,
             check=False,
-            env={**environ, "LC_ALL": "C"},  # that _NONE is in English
+            env={**environ, "LC_ALL": "C"},  # _NO_CRONTAB is in English
         )
     except subprocess.TimeoutExpired:
         raise ScheduleError(
-            f"crontab gave no answer in {_SECONDS} seconds; see `crontab -l` before you try again"
+            f"crontab did not answer within {_TIMEOUT} seconds; check `crontab -l` before you retry"
         ) from None
-    except OSError as problem:
+    except OSError as error:
         raise ScheduleError(
-            f"the program crontab cannot be started ({problem.strerror}); install cron (Debian: apt install cron),"
-            " or let systemd do it: `digest schedule install --systemd`"
+            f"the program crontab cannot be started ({error.strerror}); install cron (Debian: apt install cron),"
+            " or use systemd: `digest schedule install --systemd`"
         ) from None
 
 
-def _said(done: "subprocess.CompletedProcess[bytes]") -> str:
-    words = " ".join(done.stderr.decode("utf-8", "replace").split())
-    return words or f"crontab ended with exit code {done.returncode} and said nothing"
+def _error_message(done: "subprocess.CompletedProcess[bytes]") -> str:
+    message = " ".join(done.stderr.decode("utf-8", "replace").split())
+    return message or f"crontab ended with exit code {done.returncode} and no message"
 
 
-_SHORT = {"1,2,3,4,5": "1-5", "0,1,2,3,4": "0-4", "2,3,4,5,6": "2-6"}
-ClockTimes = set[tuple[time, int]]  # a time on the machine's clock, and by how many days its date is ahead
+def cron_lines(plan: Plan, machine: tzinfo, today: date) -> list[str]:
+    r"""Return the lines that run a plan from a crontab on a machine in the time zone `machine`.
 
+    Debian's cron has no CRON_TZ: it reads every line in the machine's zone. If that zone shows the same time as the
+    plan's for two years from `today`, one plain line is enough. Otherwise there is a line for each minute at which the
+    plan can be due on the machine's clock, with all its hours, and a guard that checks the plan's clock:
 
-@dataclass(frozen=True)
-class CronLines:
-    """The five fields of each line, and what the plan's clock shows when a line is to leave at once.
+        30 5,6 * * *  case $(TZ=Europe/Berlin date +\%H\%M\%u) in 07*) exec digest -q -c FILE run ;; esac
 
-    `wrong` are times as %H%M. `right` are times as %H%M.%m.%u, to be run though they look wrong: the days on which
-    the clocks are changed. Without `wrong` no guard is needed.
+    The guard ignores the minute, so that a job that starts late still runs; only where two lines are half an hour
+    apart (Australia/Lord_Howe) does it check the half hour. If the machine's own clock changes, the hour is `*`: cron
+    starts a line with fixed hours once in an hour that comes twice, and a line with `*` every time (cron(8), "Notes").
+
+    Known limit: on the day the clocks go forward, a guarded line does not run at a time that is skipped (02:30). The
+    next run catches up; a systemd timer has no such gap. A time that comes twice may run twice, which is harmless.
     """
-
-    fields: tuple[str, ...]
-    wrong: tuple[str, ...] = ()
-    right: tuple[str, ...] = ()
-
-
-def cron_lines(plan: Plan, machine: tzinfo, today: date) -> CronLines:
-    """The lines for the two years from `today`; one plain line where both clocks show the same.
-
-    Of all starts, one a day is right: that at the plan's moment, else the nearest, a later one before an earlier one.
-    """
-    days = dict(plan.moments(today))
-    moments = days.values()
-    if all(at.astimezone(machine).utcoffset() == at.astimezone(plan.zone).utcoffset() for at in moments):
-        return CronLines((f"{plan.at.minute} {plan.at.hour} * * {'1-5' if plan.weekdays else '*'}",))
-    slots = _slots(days, machine)
-    started = set(_starts(slots, machine, today))
-    chosen = {at if at in started else _instead(at, started, plan) for at in moments}
-    right = {at.astimezone(plan.zone) for at in chosen}
-    wrong = {f"{at.astimezone(plan.zone):%H%M}" for at in started - chosen} - {f"{plan.at:%H%M}"}
-    odd = {f"{at:%H%M.%m.%u}" for at in right if f"{at:%H%M}" in wrong and plan.has(at.date())}
-    return CronLines(tuple(_fields(plan, slots)), tuple(sorted(wrong)), tuple(sorted(odd)))
-
-
-def _instead(at: datetime, started: set[datetime], plan: Plan) -> datetime:
-    """The start that makes up for a moment without one: on the same day, if there is any."""
-
-    def merit(start: datetime) -> tuple[bool, bool, timedelta]:
-        return start.astimezone(plan.zone).date() != at.astimezone(plan.zone).date(), start < at, abs(start - at)
-
-    return min(started, key=merit)
-
-
-def _slots(days: Mapping[date, datetime], machine: tzinfo) -> ClockTimes:
-    """What the machine's clock shows at the moments of these days."""
-    local = {day: at.astimezone(machine) for day, at in days.items()}
-    return {(at.time().replace(fold=0), (at.date() - day).days) for day, at in local.items()}
-
-
-def _fields(plan: Plan, slots: ClockTimes) -> Iterator[str]:
-    """The slots by minute; where it is another day on the machine, Monday to Friday are other days there."""
+    command = " ".join(_quote(word) for word in plan.command)
+    moments = plan.moments(today)
+    local = [at.astimezone(machine) for at in moments]
+    if all(at.utcoffset() == here.utcoffset() for at, here in zip(moments, local, strict=True)):
+        return [f"{plan.at.minute} {plan.at.hour} * * {'1-5' if plan.weekdays else '*'}  {command}"]
     hours = defaultdict(set)
-    for at, ahead in slots:
-        days = ",".join(str((day + ahead) % 7) for day in range(1, 6)) if plan.weekdays else "*"
-        hours[at.minute, _SHORT.get(days, days)].add(at.hour)
-    for (minute, days), found in sorted(hours.items()):
-        yield f"{minute} {','.join(map(str, sorted(found)))} * * {days}"
+    for here in local:
+        hours[here.minute].add(here.hour)
+    clock_changes = len({here.utcoffset() for here in local}) > 1
+    half_hour = "" if len(hours) == 1 else "[0-2]" if plan.at.minute < 30 else "[3-5]"
+    pattern = f"{plan.at:%H}{half_hour}*{'[1-5]' if plan.weekdays else ''}"
+    guarded = f"case $(TZ={_quote(plan.zone.key)} date +\\%H\\%M\\%u) in {pattern}) exec {command} ;; esac"
+    return [
+        f"{minute} {'*' if clock_changes else ','.join(map(str, sorted(hours[minute])))} * * *  {guarded}"
+        for minute in sorted(hours)
+    ]
 
 
-def _starts(slots: ClockTimes, machine: tzinfo, today: date) -> Iterator[datetime]:
-    """When cron starts the lines: a time that comes twice once, one that is left out as soon as the clocks are past it.
+def _quote(word: str) -> str:
+    r"""Quote a word for a shell, with each % as \% outside of quotes: a bare % is a line break to cron (crontab(5)).
 
-    That is how Debian's cron treats jobs of a fixed time, cron(8), "Notes". Where another cron starts one twice, the
-    second start is at the plan's time or harmless.
+    The shell drops the backslash, so the line also works when it is pasted into a terminal.
     """
-    for number in range(-3, DAYS + 3):
-        for at, _ in slots:
-            local = datetime.combine(today + timedelta(days=number), at)
-            while local.replace(tzinfo=machine).astimezone(UTC).astimezone(machine).replace(tzinfo=None) != local:
-                local += timedelta(minutes=1)
-            yield local.replace(tzinfo=machine).astimezone(UTC)
+    return r"\%".join(shlex.quote(part) if part else "" for part in word.split("%")) or "''"
 
 
-_WORDS = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
+# The comment that `format_block` writes; blocks of earlier versions have the same.
+_DESCRIPTION = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
 
 
-def block(plan: Plan, machine: tzinfo, today: date) -> bytes:
-    """The lines of the plan for a crontab that is read in the zone `machine`, between their marks."""
-    found = cron_lines(plan, machine, today)
-    guard = _guard(plan, found)
-    command = " ".join(_quoted(word) for word in plan.command)
-    text = [
+def format_block(plan: Plan, machine: tzinfo, today: date) -> bytes:
+    """Return the plan's lines with comments, between a BEGIN mark and an END mark."""
+    commands = cron_lines(plan, machine, today)
+    zones = f"# Cron uses {machine} here, so each line checks that it is the right time in {plan.zone.key}."
+    lines = [
         _mark("BEGIN", plan.config),
-        f"# {plan.words}; `digest schedule remove` takes this block out.",
-        f"# Cron goes by {machine} here{_why(found, plan)}",
-        *(f"{fields}  {guard}{command}" for fields in found.fields),
+        f"# {plan.describe()}; remove this block with `digest schedule remove`.",
+        *([zones] if _is_guarded(commands) else []),
+        *commands,
         _mark("END", plan.config),
     ]
-    return "".join(f"{line}\n" for line in text).encode()
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _is_guarded(commands: list[str]) -> bool:
+    return any("  case $(TZ=" in command for command in commands)
 
 
 def _mark(which: str, config: Path) -> str:
     return f"# {which} digest {config}"
 
 
-def _why(found: CronLines, plan: Plan) -> str:
-    if not found.wrong:
-        return "."
-    return f", where {plan.at:%H:%M} is not always the same time: a call at the wrong one ends at once."
+def parse_block(table: bytes, config: Path) -> Plan | None:
+    """Return the plan in the block of a configuration, or None if there is no block or its comment is not ours.
 
-
-def _guard(plan: Plan, found: CronLines) -> str:
-    """Shell that leaves silently at the wrong times, so that cron has nothing to mail.
-
-    Each % has a backslash, for to cron a bare one is a line break (crontab(5)); the shell takes the backslash away too.
+    The plan's program is () if its line is no longer as it was written.
     """
-    if not found.wrong:
-        return ""
-    form, star = (r"+\%H\%M.\%m.\%u", "*") if found.right else (r"+\%H\%M", "")
-    right = f"{'|'.join(found.right)}) ;; " if found.right else ""
-    wrong = "|".join(f"{at}{star}" for at in found.wrong)
-    return f"case $(TZ={_quoted(plan.zone.key)} date {form}) in {right}{wrong}) exit ;; esac; exec "
-
-
-def _quoted(word: str) -> str:
-    r"""The word for a shell behind cron, and for a shell alone: each % is \%, outside of any quotes."""
-    return r"\%".join(shlex.quote(part) if part else "" for part in word.split("%")) or "''"
-
-
-@dataclass(frozen=True)
-class InstalledBlock(Timetable):
-    """What a block says of itself. `program` is () where its line is no longer as it was written."""
-
-    program: tuple[str, ...]
-
-
-def installed(table: bytes, config: Path) -> InstalledBlock | None:
-    """The block of this configuration; None when there is none, or its first comment is not ours."""
-    text = split(table, config)[1].decode("utf-8", "surrogateescape")
-    words = _WORDS.search(text)
+    text = split_at_block(table, config)[1].decode("utf-8", "surrogateescape")
+    found = _DESCRIPTION.search(text)
+    if found is None:
+        return None
+    at, zone, days = found.groups()
     try:
-        return words and InstalledBlock(
-            time.fromisoformat(words[1]), words[3] != "every day", ZoneInfo(words[2]), _program(text, config)
-        )
+        return Plan(time.fromisoformat(at), days != "every day", zoneinfo.ZoneInfo(zone), config, _parse_program(text))
     except (ValueError, OSError, KeyError):
         return None
 
 
-def _program(text: str, config: Path) -> tuple[str, ...]:
-    line = next((line for line in text.splitlines() if not line.startswith("#")), "")
-    words = command_words(line.split(maxsplit=5)[-1]) if line else ()
-    words = words[words.index("exec") + 1 :] if "exec" in words else words
-    tail = arguments(config)
-    return words[: -len(tail)] if words[-len(tail) :] == tail else ()
+def _parse_program(block: str) -> tuple[str, ...]:
+    """Return the words behind the five fields and the guard, up to the options."""
+    try:
+        words = shlex.split(_commands(block)[0].replace(r"\%", "%"))[5:]
+        return tuple(words[words.index("exec") + 1 if "exec" in words else 0 : words.index("-q")])
+    except (IndexError, ValueError):
+        return ()
 
 
-def split(table: bytes, config: Path) -> tuple[bytes, bytes, bytes]:
-    """What is before the block of this configuration, the block, what is behind it.
+def _commands(block: str) -> list[str]:
+    return [line for line in block.splitlines() if line and not line.startswith("#")]
 
-    Without a block all of the table is before it. Raises ScheduleError when its marks are not one pair.
+
+def has_current_block(table: bytes, plan: Plan, machine: tzinfo, today: date) -> bool:
+    """Whether the plan's block holds the lines that would be written now; its comments do not matter."""
+    block = split_at_block(table, plan.config)[1].decode("utf-8", "surrogateescape")
+    return _commands(block) == cron_lines(plan, machine, today)
+
+
+def split_at_block(table: bytes, config: Path) -> tuple[bytes, bytes, bytes]:
+    """Return what is before the block of a configuration, the block, and what is after it.
+
+    Without a block, everything is before it. Raises ScheduleError if its marks are not one pair.
     """
     rows = table.split(b"\n")
     begin, end = (os.fsencode(_mark(which, config)) for which in ("BEGIN", "END"))
     marks = [(number, row == begin) for number, row in enumerate(rows) if row in (begin, end)]
     if not marks:
         return table, b"", b""
-    if [begins for _, begins in marks] != [True, False] or _another(rows[marks[0][0] + 1 : marks[1][0]]):
-        raise ScheduleError(_broken(rows, marks))
+    if [begins for _, begins in marks] != [True, False] or _has_mark(rows[marks[0][0] + 1 : marks[1][0]]):
+        raise ScheduleError(_describe_broken_block(rows, marks))
     (first, _), (last, _) = marks
-    ends = [len(row) + 1 for row in rows]
-    start, stop = sum(ends[:first]), sum(ends[: last + 1])
+    sizes = [len(row) + 1 for row in rows]
+    start, stop = sum(sizes[:first]), sum(sizes[: last + 1])
     return table[:start], table[start:stop], table[stop:]
 
 
-def _another(rows: list[bytes]) -> bool:
+def _has_mark(rows: list[bytes]) -> bool:
     return any(row.startswith((b"# BEGIN digest ", b"# END digest ")) for row in rows)
 
 
-def _broken(rows: list[bytes], marks: list[tuple[int, bool]]) -> str:
+def _describe_broken_block(rows: list[bytes], marks: list[tuple[int, bool]]) -> str:
     number, begins = marks[0]
     row = rows[number].decode("utf-8", "replace")
-    fault = "is there more than once" if len(marks) > 2 else f"has lost its {'END' if begins else 'BEGIN'}"
+    fault = "appears more than once" if len(marks) > 2 else f"has no matching {'END' if begins else 'BEGIN'} line"
     return (
-        f"line {number + 1} of your crontab, {row!r}, {fault}, so that nobody can tell which lines are digest's;"
-        " take them and the mark out with `crontab -e`. Nothing was changed"
+        f"line {number + 1} of your crontab, {row!r}, {fault}, so digest cannot tell which lines it wrote;"
+        " delete them and the BEGIN and END lines with `crontab -e`. Nothing was changed"
     )
 
 
-def put(table: bytes, config: Path, text: bytes) -> bytes:
-    """The table with `text` where the block was, else at its end."""
-    before, old, after = split(table, config)
-    # A last line without its line break cannot be followed by ours and stay as it is; so ours go first.
-    return text + table if not old and table and not table.endswith(b"\n") else before + text + after
+def put_block(table: bytes, config: Path, block: bytes) -> bytes:
+    """Return the table with `block` in place of the old block, else at the end."""
+    before, old, after = split_at_block(table, config)
+    # A last line without a line break cannot stay as it is with a block after it, so the block goes first.
+    return block + table if not old and table and not table.endswith(b"\n") else before + block + after
 
 
-def take(table: bytes, config: Path) -> bytes:
-    """The table without the block."""
-    before, _, after = split(table, config)
+def remove_block(table: bytes, config: Path) -> bytes:
+    before, _, after = split_at_block(table, config)
     return before + after
 
 
+def _check_zone(key: str) -> None:
+    """Raise ScheduleError if `date` does not know a time zone: it would show UTC, and the guard would never pass."""
+    if not any(Path(folder, key).is_file() for folder in zoneinfo.TZPATH):
+        raise ScheduleError(
+            f"this machine has no data of the time zone {key}; install tzdata (Debian: apt install tzdata)"
+        )
+
+
 @dataclass(frozen=True)
-class Crontab:
-    """The crontab of the person whose environment this is, on a machine in the zone `machine`."""
+class Crontab(Scheduler):
+    """The crontab of the user who has this environment, on a machine in the time zone `machine`."""
 
     environ: Mapping[str, str]
     machine: tzinfo
     today: date
 
     def text(self, plan: Plan) -> bytes:
-        return block(plan, self.machine, self.today)
+        return format_block(plan, self.machine, self.today)
 
-    def installed(self, config: Path) -> InstalledBlock | None:
-        return installed(read_crontab(self.environ), config)
+    def installed(self, config: Path) -> Plan | None:
+        return parse_block(read_crontab(self.environ), config)
 
-    def holds(self, plan: Plan) -> bool:
-        return split(read_crontab(self.environ), plan.config)[1] == self.text(plan)
+    def is_current(self, plan: Plan) -> bool:
+        return has_current_block(read_crontab(self.environ), plan, self.machine, self.today)
 
     def install(self, plan: Plan) -> list[str]:
-        """Put the plan's block in, in place of an older one; what to tell about it."""
         table = read_crontab(self.environ)
-        wanted = put(table, plan.config, self.text(plan))
+        wanted = put_block(table, plan.config, self.text(plan))
         if wanted == table:
-            return [f"The daily run is in your crontab already: {plan.words}. Nothing was changed."]
+            return [f"The daily run is already in your crontab: {plan.describe()}. Nothing was changed."]
+        if _is_guarded(cron_lines(plan, self.machine, self.today)):
+            _check_zone(plan.zone.key)
         write_crontab(self.environ, wanted)
-        return [f"Your crontab now holds the daily run: {plan.words}."]
+        return [f"The daily run is now in your crontab: {plan.describe()}."]
 
     def remove(self, config: Path) -> list[str]:
         table = read_crontab(self.environ)
-        left = take(table, config)
-        if left == table:
-            return [f"Your crontab holds no block for {config}. Nothing was changed."]
-        write_crontab(self.environ, left)
-        return ["Took the daily run out of your crontab; its other lines are as they were."]
+        rest = remove_block(table, config)
+        if rest == table:
+            return [f"Your crontab has no schedule for {config}. Nothing was changed."]
+        write_crontab(self.environ, rest)
+        return ["Removed the daily run from your crontab; its other lines are unchanged."]

@@ -243,20 +243,12 @@ def check_schedule(scheduled: Sequence[ScheduledRun]) -> Check:
     if not scheduled:
         trouble = Problem(Mark.WARN, "nothing runs the job by itself", "digest schedule install")
         return Check.of("schedule", "", [trouble])
-    troubles = [_schedule_problem(found) for found in scheduled if found.trouble]
+    troubles = [Problem.told(f"{found.where}: {found.what}: {found.problem}") for found in scheduled if found.problem]
     if len(scheduled) > 1 and not troubles:
         places = " and ".join(f"{found.where} ({found.what})" for found in scheduled)
         troubles = [Problem(Mark.WARN, f"the job runs more than once: {places}", "one of them is enough")]
     said = "; ".join(f"{found.what}, by {found.where}{_next_run(found)}" for found in scheduled)
     return Check.of("schedule", said, troubles)
-
-
-def _schedule_problem(found: ScheduledRun) -> Problem:
-    told = Problem.told(found.trouble)
-    mend = told.mend or (
-        "digest schedule install" if found.ours else "crontab -e, or digest schedule install in its place"
-    )
-    return Problem(Mark.FAIL, f"{found.where}: {found.what}: {told.said}", mend)
 
 
 def _next_run(found: ScheduledRun) -> str:

@@ -1,116 +1,104 @@
-"""When the daily job runs by itself: plans, the crontab and the timers they are written to, and what is found there.
+"""What runs a configuration by itself: our block in the crontab, our systemd timer, crontab lines of the user's own."""
 
-What in a crontab and among the timers runs a configuration: our own block, lines written by hand, our own timer.
-"""
-
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from digest.errors import ScheduleError
-from digest.operations import crontab, handmade
-from digest.operations.crontab import read_crontab
-from digest.operations.timetable import Plan, Timetable, plain, units
+from digest.operations.crontab import has_current_block, parse_block, read_crontab
+from digest.operations.systemd import SystemdTimers
+from digest.operations.timetable import Plan, absolute_path
 
-if TYPE_CHECKING:
-    from digest.operations.systemd import SystemdTimers
+# A command that runs digest, and the absolute path of the configuration that it names.
+_OWN_COMMAND = re.compile(r"\bdigest\b.*\srun\b.*")
+_NAMED_CONFIG = re.compile(r"""\s(?:-c|--config)[ =]+["']?([/~$].*)""")
 
 
 @dataclass(frozen=True)
 class ScheduledRun:
     """Something that runs digest by itself.
 
-    `where` is "crontab" or the path of a timer, `what` the line or the timer's OnCalendar, `ours` whether `digest
-    schedule` wrote it, `next` when it runs next if that is known, `trouble` what is wrong with it: a sentence or ''.
+    `where` is "crontab" or the path of a timer; `what` is the timetable in words or the user's own line; `ours` is
+    whether `digest schedule` wrote it; `next` is the next run, None if unknown; `problem` is what is wrong with it and
+    how to fix it, or "".
     """
 
     where: str
     what: str
     ours: bool
     next: datetime | None
-    trouble: str
+    problem: str
 
 
 def find_scheduled_runs(
     config: Path, now: datetime, home: Path, machine_zone: tzinfo, environ: Mapping[str, str]
 ) -> list[ScheduledRun]:
-    """All that runs this configuration by itself: our block, lines written by hand, our timer. `now` is in its zone.
+    """Return all that runs this configuration by itself; `now` is in the digest's time zone.
 
-    A line by hand that names another configuration is not of this one; a line that names none may be. What cannot be
-    read (no crontab program, or one that gives no answer in five seconds) holds nothing.
+    A crontab that cannot be read (no crontab program, or no answer within five seconds) counts as empty.
     """
+    config = absolute_path(config)
     try:
         table = read_crontab(environ)
     except ScheduleError:
         table = b""
+    return [
+        *_find_block(table, config, now, machine_zone),
+        *_find_own_lines(table, config, home),
+        *_find_timer(SystemdTimers(environ, home, now.date()), config, now),
+    ]
+
+
+def _find_block(table: bytes, config: Path, now: datetime, machine_zone: tzinfo) -> Iterator[ScheduledRun]:
     try:
-        timers = any(units(environ, home).glob("digest-*.timer"))
-    except OSError:  # the home folder of somebody else, as under sudo
-        timers = False
-    if not timers and b"digest" not in table:
-        return []
-    pass  # only where there is something: `status` need not wait for it
-
-    by_timer = in_timers(config, now, home, environ) if timers else ()
-    return [*in_crontab(table, config, now, home, machine_zone, environ), *by_timer]
-
-
-def in_crontab(
-    table: bytes, config: Path, now: datetime, home: Path, machine: tzinfo, environ: Mapping[str, str]
-) -> Iterator[ScheduledRun]:
-    """What of the crontab `table` does; see `digest.schedule.found`."""
-    config = plain(config)
-    yield from _block(table, crontab.Crontab(environ, machine, now.date()), config, now, home)
-    yield from _by_hand(table.decode("utf-8", "surrogateescape"), config, now, home, machine)
-
-
-def in_timers(config: Path, now: datetime, home: Path, environ: Mapping[str, str]) -> Iterator[ScheduledRun]:
-    """What of the timers does."""
-    from digest.operations import systemd  # with hashes, 6 ms
-
-    yield from _timer(systemd.SystemdTimers(environ, home, now.date()), plain(config), now, home)
-
-
-def _block(table: bytes, own: crontab.Crontab, config: Path, now: datetime, home: Path) -> Iterator[ScheduledRun]:
-    try:
-        block = crontab.installed(table, config)
-    except ScheduleError as problem:
-        yield ScheduledRun("crontab", f"# BEGIN digest {config}", True, None, str(problem))
+        plan = parse_block(table, config)
+    except ScheduleError as error:
+        yield ScheduledRun("crontab", f"# BEGIN digest {config}", True, None, str(error))
         return
-    if block is None:
+    if plan is None:
         return
-    fault = handmade.trouble(block.program[0], str(config), home) if block.program else ""
-    plan = Plan(block.at, block.weekdays, block.zone, config, block.program)
-    if not fault and own.text(plan) != crontab.split(table, config)[1]:
-        fault = "it was changed, or written for other clocks than these; `digest schedule install` writes it anew"
-    yield ScheduledRun("crontab", block.words, True, block.next(now), fault or _elsewhere(block, now, ""))
+    problem = _find_problem(plan, now, "")
+    if not problem and not has_current_block(table, plan, machine_zone, now.date()):
+        problem = "it was edited or is out of date; run `digest schedule install` to update it"
+    yield ScheduledRun("crontab", plan.describe(), True, plan.next_run(now), problem)
 
 
-def _by_hand(text: str, config: Path, now: datetime, home: Path, machine: tzinfo) -> Iterator[ScheduledRun]:
-    for line in handmade.handmade(text):
-        fault = handmade.trouble(line.program, line.config, home, line.folder, line.path)
-        if line.config and not fault and plain(handmade.place(line.config, home, line.folder)) != config:
-            continue
-        at, wrong_times = handmade.times(line, now, machine)
-        yield ScheduledRun("crontab", line.line, False, at, wrong_times or fault)
+def _find_own_lines(table: bytes, config: Path, home: Path) -> Iterator[ScheduledRun]:
+    """Find the lines outside our blocks that run digest, unless they name another configuration."""
+    in_block = False
+    for line in table.decode("utf-8", "replace").split("\n"):
+        if line.startswith(("# BEGIN digest ", "# END digest ")):
+            in_block = line.startswith("# BEGIN")
+        elif not in_block and not line.lstrip().startswith("#") and (command := _OWN_COMMAND.search(line)):
+            named = _NAMED_CONFIG.search(command[0])
+            path = re.sub(r"^(~|\$HOME|\$\{HOME\})(?=/)", lambda _: str(home), named[1]) if named else ""
+            if not named or f"{path} ".startswith(tuple(f"{config}{end}" for end in " \"'")):
+                yield ScheduledRun("crontab", line.strip(), False, None, "")
 
 
-def _timer(timers: "SystemdTimers", config: Path, now: datetime, home: Path) -> Iterator[ScheduledRun]:
-    timer = timers.installed(config)
-    if timer is None:
+def _find_timer(timers: SystemdTimers, config: Path, now: datetime) -> Iterator[ScheduledRun]:
+    plan = timers.installed(config)
+    if plan is None:
         return
-    place = timers.place(config)
-    fault = handmade.trouble(timer.program, str(config), home) if timer.program else f"{place.service} starts nothing"
-    if not timer.on:
-        fault = "it is not switched on; `digest schedule install --systemd` does that"
-    at = timer.next(now) if timer.on else None
-    yield ScheduledRun(str(place.timer), timer.calendar, True, at, fault or _elsewhere(timer, now, " --systemd"))
+    paths = timers.unit_paths(config)
+    enabled = paths.link.is_symlink()
+    if not enabled:
+        problem = "it is not switched on; run `digest schedule install --systemd` to switch it on"
+    elif not plan.program:
+        problem = f"{paths.service} starts nothing; run `digest schedule install --systemd` to rewrite it"
+    else:
+        problem = _find_problem(plan, now, " --systemd")
+    yield ScheduledRun(str(paths.timer), plan.describe(), True, plan.next_run(now) if enabled else None, problem)
 
 
-def _elsewhere(rhythm: Timetable, now: datetime, option: str) -> str:
-    """What to say when the configuration has been given another time zone since."""
-    if str(now.tzinfo) == rhythm.zone.key:
-        return ""
-    return f"it goes by {rhythm.zone.key}, digest.timezone is {now.tzinfo}; `digest schedule install{option}` mends it"
+def _find_problem(plan: Plan, now: datetime, option: str) -> str:
+    """Return what is wrong with an installed plan: its program is gone, or the digest has another time zone now."""
+    fix = f"run `digest schedule install{option}` to update it"
+    if plan.program and not os.access(plan.program[0], os.X_OK):
+        return f"the program {plan.program[0]} is missing or not executable; {fix}"
+    if str(now.tzinfo) != plan.zone.key:
+        return f"it uses the time zone {plan.zone.key}, but digest.timezone is {now.tzinfo}; {fix}"
+    return ""

@@ -46,7 +46,7 @@ def _seconds(run: Mapping[str, Any]) -> float | None:
 
 def _schedule(found: "ScheduledRun") -> dict[str, Any]:
     following = found.next and found.next.isoformat()
-    return {"where": found.where, "what": found.what, "next": following, "trouble": found.trouble}
+    return {"where": found.where, "what": found.what, "next": following, "problem": found.problem}
 
 
 def format_status(document: Mapping[str, Any]) -> str:
@@ -119,7 +119,9 @@ def _inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _next(document: Mapping[str, Any]) -> str:
     following = document["next_run"]
     if not following:
-        return "NEXT     no run is scheduled; `digest schedule install` does it"
+        if any(not one["problem"] for one in document["schedule"]):
+            return "NEXT     unknown; a crontab line of your own runs it"
+        return "NEXT     no run is scheduled; run `digest schedule install`"
     by = next(one["where"] for one in document["schedule"] if one["next"] == following)
     return f"NEXT     {datetime.fromisoformat(following):%a} {_minute(following)}, by {by}"
 

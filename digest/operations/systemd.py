@@ -1,4 +1,4 @@
-"""A user's systemd timer and the service it starts: two units, whole or not at all, switched on without a bus."""
+"""The user's systemd timers: two unit files for each configuration, and a link that switches the timer on."""
 
 import hashlib
 import os
@@ -12,21 +12,27 @@ from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
 from digest.files import write_file
-from digest.operations.timetable import Plan, Timetable, units
+from digest.operations.timetable import Plan, Scheduler
 
-_SECONDS = 10
+_TIMEOUT = 10  # seconds
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_CALENDAR = re.compile(r"^OnCalendar=((?:Mon\.\.Fri )?\*-\*-\* (\d\d:\d\d):00 (\S+))$", re.MULTILINE)
-_PROGRAM = re.compile(r'^ExecStart="((?:[^"\\]|\\.)*)"', re.MULTILINE)
+_CALENDAR = re.compile(r"^OnCalendar=(Mon\.\.Fri )?\*-\*-\* (\d\d:\d\d):00 (\S+)$", re.MULTILINE)
+_EXEC_START = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
+_QUOTED_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def service(plan: Plan) -> str:
+def units_folder(environ: Mapping[str, str], home: Path) -> Path:
+    """Return the folder of the user's own units (systemd.unit(5))."""
+    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"
+
+
+def format_service(plan: Plan) -> str:
     first, *rest = plan.command
     # A $ is a variable everywhere but in the path of the program; a % is a specifier everywhere (systemd.service(5)).
-    command = " ".join([_quoted(first), *(_quoted(word).replace("$", "$$") for word in rest)])
+    command = " ".join([_quote(first), *(_quote(word).replace("$", "$$") for word in rest)])
     return f"""\
 [Unit]
-Description=Paper digest of {str(plan.config).replace("%", "%%")}
+Description=Paper digest ({str(plan.config).replace("%", "%%")})
 
 [Service]
 Type=oneshot
@@ -34,14 +40,15 @@ ExecStart={command}
 """
 
 
-def timer(plan: Plan, today: date) -> str:
-    """The timer; where the clocks leave the time out, with a line for such days, which systemd would skip."""
+def format_timer(plan: Plan, today: date) -> str:
+    """Return the timer; systemd skips a time that the clocks skip, so a line is added for such days."""
     days = "Mon..Fri " if plan.weekdays else ""
-    late = sorted({f"{_DAYS[at.weekday()]} *-{at:%m}-* {at:%H:%M}:00" for at in plan.late(today)})
-    calendar = "\n".join(f"OnCalendar={when} {plan.zone.key}" for when in (f"{days}*-*-* {plan.at:%H:%M}:00", *late))
+    shifted = sorted({f"{_DAYS[at.weekday()]} *-{at:%m}-* {at:%H:%M}:00" for at in plan.shifted_moments(today)})
+    times = (f"{days}*-*-* {plan.at:%H:%M}:00", *shifted)
+    calendar = "\n".join(f"OnCalendar={when} {plan.zone.key}" for when in times)
     return f"""\
 [Unit]
-Description=Paper digest at {plan.words}
+Description=Paper digest at {plan.describe()}
 
 [Timer]
 {calendar}
@@ -52,17 +59,8 @@ WantedBy=timers.target
 """
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
-
-
-@dataclass(frozen=True)
-class InstalledTimer(Timetable):
-    """What a timer says of itself. `program` is "" where that cannot be read; `on` is whether it is switched on."""
-
-    calendar: str
-    program: str
-    on: bool
 
 
 @dataclass(frozen=True)
@@ -74,99 +72,92 @@ class UnitPaths:
 
     @property
     def link(self) -> Path:
-        """What switches the timer on: to make it is all that `systemctl enable` does."""
+        """The link that switches the timer on; creating it is all that `systemctl enable` does."""
         return self.timer.parent / "timers.target.wants" / self.timer.name
 
 
 @dataclass(frozen=True)
-class SystemdTimers:
-    """The systemd units of the person whose environment and home folder these are."""
+class SystemdTimers(Scheduler):
+    """The systemd units of the user who has this environment and home folder."""
 
     environ: Mapping[str, str]
     home: Path
     today: date
 
-    def place(self, config: Path) -> UnitPaths:
-        """Where its units are; as two folders may be called alike, a part of a hash is in the name."""
-        base = units(self.environ, self.home)
+    def unit_paths(self, config: Path) -> UnitPaths:
+        """Return the paths of the units; part of a hash is in their names, because two folders may share a name."""
+        folder = units_folder(self.environ, self.home)
         slug = re.sub(r"[^a-z0-9]+", "-", config.parent.name.lower()).strip("-")[:40] or "papers"
         name = f"digest-{slug}-{hashlib.sha256(os.fsencode(config)).hexdigest()[:6]}"
-        return UnitPaths(base / f"{name}.service", base / f"{name}.timer")
+        return UnitPaths(folder / f"{name}.service", folder / f"{name}.timer")
 
     def text(self, plan: Plan) -> bytes:
-        place = self.place(plan.config)
-        return f"# {place.service}\n{service(plan)}\n# {place.timer}\n{timer(plan, self.today)}".encode()
+        paths = self.unit_paths(plan.config)
+        service, timer = format_service(plan), format_timer(plan, self.today)
+        return f"# {paths.service}\n{service}\n# {paths.timer}\n{timer}".encode()
 
-    def installed(self, config: Path) -> InstalledTimer | None:
-        """The timer as it was written; None when there is none, or its times are not ours."""
-        place = self.place(config)
-        found, starts = _CALENDAR.search(_read(place.timer)), _PROGRAM.search(_read(place.service))
+    def installed(self, config: Path) -> Plan | None:
+        paths = self.unit_paths(config)
+        found = _CALENDAR.search(_read(paths.timer))
+        if found is None:
+            return None
+        weekdays, at, zone = found.groups()
         try:
-            return found and InstalledTimer(
-                at=time.fromisoformat(found[2]),
-                weekdays=found[1].startswith("Mon"),
-                zone=ZoneInfo(found[3]),
-                calendar=found[1],
-                program=re.sub(r"\\(.)", r"\1", starts[1]).replace("%%", "%") if starts else "",
-                on=place.link.is_symlink(),
-            )
+            program = _parse_program(_read(paths.service))
+            return Plan(time.fromisoformat(at), bool(weekdays), ZoneInfo(zone), config, program)
         except (OSError, ValueError, KeyError):
             return None
 
-    def holds(self, plan: Plan) -> bool:
-        place = self.place(plan.config)
-        as_wanted = _read(place.service) == service(plan) and _read(place.timer) == timer(plan, self.today)
-        return as_wanted and place.link.is_symlink()
+    def is_current(self, plan: Plan) -> bool:
+        paths = self.unit_paths(plan.config)
+        wanted = (format_service(plan), format_timer(plan, self.today))
+        return (_read(paths.service), _read(paths.timer)) == wanted and paths.link.is_symlink()
 
     def install(self, plan: Plan) -> list[str]:
-        """Write the units and switch the timer on; what to tell about it.
-
-        Where the person's systemd cannot be reached (no session, a container) it finds the timer when it starts.
-        """
-        place = self.place(plan.config)
-        if self.holds(plan):
-            return [f"The timer is there already: {plan.words}. Nothing was changed."]
+        paths = self.unit_paths(plan.config)
+        if self.is_current(plan):
+            return [f"The timer is already installed: {plan.describe()}. Nothing was changed."]
         try:
-            place.link.parent.mkdir(parents=True, exist_ok=True)
-            write_file(place.service, service(plan).encode())
-            write_file(place.timer, timer(plan, self.today).encode())
-            if not place.link.is_symlink():
-                place.link.symlink_to(place.timer)
-        except OSError as problem:
-            raise ScheduleError(f"{place.timer} cannot be written: {problem.strerror}") from None
-        reached = self._systemctl("daemon-reload") and self._systemctl("restart", place.timer.name)
-        start = f"systemctl --user daemon-reload && systemctl --user restart {place.timer.name}"
-        later = f"Your systemd cannot be reached from here; it starts the timer at your next login, or now: {start}"
+            paths.link.parent.mkdir(parents=True, exist_ok=True)
+            write_file(paths.service, format_service(plan).encode())
+            write_file(paths.timer, format_timer(plan, self.today).encode())
+            if not paths.link.is_symlink():
+                paths.link.symlink_to(paths.timer)
+        except OSError as error:
+            raise ScheduleError(f"{paths.timer} cannot be written: {error.strerror}") from None
+        # Without a session, or in a container, the user's systemd cannot be reached; it starts the timer at login.
+        started = self._systemctl("daemon-reload") and self._systemctl("restart", paths.timer.name)
+        start = f"systemctl --user daemon-reload && systemctl --user restart {paths.timer.name}"
+        later = f"systemd cannot be reached now. It starts the timer when you log in; to start it yourself: {start}"
         return [
-            f"Wrote {place.timer} and the service beside it. The timer is on: {plan.words}.",
-            *([] if reached else [later]),
-            "It runs while you are logged in; `loginctl enable-linger` lets it run when you are not.",
-            f"Should a run fail, this says why: journalctl --user -u {place.service.name}",
+            f"Wrote {paths.timer} and its service. The timer is on: {plan.describe()}.",
+            *([] if started else [later]),
+            "It runs only while you are logged in, unless you run `loginctl enable-linger` once.",
+            f"If a run fails, see journalctl --user -u {paths.service.name}",
         ]
 
     def remove(self, config: Path) -> list[str]:
-        """Stop the timer and take the units away; what to tell about it."""
-        place = self.place(config)
-        there = [path for path in (place.link, place.timer, place.service) if path.is_symlink() or path.exists()]
-        if not there:
+        paths = self.unit_paths(config)
+        existing = [path for path in (paths.link, paths.timer, paths.service) if path.is_symlink() or path.exists()]
+        if not existing:
             return [f"There is no timer for {config}. Nothing was changed."]
-        self._systemctl("stop", place.timer.name)
+        self._systemctl("stop", paths.timer.name)
         try:
-            for path in there:
+            for path in existing:
                 path.unlink()
-        except OSError as problem:
-            raise ScheduleError(f"{problem.filename} cannot be removed: {problem.strerror}") from None
+        except OSError as error:
+            raise ScheduleError(f"{error.filename} cannot be removed: {error.strerror}") from None
         self._systemctl("daemon-reload")
-        return [f"Removed {place.timer} and {place.service.name}."]
+        return [f"Removed {paths.timer} and {paths.service.name}."]
 
     def _systemctl(self, *words: str) -> bool:
-        """Whether the person's systemd did it; False also where there is none."""
+        """Run `systemctl --user`; return whether it succeeded, False also if there is no systemd."""
         try:
-            done = subprocess.run(  # noqa: S603  whichever systemctl is first on the person's PATH
+            done = subprocess.run(  # noqa: S603  the first systemctl on the user's PATH
                 ["systemctl", "--user", *words],  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=_SECONDS,
+                timeout=_TIMEOUT,
                 check=False,
                 env=dict(self.environ),
             )
@@ -175,8 +166,15 @@ class SystemdTimers:
         return done.returncode == 0
 
 
+def _parse_program(service: str) -> tuple[str, ...]:
+    """Return the words of ExecStart up to the options, () if they are not as they were written."""
+    line = _EXEC_START.search(service)
+    words = [re.sub(r"\\(.)", r"\1", word).replace("%%", "%") for word in _QUOTED_WORD.findall(line[1])] if line else []
+    return tuple(words[: words.index("-q")]) if "-q" in words else ()
+
+
 def _read(path: Path) -> str:
-    """The file, "" when it cannot be read."""
+    """Return the text of a file, "" if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -1,98 +1,115 @@
-"""When the daily job is to run, by the clock on the wall and whatever is done to clocks, and what is run then."""
+"""When the daily job runs, what is started then, and the interface that cron and systemd share."""
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
 
-USUAL = time(7, 30)
-DAYS = 2 * 366  # how far ahead clock changes are looked at
+DEFAULT_TIME = time(7, 30)
+_DAYS_AHEAD = 2 * 366  # how far ahead changes of the clocks are taken into account
 _WEEKEND = (5, 6)
 
 
 @dataclass(frozen=True)
 class Timetable:
-    """Whenever it is `at` in `zone`; with `weekdays` not on Saturday and Sunday."""
+    """A time of day in a time zone: every day, or with `weekdays` from Monday to Friday."""
 
     at: time
     weekdays: bool
     zone: ZoneInfo
 
-    @property
-    def words(self) -> str:
+    def describe(self) -> str:
         return f"{self.at:%H:%M} {self.zone.key}, {'Monday to Friday' if self.weekdays else 'every day'}"
 
-    def has(self, day: date) -> bool:
+    def runs_on(self, day: date) -> bool:
         return not (self.weekdays and day.weekday() in _WEEKEND)
 
     def moment(self, day: date) -> datetime:
-        """When it runs on that day, in UTC.
+        """Return when the job runs on `day`, in `zone`.
 
-        A time that the clocks leave out is as much later as they are put forward (PEP 495, fold=0); of a time that
-        comes twice it is the first.
+        A time that the clocks skip moves by as much as they go forward (PEP 495, fold=0). Of a time that comes twice,
+        the first counts.
         """
-        return datetime.combine(day, self.at, self.zone).astimezone(UTC)
+        return datetime.combine(day, self.at, self.zone).astimezone(UTC).astimezone(self.zone)
 
-    def moments(self, today: date) -> Iterator[tuple[date, datetime]]:
-        """Each day from yesterday to two years ahead with its moment, Saturdays and Sundays included."""
-        for number in range(-1, DAYS):
-            day = today + timedelta(days=number)
-            yield day, self.moment(day)
+    def moments(self, today: date) -> list[datetime]:
+        """Return the moments from yesterday until two years ahead, weekends included."""
+        return [self.moment(today + timedelta(days=number)) for number in range(-1, _DAYS_AHEAD)]
 
-    def next(self, now: datetime) -> datetime:
-        """The first moment after `now`, in `zone`."""
+    def next_run(self, now: datetime) -> datetime:
+        """Return the first moment after `now`, in `zone`."""
         today = now.astimezone(self.zone).date()
-        ahead = ((day, self.moment(day)) for day in (today + timedelta(days=n) for n in range(-1, 10)))
-        return next(at for day, at in ahead if at > now and self.has(day)).astimezone(self.zone)
+        days = (today + timedelta(days=number) for number in range(-1, 10))
+        # Compared in UTC: two datetimes of one zone compare by their clock times, which can come twice.
+        return next(at for day in days if self.runs_on(day) and (at := self.moment(day)).astimezone(UTC) > now)
 
-    def late(self, today: date) -> list[datetime]:
-        """The moments of the coming two years on which the clock shows another time, because it leaves out `at`."""
-        local = (at.astimezone(self.zone) for day, at in self.moments(today) if self.has(day))
-        return [at for at in local if at.time() != self.at]
+    def shifted_moments(self, today: date) -> list[datetime]:
+        """Return the moments of the next two years at which the clock shows another time, because it skips `at`."""
+        return [at for at in self.moments(today) if at.time() != self.at and self.runs_on(at.date())]
 
 
 @dataclass(frozen=True)
 class Plan(Timetable):
-    """Start `program` with `config` in this rhythm."""
+    """A timetable for one configuration, an absolute path; `program` holds the words that start digest."""
 
     config: Path
     program: tuple[str, ...]
 
     @property
     def command(self) -> tuple[str, ...]:
-        return (*self.program, *arguments(self.config))
+        return (*self.program, "-q", "-c", str(self.config), "run")
 
 
-def arguments(config: Path) -> tuple[str, ...]:
-    """What the program is started with."""
-    return "-q", "-c", str(config), "run"
+class Scheduler(Protocol):
+    """What starts the job at its times: a `Crontab` or `SystemdTimers`.
+
+    Every method raises ScheduleError when the crontab or the units cannot be read or written.
+    """
+
+    def text(self, plan: Plan) -> bytes:
+        """Return what `install` writes."""
+
+    def installed(self, config: Path) -> Plan | None:
+        """Return the plan that is installed for a configuration; its program is () if somebody has edited that."""
+
+    def is_current(self, plan: Plan) -> bool:
+        """Whether exactly this plan is installed."""
+
+    def install(self, plan: Plan) -> list[str]:
+        """Install the plan, in place of an older one of the same configuration, and return messages for the user."""
+
+    def remove(self, config: Path) -> list[str]:
+        """Remove what `install` wrote and nothing else, and return messages for the user."""
 
 
-def plain(path: Path) -> Path:
+def absolute_path(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100  absolute() keeps `..`, and resolve() follows links that may change
 
 
-def identity(config: Path) -> Path:
-    """The one way in which schedules write the path of a configuration. Raises ScheduleError where they cannot."""
-    path = plain(config)
+def schedulable_path(config: Path) -> Path:
+    """Return the absolute path of a configuration. Raises ScheduleError if a crontab or unit cannot hold it."""
+    path = absolute_path(config)
     if not str(path).isprintable() or str(path) != str(path).strip():
-        raise ScheduleError(f"{str(path)!r} holds what no crontab and no unit can hold; move it into a plainer folder")
+        raise ScheduleError(
+            f"{str(path)!r} contains characters that a crontab or a systemd unit cannot hold; rename the file or folder"
+        )
     return path
 
 
-def program() -> tuple[str, ...]:
-    """The words that start this digest from anywhere: the command beside Python, links and all, or Python itself."""
+def current_program() -> tuple[str, ...]:
+    """Return the words that start this digest from any folder: the command beside Python, else Python itself."""
     command = Path(sys.executable).with_name("digest")
     return (str(command),) if command.is_file() else (sys.executable, "-m", "digest")
 
 
 def machine_zone(environ: Mapping[str, str], localtime: Path = Path("/etc/localtime")) -> ZoneInfo:
-    """The zone cron reads its lines in: $TZ, which a container sets for all it runs, else /etc/localtime, else UTC."""
+    """Return the time zone that cron uses: $TZ, which containers set for every process, or /etc/localtime, or UTC."""
     target = os.path.realpath(localtime).partition("/zoneinfo/")[2]
     for name in (environ.get("TZ", "").lstrip(":"), target):
         try:
@@ -104,8 +121,3 @@ def machine_zone(environ: Mapping[str, str], localtime: Path = Path("/etc/localt
             return ZoneInfo.from_file(file, key=str(localtime))
     except (ValueError, OSError):
         return ZoneInfo("UTC")
-
-
-def units(environ: Mapping[str, str], home: Path) -> Path:
-    """The folder of a person's own systemd units (systemd.unit(5))."""
-    return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "systemd" / "user"

@@ -21,12 +21,12 @@ def told(database: Path, scheduled: Sequence[ScheduledRun] = ()) -> tuple[dict[s
     return document, format_status(document)
 
 
-def found(moment: datetime | None, where: str = "crontab", trouble: str = "") -> ScheduledRun:
-    return ScheduledRun(where, "a line", True, moment, trouble)
+def found(moment: datetime | None, where: str = "crontab", problem: str = "") -> ScheduledRun:
+    return ScheduledRun(where, "a line", True, moment, problem)
 
 
 def test_the_next_run_is_the_first_of_all_that_are_scheduled(tmp_path: Path) -> None:
-    later, never = found(MORNING + timedelta(1)), found(None, trouble="there is no program x")
+    later, never = found(MORNING + timedelta(1)), found(None, problem="the timer is off")
     document, text = told(tmp_path / "history.db", [later, never, found(MORNING, where="a timer")])
     assert document["next_run"] == MORNING.isoformat()
     assert "NEXT     Mon 2026-04-20 06:00, by a timer" in text
@@ -40,8 +40,17 @@ def test_the_next_run_is_the_first_of_all_that_are_scheduled(tmp_path: Path) -> 
 def test_nothing_scheduled_says_what_schedules(tmp_path: Path) -> None:
     document, text = told(tmp_path / "history.db")
     assert (document["next_run"], document["schedule"]) == (None, [])
-    assert "no run is scheduled; `digest schedule install` does it" in text
+    assert "NEXT     no run is scheduled; run `digest schedule install`" in text
     assert not (tmp_path / "history.db").exists(), "looking makes no history"
+
+
+def test_a_crontab_line_of_the_users_own_runs_at_an_unknown_time(tmp_path: Path) -> None:
+    own = ScheduledRun("crontab", "0 7 * * * digest run", False, None, "")
+    document, text = told(tmp_path / "history.db", [own, found(None, problem="the timer is off")])
+    assert document["next_run"] is None
+    assert "NEXT     unknown; a crontab line of your own runs it" in text
+    assert document["schedule"][0] == {"where": "crontab", "what": own.what, "next": None, "problem": ""}
+    assert "NEXT     no run is scheduled" in told(tmp_path / "history.db", [found(None, problem="the timer is off")])[1]
 
 
 @pytest.mark.parametrize(

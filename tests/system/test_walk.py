@@ -68,7 +68,7 @@ def test_from_an_empty_machine_to_three_mornings_across_the_change_of_clocks(
 
     assert "4 papers" in person.types("digest preview --open")
     assert Path("digest-preview.html").read_text().startswith("<!DOCTYPE html>")
-    assert "Next: Sat 2026-03-28 07:30 Europe/Berlin" in person.types("digest schedule install")
+    assert "Next run: Sat 2026-03-28 07:30 Europe/Berlin" in person.types("digest schedule install")
     assert re.search(r"^✓ schedule +07:30 Europe/Berlin", person.types("digest doctor"), re.MULTILINE)
 
     mornings = []
