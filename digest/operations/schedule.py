@@ -21,7 +21,7 @@ _NAMED_CONFIG = re.compile(r"""\s(?:-c|--config)[ =]+["']?([/~$].*)""")
 class ScheduledRun:
     """Something that runs digest by itself.
 
-    `where` is "crontab" or the path of a timer; `what` is the timetable in words or the user's own line; `ours` is
+    `where` is "crontab" or the path of a timer; `what` is the plan in words or the user's own line; `ours` is
     whether `digest schedule` wrote it; `next` is the next run, None if unknown; `problem` is what is wrong with it and
     how to fix it, or "".
     """
@@ -67,7 +67,7 @@ def _find_block(table: bytes, config: Path, now: datetime, machine_zone: tzinfo)
 
 
 def _find_own_lines(table: bytes, config: Path, home: Path) -> Iterator[ScheduledRun]:
-    """Find the lines outside our blocks that run digest, unless they name another configuration."""
+    """Find lines outside our blocks that run digest, unless they name the absolute path of another configuration."""
     in_block = False
     for line in table.decode("utf-8", "replace").split("\n"):
         if line.startswith(("# BEGIN digest ", "# END digest ")):

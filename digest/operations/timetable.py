@@ -1,4 +1,4 @@
-"""When the daily job runs, what is started then, and the interface that cron and systemd share."""
+"""The plan: when the daily job runs and what is started then. The interface that cron and systemd share for it."""
 
 import os
 import sys
@@ -17,12 +17,21 @@ _WEEKEND = (5, 6)
 
 
 @dataclass(frozen=True)
-class Timetable:
-    """A time of day in a time zone: every day, or with `weekdays` from Monday to Friday."""
+class Plan:
+    """Run digest for one configuration at a time of day in a time zone, every day or only from Monday to Friday.
+
+    `config` is an absolute path; `program` holds the words that start digest.
+    """
 
     at: time
     weekdays: bool
     zone: ZoneInfo
+    config: Path
+    program: tuple[str, ...]
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (*self.program, "-q", "-c", str(self.config), "run")
 
     def describe(self) -> str:
         return f"{self.at:%H:%M} {self.zone.key}, {'Monday to Friday' if self.weekdays else 'every day'}"
@@ -52,18 +61,6 @@ class Timetable:
     def shifted_moments(self, today: date) -> list[datetime]:
         """Return the moments of the next two years at which the clock shows another time, because it skips `at`."""
         return [at for at in self.moments(today) if at.time() != self.at and self.runs_on(at.date())]
-
-
-@dataclass(frozen=True)
-class Plan(Timetable):
-    """A timetable for one configuration, an absolute path; `program` holds the words that start digest."""
-
-    config: Path
-    program: tuple[str, ...]
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        return (*self.program, "-q", "-c", str(self.config), "run")
 
 
 class Scheduler(Protocol):
