@@ -25,17 +25,17 @@ TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
 
 def ranked(
-    number: int, votes: int | None = 7, section: TrendKind = TrendKind.TODAY, reasons: Sequence[str] = ()
+    number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY, reasons: Sequence[str] = ()
 ) -> Ranked:
     listing = Listing("hf", DAY, ((DAY, votes),))
     return Ranked(
-        Trend(number, 1.0, section, listing), (ScorePart(1.0, ""), *(ScorePart(0.1, reason) for reason in reasons))
+        Trend(number, 1.0, kind, listing), (ScorePart(1.0, ""), *(ScorePart(0.1, reason) for reason in reasons))
     )
 
 
 def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Sequence[str] = ()) -> Edition:
     known = dict(enumerate(papers, start=1))
-    entries = [ranked(n, votes=1000 - n, section=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
+    entries = [ranked(n, votes=1000 - n, kind=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
     return compose(title, DAY, entries, known, len(known), notices)
 
 

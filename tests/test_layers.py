@@ -76,6 +76,17 @@ MODULES = modules()
 USED = {name: set(imports(path)) for name, path in MODULES.items()}
 
 
+def public_face(path: Path) -> set[str]:
+    """The names in `__all__`; none for a module that is no package."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+FACES = {name: public_face(path) for name, path in MODULES.items() if "." not in name}
+
+
 def room(name: str) -> str:
     return name.split(".")[0]
 
@@ -114,6 +125,17 @@ def test_imports_go_one_way() -> None:
             if target in ORDER and target != room(name) and ORDER.index(target) > ORDER.index(room(name)):
                 wrong.add(f"{room(name)} → {target}")
     assert wrong == TANGLED
+
+
+def test_packages_are_used_through_their_public_face() -> None:
+    """What a module imports from another package is in that package's `__all__`: a name, or a module of it."""
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("digest."):
+                package, _, module = node.module.removeprefix("digest.").partition(".")
+                if package != room(name) and FACES[package]:
+                    used = {module.split(".")[0]} if module else {alias.name for alias in node.names}
+                    assert used <= FACES[package], f"{name} imports {used - FACES[package]} of {package}"
 
 
 def test_no_modules_import_each_other() -> None:

@@ -134,7 +134,7 @@ def _format_score(day: date, status: "PaperStatus", ranked: "Ranked") -> Iterato
 def _format_trend(ranked: "Ranked") -> str:
     listing = ranked.trend.listing
     votes = "no votes" if listing.votes is None else plural(listing.votes, "upvote")
-    return f"trending ({ranked.trend.section}): {votes} on the list of {listing.source} of {listing.day}"
+    return f"trending ({ranked.trend.kind}): {votes} on the list of {listing.source} of {listing.day}"
 
 
 @main.command()

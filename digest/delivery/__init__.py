@@ -55,6 +55,8 @@ __all__ = [
     "Message",
     "Outcome",
     "Rate",
+    "ServerRejected",
+    "ServerUnreachable",
     "SmtpSettings",
     "State",
     "maildir",
@@ -103,6 +105,14 @@ class Outcome:
     state: State
     reply: str
     stop: bool = False
+
+
+class ServerUnreachable(Exception):
+    """No connection can be opened now; it may work later."""
+
+
+class ServerRejected(Exception):
+    """The server rejects us until somebody fixes what the text says."""
 
 
 Batches = Generator[Sequence[Outcome], None, None]

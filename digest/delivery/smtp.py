@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from digest.delivery import Batches, Deliver, Message, SmtpSettings
-from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerRejected, ServerUnreachable, Throttle
+from digest.delivery import Batches, Deliver, Message, ServerRejected, ServerUnreachable, SmtpSettings
+from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, Throttle
 from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply
 from digest.settings import Secret
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from digest.delivery import Batches, Message, Outcome, Rate, State
+from digest.delivery import Batches, Message, Outcome, Rate, ServerRejected, ServerUnreachable, State
 from digest.delivery.smtp_protocol import ReplyClassifier, SessionLost, SmtpSession
 
 # RFC 5321 4.5.3.2.6 grants the server ten minutes for the reply to the final dot, and 4.5.3.2.3 five for the others:
@@ -38,14 +38,6 @@ _MAX_FAILURES = 3  # connections in a row that ended before the server answered 
 
 class ConnectionClosed(Exception):
     """The connection is gone; the text says why."""
-
-
-class ServerUnreachable(Exception):
-    """No connection can be opened now; it may work later."""
-
-
-class ServerRejected(Exception):
-    """The server rejects us until somebody fixes what the text says."""
 
 
 class Transport(Protocol):

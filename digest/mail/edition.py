@@ -74,11 +74,11 @@ def compose(
     `papers` holds the text of each, `new` is how many papers were new on `day`.
     """
     first, rest = ranked[:1], ranked[1:]
-    ordered = [*first, *(r for section in TrendKind for r in rest if r.trend.section is section)]
+    ordered = [*first, *(r for kind in TrendKind for r in rest if r.trend.kind is kind)]
     entries = {r.trend.id: build_entry(place, r, papers[r.trend.id], day) for place, r in enumerate(ordered, start=1)}
     parts = [
-        Section(_HEADINGS[section], tuple(entries[r.trend.id] for r in rest if r.trend.section is section))
-        for section in TrendKind
+        Section(_HEADINGS[kind], tuple(entries[r.trend.id] for r in rest if r.trend.kind is kind))
+        for kind in TrendKind
     ]
     return Edition(
         title=title,
@@ -113,9 +113,9 @@ def format_movement(ranked: Ranked, day: date) -> str:
     readings = [(seen, votes) for seen, votes in ranked.trend.listing.readings if votes is not None]
     earlier = [(seen, votes) for seen, votes in readings if seen < day]
     if not earlier:
-        return "new" if ranked.trend.section is TrendKind.TODAY else ""
+        return "new" if ranked.trend.kind is TrendKind.TODAY else ""
     votes = readings[-1][1]
-    if ranked.trend.section is TrendKind.RISING and earlier[0][1] < votes:
+    if ranked.trend.kind is TrendKind.RISING and earlier[0][1] < votes:
         return f"rising: {earlier[0][1]:,} → {votes:,} in {_days((day - earlier[0][0]).days)}"
     gained = votes - earlier[-1][1]
     ago = (day - earlier[-1][0]).days

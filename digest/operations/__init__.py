@@ -1,1 +1,7 @@
-"""What the person who runs digest needs besides the daily job."""
+"""What an operator needs besides the daily job.
+
+`init` writes the first configuration, `schedule` finds what runs it (`crontab` and `systemd` install a `timetable`),
+`status` and `doctor` say how it is doing, and `subscriber_files` imports and exports subscribers.
+"""
+
+__all__ = ["checks", "crontab", "doctor", "init", "schedule", "status", "subscriber_files", "systemd", "timetable"]

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from digest.config import Config
-from digest.delivery import MaildirSettings, Message, SmtpSettings, State, maildir
-from digest.delivery.smtp_pool import ServerRejected, ServerUnreachable
+from digest.delivery import MaildirSettings, Message, ServerRejected, ServerUnreachable, SmtpSettings, State, maildir
 from digest.errors import ConfigError
 from digest.mail.edition import Edition, Entry, Section
 from digest.mail.message import (

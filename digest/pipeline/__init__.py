@@ -1,1 +1,11 @@
-"""The daily job and its steps in order."""
+"""The daily job, and the questions that are answered on the same path.
+
+    run        fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
+    preview    the same, up to the rendered mail
+    explain    why a paper was or was not in it          backtest   what another configuration would have chosen
+    search     papers by words and by similarity         inbox      replies, acted on before each run
+
+`context` opens what the steps work with. `select`, `similar`, `deliver` and `notify` are steps of the job.
+"""
+
+__all__ = ["backtest", "context", "explain", "inbox", "preview", "run", "search"]

@@ -1,6 +1,6 @@
 """Score how much papers trend: from 0 to 1, the most trending paper of the day at 1. Pure: no I/O.
 
-In a list with votes (Hugging Face), a paper belongs to one of three sections:
+In a list with votes (Hugging Face), a paper belongs to one of three kinds:
 
 * *today*: papers of today's list;
 * *rising*: papers of older lists that the reader was not shown and that are among the first six of their own list by
@@ -40,11 +40,11 @@ class TrendKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a candidate trends: its score and section, and the listing that they come from."""
+    """How a candidate trends: its score and kind, and the listing that they come from."""
 
     id: int
     score: float
-    section: TrendKind
+    kind: TrendKind
     listing: Listing
 
 
@@ -73,7 +73,7 @@ def trending(
     new = [c for c in candidates if c.id not in shown]
     voted = [t for c in new for t in _trends_with_votes(c, since, day, places, weights)]
     highest = max((t.score for t in voted), default=1.0) or 1.0
-    scored = [Trend(t.id, t.score / highest, t.section, t.listing) for t in voted]
+    scored = [Trend(t.id, t.score / highest, t.kind, t.listing) for t in voted]
     curve = [t.score for t in _best_trends(scored)]
     return _best_trends([*scored, *_trends_without_votes(new, day, weights, curve)])
 
@@ -118,19 +118,19 @@ def _trends_with_votes(
         if listing.votes is None:
             continue
         if listing.day == day:
-            section = TrendKind.TODAY
+            kind = TrendKind.TODAY
         else:
             place = places[listing.source, listing.day, candidate.id]
             rising = listing.day >= since and place <= _RISING_PLACES
-            section = TrendKind.RISING if rising else TrendKind.MORE
+            kind = TrendKind.RISING if rising else TrendKind.MORE
         weight = weights.get(listing.source, 1.0)
-        yield Trend(candidate.id, weight * _vote_score(listing.votes, section), section, listing)
+        yield Trend(candidate.id, weight * _vote_score(listing.votes, kind), kind, listing)
 
 
-def _vote_score(votes: int, section: TrendKind) -> float:
+def _vote_score(votes: int, kind: TrendKind) -> float:
     """Return votes on a logarithmic scale, so that a topic's weight can lift ten votes above a hundred."""
-    # The section *more* has a scale below that of the others.
-    return 0.03 * math.log1p(votes) if section is TrendKind.MORE else 1.0 + math.log1p(votes)
+    # The kind *more* has a scale below that of the others.
+    return 0.03 * math.log1p(votes) if kind is TrendKind.MORE else 1.0 + math.log1p(votes)
 
 
 def _trends_without_votes(
@@ -145,8 +145,8 @@ def _trends_without_votes(
         weight = weights.get(source, 1.0)
         queue.sort(key=lambda pair: (-pair[0].first_seen.toordinal(), -pair[1].day.toordinal(), pair[0].id))
         for place, (candidate, listing) in enumerate(queue, start=1):
-            section = TrendKind.TODAY if candidate.first_seen == day else TrendKind.MORE
-            yield Trend(candidate.id, _score_at(curve, place, weight), section, listing)
+            kind = TrendKind.TODAY if candidate.first_seen == day else TrendKind.MORE
+            yield Trend(candidate.id, _score_at(curve, place, weight), kind, listing)
 
 
 def _score_at(curve: Sequence[float], place: int, weight: float) -> float:

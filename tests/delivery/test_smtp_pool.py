@@ -8,8 +8,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.delivery import Message, Outcome, State
-from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, ServerUnreachable, Throttle
+from digest.delivery import Message, Outcome, ServerUnreachable, State
+from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, Throttle
 from digest.delivery.smtp_protocol import ReplyClassifier
 
 HANG_UP, SWALLOW = "hang up", "swallow"

@@ -1,4 +1,4 @@
-"""Which papers trend, in which order and section."""
+"""Which papers trend, in which order and kind."""
 
 from datetime import date, timedelta
 
@@ -40,8 +40,8 @@ def test_the_most_trending_paper_scores_one_and_none_scores_more() -> None:
 def test_a_paper_that_climbed_into_the_first_six_of_its_list_rises() -> None:
     yesterday = [candidate(n, 100 - n, ago=1) for n in range(1, 11)]
     trends = {t.id: t for t in ranked(*yesterday, candidate(20, 50), shown=(1, 2, 3))}
-    assert [n for n, t in trends.items() if t.section is TrendKind.RISING] == [4, 5, 6]
-    assert [n for n, t in trends.items() if t.section is TrendKind.MORE] == [7, 8, 9, 10]
+    assert [n for n, t in trends.items() if t.kind is TrendKind.RISING] == [4, 5, 6]
+    assert [n for n, t in trends.items() if t.kind is TrendKind.MORE] == [7, 8, 9, 10]
     assert ids(ranked(*yesterday, candidate(20, 50), shown=(1, 2, 3)))[:4] == [4, 5, 6, 20]
 
 
@@ -53,7 +53,7 @@ def test_the_other_papers_come_after_those_of_today_and_the_rising_ones() -> Non
 def test_papers_of_an_incomplete_list_from_before_the_window_do_not_rise() -> None:
     listing = Listing("hf", SINCE - timedelta(1), ((DAY, 5),))
     (trend,) = ranked(Candidate(1, DAY, (listing,)))
-    assert trend.section is TrendKind.MORE
+    assert trend.kind is TrendKind.MORE
 
 
 def test_a_shown_paper_never_comes_back() -> None:
