@@ -1,19 +1,11 @@
 """The commands of every day: demo, run, fetch, preview, send, inbox, status."""
 
-from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from digest.cli.app import AddressParam, App, clock, date_option, handle_errors, main, scheduled
-from digest.papers.text.fit import plural
-
-if TYPE_CHECKING:
-    from digest.mail.edition import Edition
-    from digest.pipeline.inbox import InboxReport
-    from digest.pipeline.run import RunReport
 
 
 @main.command()
@@ -40,6 +32,7 @@ def demo(app: App, folder: Path) -> None:
 def run(app: App, day: date | None, dry_run: bool) -> None:
     """Run the daily job: fetch, rank, render, queue, send."""
     config = app.config()
+    from digest.cli.output import format_plan, format_run
     from digest.cli.progress import show_progress
     from digest.pipeline.run import plan_run, run_daily
     from digest.sources.fetcher import Fetcher
@@ -62,6 +55,7 @@ def run(app: App, day: date | None, dry_run: bool) -> None:
 def fetch(app: App, day: date | None) -> None:
     """Fetch and record new papers; send nothing."""
     config = app.config()
+    from digest.cli.output import format_fetch
     from digest.pipeline.run import fetch_only
     from digest.sources.fetcher import Fetcher
 
@@ -110,6 +104,7 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
 def send(app: App) -> None:
     """Deliver the queued mail; fetch nothing."""
     config = app.config()
+    from digest.cli.output import format_run
     from digest.cli.progress import show_progress
     from digest.pipeline.run import send_queued
 
@@ -128,6 +123,7 @@ def inbox(app: App) -> None:
     Reads the mailbox of [inbox]. Every run does this first.
     """
     config = app.config()
+    from digest.cli.output import format_inbox
     from digest.pipeline.run import read_inbox
 
     today, now = clock(config, None)
@@ -152,46 +148,3 @@ def status(app: App, as_json: bool) -> None:
         app.print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         app.print(format_status(document))
-
-
-def format_run(report: "RunReport") -> str:
-    """One line on what a run did."""
-    count = report.summary()
-    if count["sent"]:
-        papers = f" with {plural(int(count['papers']), 'paper')}" if count["papers"] else ""
-        line = f"Sent {plural(int(count['sent']), 'message')}{papers}."
-    else:
-        line = "Nothing new to send."
-    if count["refused"]:
-        line += f" {plural(int(count['refused']), 'address', 'addresses')} refused it: see `digest status`."
-    return line
-
-
-def format_fetch(report: "RunReport") -> str:
-    """One line on what a fetch found."""
-    seen = sum(len(f.sightings) for f in report.fetched)
-    return f"Read {plural(seen, 'paper')}, {report.new:,} of them new."
-
-
-def format_plan(editions: "Sequence[tuple[int, Edition]]") -> str:
-    """What a run would queue."""
-    if not any(edition.entries for _, edition in editions):
-        return "Nothing new to send."
-    return "\n".join(line for size, edition in editions for line in _plan(size, edition))
-
-
-def _plan(size: int, edition: "Edition") -> Iterator[str]:
-    yield f"Would send {plural(len(edition.entries), 'paper')} to {plural(size, 'subscriber')}:"
-    for entry in edition.entries:
-        yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
-
-
-def format_inbox(report: "InboxReport") -> str:
-    """What was found in the replies, in a sentence or two."""
-    parts = [
-        f"{plural(len(report.unsubscribed), 'reader')} unsubscribed" if report.unsubscribed else "",
-        f"mail to {plural(len(report.bounced), 'address', 'addresses')} bounced" if report.bounced else "",
-        f"{plural(report.forged, 'letter')} had an unknown token" if report.forged else "",
-    ]
-    found = ", ".join(filter(None, parts)) or "Nothing new"
-    return f"{found[0].upper()}{found[1:]}; {plural(report.ignored, 'other letter')} ignored."

@@ -11,11 +11,9 @@ import click
 
 from digest.cli.app import SECRETS, AddressParam, App, clock, handle_errors, machine_time, main, scheduled
 from digest.errors import ChecksFailed, ConfigError
-from digest.papers.text.fit import plural
 
 if TYPE_CHECKING:
     from digest.operations.checks import Check
-    from digest.store.prune import PruneResult
 
 
 @main.command()
@@ -92,32 +90,11 @@ def prune(app: App, days: int, dry_run: bool) -> None:
     Keeps who was shown what, and everything in the queue. The database file gets smaller.
     """
     config = app.config()
+    from digest.cli.output import format_pruned
     from digest.store import prune as pruning
 
     today, _ = clock(config, None)
     app.report(format_pruned(pruning.prune(config, today, days, dry_run=dry_run), dry_run=dry_run))
-
-
-def format_pruned(result: "PruneResult", *, dry_run: bool) -> str:
-    """What was deleted, or would be."""
-    parts = [
-        _count(result.papers, "paper", "that were in no mail"),
-        _count(result.texts, "abstract", "of papers that were"),
-        _count(result.sightings, "sighting"),
-        _count(result.mails, "mail text"),
-        _count(result.deliveries, "message", "that were never sent"),
-        _count(result.replies, "server reply", words="server replies"),
-        _count(result.runs, "run"),
-        _count(result.fetches, "result", "of sources"),
-    ]
-    deleted = ", ".join(filter(None, parts)) or "nothing"
-    if dry_run:
-        return f"Would delete: {deleted}."
-    return f"Deleted: {deleted}.\n{result.before / 1e6:,.1f} MB before, {result.after / 1e6:,.1f} MB now."
-
-
-def _count(count: int, word: str, more: str = "", words: str = "") -> str:
-    return f"{plural(count, word, words)} {more}".rstrip() if count else ""
 
 
 @main.command()

@@ -77,8 +77,7 @@ def compose(
     ordered = [*first, *(r for kind in TrendKind for r in rest if r.trend.kind is kind)]
     entries = {r.trend.id: build_entry(place, r, papers[r.trend.id], day) for place, r in enumerate(ordered, start=1)}
     parts = [
-        Section(_HEADINGS[kind], tuple(entries[r.trend.id] for r in rest if r.trend.kind is kind))
-        for kind in TrendKind
+        Section(_HEADINGS[kind], tuple(entries[r.trend.id] for r in rest if r.trend.kind is kind)) for kind in TrendKind
     ]
     return Edition(
         title=title,

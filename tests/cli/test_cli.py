@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from freezegun import freeze_time
 
-from digest.cli import App, daily, main
+from digest.cli import App, main, output
 from tests.conftest import Workplace, paper
 
 
@@ -233,7 +233,7 @@ def test_the_demo_touches_no_folder_of_yours(here: Path) -> None:
 
 
 def test_a_bug_is_a_sentence_and_exit_code_1(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daily, "format_run", lambda _: 1 / 0)
+    monkeypatch.setattr(output, "format_run", lambda _: 1 / 0)
     result = digest("run")
     assert (result.exit_code, "unexpected error (ZeroDivisionError" in result.stderr) == (1, True)
     assert "Traceback" not in result.stderr

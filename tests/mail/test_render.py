@@ -73,9 +73,7 @@ def test_a_link_longer_than_it_is_worth_is_left_out_and_the_title_keeps_its_own(
 
 
 def test_what_is_not_known_leaves_no_trace() -> None:
-    bare = rendered(
-        compose("T", DAY, [ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}, 1, [])
-    )
+    bare = rendered(compose("T", DAY, [ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}, 1, []))
     assert "None" not in bare.html + bare.text
     assert "PDF" not in bare.html
     assert "·" not in bare.html.partition("<h3")[2].partition("foot")[0]

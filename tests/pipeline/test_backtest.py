@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from digest.cli.history import format_backtest
+from digest.cli.output import format_backtest
 from digest.config import Config
 from digest.pipeline.backtest import backtest, last_days
 from digest.store.database import open_database

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from digest.cli.history import format_explanation
+from digest.cli.output import format_explanation
 from digest.errors import PaperNotFound
 from digest.pipeline.context import open_context
 from digest.pipeline.explain import explain

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from digest.cli import main
-from digest.cli.maintenance import format_pruned
+from digest.cli.output import format_pruned
 from digest.errors import AlreadyRunning, ConfigError, HistoryError, MailPruned, NoSourceReadable, Undelivered
 from digest.pipeline.run import send_queued
 from digest.store.database import open_database, run_lock
