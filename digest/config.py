@@ -226,7 +226,7 @@ def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str],
 
 def _named(source: Any, taken: set[str]) -> Any:
     """The source under a name that no other has: its own, else what it reads, numbered where two would agree."""
-    name = re.sub(r"\s+", " ", source.name or source.called).strip()[:60]
+    name = re.sub(r"\s+", " ", source.name or source.default_name).strip()[:60]
     unique = next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
     return replace(source, name=unique)
 

@@ -287,7 +287,8 @@ def check_source(fetched: Fetched) -> Check:
 
 
 def _failed(fetched: Fetched) -> Problem:
-    since = f"; last read {fetched.past.read}" if fetched.past.failed and fetched.past.read else ""
+    previous = fetched.previous
+    since = f"; last read {previous.last_read}" if previous.failed_runs and previous.last_read else ""
     said = f"{fetched.errors[0]}{_more(len(fetched.errors))}{since}"
     mend = "check its url or path in the configuration, and the network; a later run catches up"
     return Problem(Mark.FAIL, said, mend)

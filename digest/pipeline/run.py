@@ -178,7 +178,7 @@ def fetch(context: Context, fetcher: Fetcher, day: date, now: datetime) -> Itera
 def record(context: Context, report: RunReport, fetched: Fetched, run: int | None = None) -> None:
     """Store what a source lists; under the number of a `run` also how the source did in it."""
     new = context.papers.record(fetched.source, fetched.sightings, report.day)
-    context.http_cache.store(fetched.answers, report.day)
+    context.http_cache.store(fetched.responses, report.day)
     if run is not None:
         context.runs.record_fetch(run, fetched, new)
     report.fetched.append(fetched)

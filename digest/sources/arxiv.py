@@ -1,18 +1,15 @@
-"""arXiv's daily announcements, a feed a category; what was missed comes from its API.
+"""arXiv: the daily feed of each category, and the search API for batches that were missed.
 
-The feed holds one day's batch: new papers, papers cross-listed from another category, and replacements, which are not
-new papers. Its dates are the moment it was rendered and say nothing about its papers. Categories are asked one by one,
-because a combined feed is cut at 2,000 entries and what it cuts is the new ones. A batch that has passed never comes
-back in the feed.
+The feed holds the batch of one day: new papers, papers cross-listed from another category, and replacements, which are
+skipped because they are not new papers. Its dates are those of the feed, not of the papers. Each category is requested
+by itself, because a combined feed is cut off at 2,000 entries and loses the new papers. A past batch never comes back.
 
-arXiv's API: the papers of past batches, by when they were submitted.
-
-Its failures come as a feed with one entry titled "Error", and now and then a page is empty that should not be:
-https://info.arxiv.org/help/api/user-manual.html.
+The search API finds the papers of past batches by the day they were submitted. It reports an error as a feed with one
+entry titled "Error", and some of its pages are empty by mistake: https://info.arxiv.org/help/api/user-manual.html.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -23,16 +20,18 @@ from digest.errors import SourceError, TemporaryError
 from digest.papers import Paper, build_paper
 from digest.settings import number_between, quote_value, web_address
 from digest.sources import Page, Request, Sighting
-from digest.sources.arxiv_calendar import feed_day, is_due, missed, submitted
-from digest.sources.syndication import parse_feed, published_day, text_of
+from digest.sources.arxiv_calendar import feed_day, has_batch, missed_days, submission_window
+from digest.sources.parsing import build_page
+from digest.sources.syndication import categories_of, parse_feed, publication_day, text_of
 
-_FEEDS = "https://rss.arxiv.org/rss/"
-_API = "https://export.arxiv.org/api/query"
+_FEED_URL = "https://rss.arxiv.org/rss/"
+_API_URL = "https://export.arxiv.org/api/query"
+_API_PAGE_SIZE = 500  # the API allows 2,000 and recommends much less
 _GUID = re.compile(r"oai:arXiv\.org:(\S+)$")
 _PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s*(?:Abstract:\s*)?", re.IGNORECASE)
 
 
-def _categories(values: list[str]) -> tuple[str, ...]:
+def _check_categories(values: list[str]) -> tuple[str, ...]:
     for value in values:
         if not re.fullmatch(r"[a-z-]+(\.[A-Za-z-]+)?", value):
             raise ValueError(f'{quote_value(value)} is not an arXiv category; write them like "cs.LG" or "math"')
@@ -43,117 +42,115 @@ def _categories(values: list[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Arxiv:
-    """`api_url` is arXiv's own unless `url` is a mirror: whoever has a mirror names the API to go with it."""
+    """`url` is the base URL of the feeds. A mirror is never mixed with arXiv's own API: it needs its own `api_url`."""
 
     categories: tuple[str, ...] = field(
-        metadata={"read": _categories, "type": tuple[str, ...], "example": '["cs.LG", "stat.ML"]'}
+        metadata={"read": _check_categories, "type": tuple[str, ...], "example": '["cs.LG", "stat.ML"]'}
     )
     name: str = "arxiv"
-    url: str = field(default=_FEEDS, metadata={"read": web_address})
+    url: str = field(default=_FEED_URL, metadata={"read": web_address})
     api_url: str = field(default="", metadata={"read": web_address})
     weight: float = field(default=1.0, metadata={"read": number_between(0, 100)})
     # "No more than one request every three seconds": https://info.arxiv.org/help/api/tou.html
     pause: float = field(default=3.0, init=False)
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        """The feed of each category, after the batches that were missed since it was last read whole."""
+    def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        """Request the batches missed since `since` from the API, if any, and then the feed of each category."""
+        api_url = self.api_url or (_API_URL if self.url == _FEED_URL else "")
+        missed = missed_days(since, now) if since and api_url else []
+        search = [search_request(api_url, self.categories, missed[0], now)] if missed else []
         today = feed_day(now)
-        due = is_due(today) and (since is None or feed_day(since) < today)
+        due = has_batch(today) and (since is None or feed_day(since) < today)
         feeds = (
-            Request(url=self.url + quote(category), read=_parse_feed, what=f"category {category}", due=due)
+            Request(url=self.url + quote(category), parse=_parse_feed, label=f"category {category}", due=due)
             for category in self.categories
         )
-        api = self.api_url or (_API if self.url == _FEEDS else "")
-        gap = missed(since, now) if since and api else []
-        return (*([search_request(api, self.categories, gap[0], now)] if gap else []), *feeds)
+        return (*search, *feeds)
 
 
 def _parse_feed(body: bytes) -> Page:
     feed, entries = parse_feed(body)
-    if text_of(feed, "title").startswith("Feed error"):
-        raise SourceError(f"arXiv says {text_of(feed, 'title')[:200]!r}")
-    sightings, skipped = [], []
-    for place, entry in enumerate(entries, start=1):
-        if text_of(entry, "arxiv_announce_type").startswith("replace"):
-            continue
-        try:
-            sightings.append(Sighting(_feed_paper(entry)))
-        except ValueError as problem:
-            skipped.append(f"entry {place}: {problem}")
-    return Page(tuple(sightings), skipped=tuple(skipped))
+    title = text_of(feed, "title")
+    if title.startswith("Feed error"):
+        raise SourceError(f"arXiv reports {title[:200]!r}")
+    return build_page(entries, _parse_feed_entry, "entry")
 
 
-def _feed_paper(entry: Any) -> Paper:
-    """Facts of an entry. Authors are one comma-separated string; the guid carries identifier and version."""
-    guid = _GUID.search(text_of(entry, "id"))
-    link = text_of(entry, "link")
-    found = build_paper(
-        title=text_of(entry, "title"),
-        abstract=_PREAMBLE.sub("", text_of(entry, "summary")),
-        authors=[name.strip() for name in text_of(entry, "author").split(",")],
-        identifiers=[guid[1] if guid else link, text_of(entry, "arxiv_doi")],
-        categories=[str(tag.get("term") or "") for tag in entry.get("tags", [])],
-        url=link,
-        source="arxiv",
+def _parse_feed_entry(entry: Any) -> Sighting | None:
+    """Return the paper of an entry, None for a replacement.
+
+    The authors are one comma-separated string; the guid holds identifier and version.
+    """
+    if text_of(entry, "arxiv_announce_type").startswith("replace"):
+        return None
+    guid, link = _GUID.search(text_of(entry, "id")), text_of(entry, "link")
+    return _sighting(
+        build_paper(
+            title=text_of(entry, "title"),
+            abstract=_PREAMBLE.sub("", text_of(entry, "summary")),
+            authors=[name.strip() for name in text_of(entry, "author").split(",")],
+            identifiers=[guid[1] if guid else link, text_of(entry, "arxiv_doi")],
+            categories=categories_of(entry),
+            url=link,
+            source="arxiv",
+        )
     )
-    if not found.arxiv:
-        raise ValueError(f"{found.title[:60]!r} has no arXiv identifier")
-    return found
-
-
-_PAGE = 500  # the service allows 2,000 and advises to stay well below
 
 
 def search_request(url: str, categories: Sequence[str], first: date, now: datetime, start: int = 0) -> Request:
-    """What `categories` announced from the day `first` on, a page from the entry `start` on, oldest first."""
-    window = " TO ".join(f"{moment:%Y%m%d%H%M}" for moment in submitted(first, now))
-    # A whole archive ("math") is asked for by its beginning.
-    named = " OR ".join(f"cat:{category}{'' if '.' in category else '*'}" for category in categories)
+    """Request the papers announced in `categories` from the day `first` to `now`, oldest first.
+
+    `start` is the number of results on the pages before.
+    """
+    window = " TO ".join(f"{moment:%Y%m%d%H%M}" for moment in submission_window(first, now))
+    # A whole archive ("math") is searched for by prefix.
+    any_category = " OR ".join(f"cat:{category}{'' if '.' in category else '*'}" for category in categories)
     return Request(
         url=url,
         params={
-            "search_query": f"({named}) AND submittedDate:[{window}]",
+            "search_query": f"({any_category}) AND submittedDate:[{window}]",
             "start": str(start),
-            "max_results": str(_PAGE),
+            "max_results": str(_API_PAGE_SIZE),
             "sortBy": "submittedDate",
             "sortOrder": "ascending",
         },
-        read=partial(_parse_search, partial(search_request, url, categories, first, now), start),
-        what=f"what was announced since {first}",
+        parse=partial(_parse_results, partial(search_request, url, categories, first, now), start),
+        label=f"papers announced since {first}",
     )
 
 
-def _parse_search(following: Any, start: int, body: bytes) -> Page:
+def _parse_results(page_from: Callable[[int], Request], start: int, body: bytes) -> Page:
+    """Parse a page of search results that begins at `start`; `page_from` builds the request for another page."""
     feed, entries = parse_feed(body)
     if len(entries) == 1 and text_of(entries[0], "title").strip() == "Error":
-        raise SourceError(f"arXiv says {text_of(entries[0], 'summary').strip()[:200]!r}")
-    # feedparser names it by the prefix that the feed happens to give the namespace.
+        raise SourceError(f"arXiv reports {text_of(entries[0], 'summary').strip()[:200]!r}")
+    # The key depends on the prefix that the feed gives to the OpenSearch namespace.
     total = next((text_of(feed, key) for key in feed if key.endswith("totalresults")), "")
     if not total.isdecimal() or len(total) > 9:
-        raise SourceError("the answer does not say how many papers there are")
+        raise SourceError("the response does not say how many papers there are")
     if not entries and start < int(total):
-        raise TemporaryError(f"the page is empty, although there are {int(total):,} papers")
-    sightings, skipped = [], []
-    for place, entry in enumerate(entries, start=start + 1):
-        try:
-            sightings.append(Sighting(_search_paper(entry)))
-        except ValueError as problem:
-            skipped.append(f"result {place}: {problem}")
+        raise TemporaryError(f"the page is empty although there are {int(total):,} papers")
     reached = start + len(entries)
-    return Page(tuple(sightings), following(reached) if entries and reached < int(total) else None, tuple(skipped))
+    next_request = page_from(reached) if entries and reached < int(total) else None
+    return build_page(entries, _parse_result, "result", start + 1, next_request)
 
 
-def _search_paper(entry: Any) -> Paper:
-    found = build_paper(
-        title=text_of(entry, "title"),
-        abstract=text_of(entry, "summary"),
-        authors=[str(author.get("name") or "") for author in entry.get("authors", [])],
-        identifiers=[text_of(entry, "id"), text_of(entry, "arxiv_doi")],
-        published=published_day(entry),
-        categories=[str(tag.get("term") or "") for tag in entry.get("tags", [])],
-        url=text_of(entry, "link"),
-        source="arxiv",
+def _parse_result(entry: Any) -> Sighting:
+    return _sighting(
+        build_paper(
+            title=text_of(entry, "title"),
+            abstract=text_of(entry, "summary"),
+            authors=[str(author.get("name") or "") for author in entry.get("authors", [])],
+            identifiers=[text_of(entry, "id"), text_of(entry, "arxiv_doi")],
+            published=publication_day(entry),
+            categories=categories_of(entry),
+            url=text_of(entry, "link"),
+            source="arxiv",
+        )
     )
-    if not found.arxiv:
-        raise ValueError(f"{found.title[:60]!r} has no arXiv identifier")
-    return found
+
+
+def _sighting(paper: Paper) -> Sighting:
+    if not paper.arxiv:
+        raise ValueError(f"{paper.title[:60]!r} has no arXiv identifier")
+    return Sighting(paper)

@@ -1,10 +1,9 @@
-"""bioRxiv and medRxiv: what was posted in the last days, by their common API.
+"""bioRxiv and medRxiv: the preprints of the last days, from the API they share (https://api.biorxiv.org).
 
-A preprint is listed again with each new version; its DOI stays the same. Dates come without leading zeros at times, and
-numbers as texts: https://api.biorxiv.org.
+A preprint is listed again with each new version; its DOI stays the same. Dates sometimes lack leading zeros, and
+numbers may be strings.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,14 +13,16 @@ from typing import Any
 from digest.errors import SourceError, TemporaryError
 from digest.papers import build_paper
 from digest.settings import number_between, web_address
-from digest.sources import Page, Request, Sighting, opening, text
+from digest.sources import Page, Request, Sighting
+from digest.sources.parsing import build_page, describe_start, first_text, parse_json
 
-_LOOKBACK, _MOST_DAYS = 2, 14  # a day's list is complete some time after the day
+_LOOKBACK_DAYS = 2  # the list of a day is complete only some time after that day
+_MAX_DAYS = 14
 
 
 @dataclass(frozen=True)
 class Biorxiv:
-    """`categories` are those of the service, like "neuroscience"; all without any."""
+    """`categories` are those of the service, like "neuroscience"; all categories if there are none."""
 
     categories: tuple[str, ...] = field(default=(), metadata={"example": '["neuroscience"]'})
     name: str = "biorxiv"
@@ -30,55 +31,44 @@ class Biorxiv:
     pause: float = field(default=0.0, init=False)
     server: str = field(default="biorxiv", init=False)
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        """What was posted from the last good reading on: at least since the day before yesterday, at most 14 days."""
+    def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        """Request all preprints since `since`: at least from the day before yesterday, at most 14 days."""
         today = now.date()
-        first = min(today - timedelta(_LOOKBACK), since.date() if since else today)
-        return (self._ask(max(first, today - timedelta(_MOST_DAYS)), today, 0),)
+        first = min(today - timedelta(_LOOKBACK_DAYS), since.date() if since else today)
+        return (self._request(max(first, today - timedelta(_MAX_DAYS)), today, 0),)
 
-    def _ask(self, first: date, last: date, cursor: int) -> Request:
+    def _request(self, first: date, last: date, cursor: int) -> Request:
         return Request(
             url=f"{self.url.rstrip('/')}/{self.server}/{first}/{last}/{cursor}",
-            read=partial(self._read, first, last, cursor),
-            what=f"what was posted from {first} to {last}",
+            parse=partial(self._parse, first, last, cursor),
+            label=f"papers posted from {first} to {last}",
         )
 
-    def _read(self, first: date, last: date, cursor: int, body: bytes) -> Page:
-        total, rows = _collection(body)
+    def _parse(self, first: date, last: date, cursor: int, body: bytes) -> Page:
+        total, rows = _parse_collection(body)
         if not rows and cursor < total:
-            raise TemporaryError(f"the page is empty, although there are {total:,} papers")
-        sightings, skipped = [], []
-        for place, row in enumerate(rows, start=cursor + 1):
-            try:
-                sighting = self._sighting(row)
-            except ValueError as problem:
-                skipped.append(f"row {place}: {problem}")
-                continue
-            if not self.categories or {c.casefold() for c in sighting.paper.categories} & self._wanted:
-                sightings.append(sighting)
+            raise TemporaryError(f"the page is empty although there are {total:,} papers")
         reached = cursor + len(rows)
-        more = self._ask(first, last, reached) if rows and reached < total else None
-        return Page(tuple(sightings), more, tuple(skipped))
+        next_request = self._request(first, last, reached) if rows and reached < total else None
+        return build_page(rows, self._parse_row, "row", cursor + 1, next_request)
 
-    @property
-    def _wanted(self) -> frozenset[str]:
-        return frozenset(category.casefold().replace("_", " ") for category in self.categories)
-
-    def _sighting(self, row: object) -> Sighting:
+    def _parse_row(self, row: object) -> Sighting | None:
         if not isinstance(row, Mapping):
-            raise ValueError("it is not an object")
-        doi, posted = text(row, "doi").strip(), _day(row.get("date"))
-        found = build_paper(
-            title=text(row, "title"),
-            abstract=text(row, "abstract"),
-            authors=[name.strip() for name in text(row, "authors").split(";")],
+            raise ValueError("it is not a JSON object")
+        doi, day = first_text(row, "doi").strip(), _parse_day(row.get("date"))
+        paper = build_paper(
+            title=first_text(row, "title"),
+            abstract=first_text(row, "abstract"),
+            authors=[name.strip() for name in first_text(row, "authors").split(";")],
             identifiers=[doi],
             source=self.name,
-            published=posted,
-            categories=[text(row, "category")],
+            published=day,
+            categories=[first_text(row, "category")],
             url=f"https://www.{self.server}.org/content/{doi}" if doi else "",
         )
-        return Sighting(found, posted)
+        wanted = {category.casefold().replace("_", " ") for category in self.categories}
+        is_wanted = not wanted or wanted & {category.casefold() for category in paper.categories}
+        return Sighting(paper, day) if is_wanted else None
 
 
 @dataclass(frozen=True)
@@ -87,31 +77,28 @@ class Medrxiv(Biorxiv):
     server: str = field(default="medrxiv", init=False)
 
 
-def _collection(body: bytes) -> tuple[int, list[Any]]:
-    """How many papers there are in all, and the rows of this page."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        raise SourceError(f"the answer is not JSON; it begins with {opening(body)}") from None
-    rows = answer.get("collection") if isinstance(answer, Mapping) else None
-    messages = answer.get("messages") if isinstance(answer, Mapping) else None
-    first = messages[0] if isinstance(messages, list) and messages else None
-    if not isinstance(rows, list) or not isinstance(first, Mapping):
-        raise SourceError(f"the answer is not a list of papers; it begins with {opening(body)}")
-    status = text(first, "status")
+def _parse_collection(body: bytes) -> tuple[int, list[Any]]:
+    """Return the total number of papers, and the rows of this page."""
+    document = parse_json(body)
+    rows = document.get("collection") if isinstance(document, Mapping) else None
+    messages = document.get("messages") if isinstance(document, Mapping) else None
+    message = messages[0] if isinstance(messages, list) and messages else None
+    if not isinstance(rows, list) or not isinstance(message, Mapping):
+        raise SourceError(f"the response is not a list of papers: {describe_start(body)}")
+    status = first_text(message, "status")
     if status != "ok" and not status.startswith("no posts found"):
-        raise SourceError(f"it says {status[:200]!r}")
-    return _number(first.get("total")), rows
+        raise SourceError(f"the server reports {status[:200]!r}")
+    return _parse_total(message.get("total")), rows
 
 
-def _number(value: object) -> int:
-    """A count, whether it comes as a number or as a text; 0 for anything else."""
+def _parse_total(value: object) -> int:
+    """Return a number that may be a string; 0 for anything else."""
     digits = str(value) if isinstance(value, int | str) else ""
     return int(digits) if digits.isdecimal() and len(digits) < 10 else 0
 
 
-def _day(value: object) -> date | None:
-    """A date whose month and day may lack a leading zero."""
+def _parse_day(value: object) -> date | None:
+    """Return a date whose month and day may lack a leading zero; None for anything else."""
     try:
         year, month, day = (int(part) for part in str(value).split("-"))
         return date(year, month, day)

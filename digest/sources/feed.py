@@ -1,4 +1,4 @@
-"""Any RSS, RDF or Atom feed: a journal, a blog, a repository. Its entries may lack identifiers, dates and authors."""
+"""Any RSS, RDF or Atom feed: a journal, a blog, a repository. Entries may lack identifiers, dates and authors."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from digest.papers import Paper, build_paper, parse_name
+from digest.papers import build_paper, parse_name
 from digest.settings import number_between, web_address
 from digest.sources import Page, Request, Sighting
-from digest.sources.syndication import parse_feed, plain_text_of, published_day, strip_markup, text_of
+from digest.sources.parsing import build_page
+from digest.sources.syndication import categories_of, parse_feed, plain_text_of, publication_day, strip_markup, text_of
 
-# A DOI inside a publisher's address, without what publishers put behind it: "/doi/full/10.1000/x", "….x/pdf", "….xv2".
-_DOI = re.compile(r"/(10\.\d{4,9}/[^\s?#]+?)(?:v\d+)?(?:[./](?:full|abstract|pdf|html|full-text|full\.pdf))*/?$")
+# A DOI in a publisher's URL, without what publishers append: "/doi/full/10.1000/x", "….x/pdf", "….xv2".
+_DOI_IN_URL = re.compile(r"/(10\.\d{4,9}/[^\s?#]+?)(?:v\d+)?(?:[./](?:full|abstract|pdf|html|full-text|full\.pdf))*/?$")
 
 
 @dataclass(frozen=True)
@@ -24,42 +25,35 @@ class Feed:
     pause: float = field(default=0.0, init=False)
 
     @property
-    def called(self) -> str:
-        """What to call it when it has no name."""
+    def default_name(self) -> str:
+        """Name of the source if the configuration gives none."""
         return (urlsplit(self.url).hostname or "").removeprefix("www.")
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        return (Request(url=self.url, read=partial(self._read, now.date()), what=self.url),)
+    def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        return (Request(url=self.url, parse=partial(self._parse, now.date()), label=self.url),)
 
-    def _read(self, today: date, body: bytes) -> Page:
+    def _parse(self, today: date, body: bytes) -> Page:
         _, entries = parse_feed(body)
-        sightings, skipped = [], []
-        for place, entry in enumerate(entries, start=1):
-            try:
-                found = self._paper(entry)
-            except ValueError as problem:
-                skipped.append(f"entry {place}: {problem}")
-                continue
-            # Its own day puts the newest of a long feed first; a day to come would put it before all others.
-            sightings.append(Sighting(found, found.published and min(found.published, today)))
-        return Page(tuple(sightings), skipped=tuple(skipped))
+        return build_page(entries, partial(self._parse_entry, today), "entry")
 
-    def _paper(self, entry: Any) -> Paper:
-        link = _joined(self.url, text_of(entry, "link"))
-        return build_paper(
+    def _parse_entry(self, today: date, entry: Any) -> Sighting:
+        link = _resolve(self.url, text_of(entry, "link"))
+        paper = build_paper(
             title=plain_text_of(entry, "title"),
             abstract=_abstract(entry),
             authors=_authors(entry),
             identifiers=_identifiers(entry, link),
             source=self.name,
-            published=published_day(entry),
-            categories=[str(tag.get("term") or "") for tag in entry.get("tags", [])],
+            published=publication_day(entry),
+            categories=categories_of(entry),
             url=link,
         )
+        # The entry's own day ranks the newest of a long feed first; a day in the future would rank above all others.
+        return Sighting(paper, paper.published and min(paper.published, today))
 
 
-def _joined(base: str, link: str) -> str:
-    """`link` as it is meant where the feed stands; '' for what is no address."""
+def _resolve(base: str, link: str) -> str:
+    """Make a link relative to the feed absolute; '' if it is not a valid URL."""
     try:
         return urljoin(base, link.strip()) if link.strip() else ""
     except ValueError:
@@ -67,7 +61,7 @@ def _joined(base: str, link: str) -> str:
 
 
 def _abstract(entry: Any) -> str:
-    """The summary; for an entry without one its whole content."""
+    """Return the summary, else the whole content."""
     summary = plain_text_of(entry, "summary")
     if summary.strip():
         return summary
@@ -77,20 +71,21 @@ def _abstract(entry: Any) -> str:
 
 
 def _authors(entry: Any) -> list[str]:
-    """Each author there is an element for; where one element holds them all, its parts if they look like names."""
+    """Return the authors. If one element names them all, split it at ";", or at "," and "and" into full names."""
     names = [strip_markup(str(author.get("name") or "")) for author in entry.get("authors", [])]
     if len(names) != 1:
         return names
-    parts = re.split(r"\s*;\s*", names[0]) if ";" in names[0] else re.split(r",\s+(?:and\s+)?|\s+and\s+", names[0])
-    return parts if all(" " in part for part in parts) or ";" in names[0] else names
+    if ";" in names[0]:
+        return re.split(r"\s*;\s*", names[0])
+    parts = re.split(r",\s+(?:and\s+)?|\s+and\s+", names[0])
+    return parts if all(" " in part for part in parts) else names
 
 
 def _identifiers(entry: Any, link: str) -> list[str]:
-    """Everything that may name the paper, the surest first: DOI fields, the entry's id, its addresses."""
+    """Return all possible identifiers, the most reliable first: DOI fields, URLs, and the entry's own id."""
     own = text_of(entry, "id").strip()
     fields = [text_of(entry, key).strip() for key in ("prism_doi", "dc_identifier", "arxiv_doi")]
-    given = [value for value in fields if parse_name(value).startswith(("doi:", "arxiv:"))]
-    addresses = [own, link, *(str(other.get("href") or "") for other in entry.get("links", []))]
-    within = [unquote(found[1]) for address in addresses if (found := _DOI.search(address.partition("?")[0]))]
-    arxiv = [address for address in addresses if parse_name(address).startswith(("arxiv:", "doi:"))]
-    return [*given, *arxiv, *within, own.removeprefix("oai:arXiv.org:")]
+    urls = [own, link, *(str(other.get("href") or "") for other in entry.get("links", []))]
+    known = [value for value in (*fields, *urls) if parse_name(value).startswith(("doi:", "arxiv:"))]
+    in_urls = [unquote(match[1]) for url in urls if (match := _DOI_IN_URL.search(url.partition("?")[0]))]
+    return [*known, *in_urls, own.removeprefix("oai:arXiv.org:")]

@@ -1,8 +1,18 @@
-"""Ask the sources. The only module that speaks HTTP, so paging, retries, politeness and limits are written once, here.
+"""Fetch all sources of a run. The only module of this package that does network I/O.
 
-A source is asked request by request; different sources are asked side by side. Whatever goes wrong with one request is
-told in its source's `Fetched` and stops nothing else. A body that a service need not send again is read from the last
-time it did, so "nothing has changed" comes out as the same papers and never as none.
+Different sources are fetched side by side. For each of them:
+
+1. The source names its requests (`Source.requests`), which are sent one after another.
+2. A source with a `pause` waits its turn: one request at a time and `pause` seconds between them, over all such sources
+   and all processes that share a database (`rate_limit`).
+3. If an earlier run cached the response, send its validators (RFC 9110, 13.1). On "304 Not Modified" the cached body
+   is parsed again, so an unchanged list gives the same papers as before rather than none.
+4. Retry a temporary failure: a timeout, a lost connection, a busy server, a page that is empty by mistake. Wait as long
+   as the server asks for, else 1, 2 and 4 seconds, up to doubled at random.
+5. Parse the body (`Request.parse`), and keep it for the next run if it came with validators.
+6. Send the request that the page names as the next one, if any, before the others.
+
+A request that fails is reported in the `Fetched` of its source, and nothing else stops.
 """
 
 import random
@@ -27,31 +37,40 @@ from digest.errors import SourceError, TemporaryError
 from digest.sources import Batch, CachedResponse, Fetched, Page, PreviousRuns, Request, Source
 from digest.sources.rate_limit import RateLimit
 
-_ATTEMPTS = 4
-_LONGEST_WAIT = 60.0  # seconds; a service that asks for more is left alone until the next run
-_MOST_PAGES = 200  # in one source and run
-_MOST_FILE = 2**30
+_ATTEMPTS = 4  # per request
+_MAX_WAIT = 60.0  # seconds; if a server asks for more, the next run tries again
+_MAX_REQUESTS = 200  # per source and run, for a server whose pages never end
+_MAX_FILE_BYTES = 2**30  # a local file is the user's own
 _TIMEOUT = httpx.Timeout(20.0, connect=10.0)
-_TEMPORARY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class FetchMemory:
-    """What earlier runs left: each source's `past`, the `answers` by address, and the file that spaces requests."""
+    """What earlier runs left.
 
-    past: Mapping[str, PreviousRuns] = field(default_factory=dict)
-    answers: Mapping[str, CachedResponse] = field(default_factory=dict)
-    spacing: Path | None = None
+    previous            how each source did, by name
+    responses           cached responses, by URL
+    rate_limit_file     see `RateLimit`
+    """
+
+    previous: Mapping[str, PreviousRuns] = field(default_factory=dict)
+    responses: Mapping[str, CachedResponse] = field(default_factory=dict)
+    rate_limit_file: Path | None = None
 
 
 _NO_MEMORY = FetchMemory()
 
 
 class Fetcher:
-    """Asks sources over `client`, or over one of its own that says who it is: program, version and `contact`.
+    """Fetches sources over HTTP.
 
-    `sleep` takes seconds. `most` bounds a body in bytes (the largest feed has 5 MB), `deadline` the whole of a source
-    in seconds. `screen` shows which sources it waits for, if it is a terminal.
+    contact     an email address for the User-Agent
+    client      used instead of an own client
+    sleep       takes seconds
+    max_bytes   limit for a response; the largest feed known has 5 MB
+    deadline    limit for a source with all its requests, in seconds, for a server that sends a byte now and then
+    screen      where to show the sources that are being read, if it is a terminal
     """
 
     def __init__(
@@ -59,7 +78,7 @@ class Fetcher:
         contact: str,
         client: httpx.Client | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        most: int = 16 * 2**20,
+        max_bytes: int = 16 * 2**20,
         deadline: float = 300.0,
         screen: TextIO | None = None,
     ) -> None:
@@ -67,30 +86,30 @@ class Fetcher:
         self._screen = screen if screen is not None and screen.isatty() else None
         self._agent = f"paper-digest/{__version__} (mailto:{contact})"
         self._sleep = sleep
-        self._most = most
+        self._max_bytes = max_bytes
         self._deadline = deadline
 
     def fetch(self, sources: Sequence[Source], now: datetime, memory: FetchMemory = _NO_MEMORY) -> Iterator[Fetched]:
-        """What each source lists at the moment `now`, in the order of `sources`, asked side by side."""
-        spacing = RateLimit(memory.spacing, self._sleep)
+        """Fetch all sources as of `now`, and yield the results in the order of `sources`."""
+        rate_limit = RateLimit(memory.rate_limit_file, self._sleep)
         with ExitStack() as stack:
             client = self._client or stack.enter_context(self._own_client())
             pool = ThreadPoolExecutor(max_workers=max(1, min(8, len(sources))))
-            stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # Ctrl-C waits for no slow server
-            visits = [
-                _SourceFetch(source, memory, client, spacing, self._sleep, self._most, self._deadline)
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)  # Ctrl-C does not wait for a slow server
+            fetches = [
+                _SourceFetch(source, memory, client, rate_limit, self._sleep, self._max_bytes, self._deadline)
                 for source in sources
             ]
             waiting = [source.name for source in sources]
             self._show(waiting)
-            for fetched in pool.map(lambda visit: visit.fetch(now), visits):
+            for fetched in pool.map(lambda fetch: fetch.run(now), fetches):
                 waiting.remove(fetched.source)
-                self._show([])  # the one who gets it may have something to say
+                self._show([])  # the caller may print or log
                 yield fetched
                 self._show(waiting)
 
     def _show(self, waiting: Sequence[str]) -> None:
-        """The names of the sources that are still being asked, on one line."""
+        """Show the names of the sources that are still being read, on one line."""
         if self._screen is not None:
             self._screen.write("\r\x1b[K" + (f"Reading {', '.join(waiting)} …"[:78] if waiting else ""))
             self._screen.flush()
@@ -101,156 +120,159 @@ class Fetcher:
         )
 
 
+@dataclass(slots=True)
 class _SourceFetch:
-    """One source in one run: every request of it, one after another, until its deadline."""
+    """One source in one run. Its deadline is set here."""
 
-    def __init__(
-        self,
-        source: Source,
-        memory: FetchMemory,
-        client: httpx.Client,
-        spacing: RateLimit,
-        sleep: Callable[[float], None],
-        most: int,
-        deadline: float,
-    ) -> None:
-        self._source, self._past, self._known = source, memory.past.get(source.name, PreviousRuns()), memory.answers
-        self._client, self._spacing, self._sleep = client, spacing, sleep
-        self._most, self._deadline = most, deadline
-        self._until = time.monotonic() + deadline
-        self._answers: list[CachedResponse] = []
+    source: Source
+    memory: FetchMemory
+    client: httpx.Client
+    rate_limit: RateLimit
+    sleep: Callable[[float], None]
+    max_bytes: int
+    deadline: float
+    end: float = field(init=False)
+    to_cache: list[CachedResponse] = field(init=False, default_factory=list)
 
-    def fetch(self, now: datetime) -> Fetched:
+    def __post_init__(self) -> None:
+        self.end = time.monotonic() + self.deadline
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.end
+
+    def run(self, now: datetime) -> Fetched:
+        previous = self.memory.previous.get(self.source.name, PreviousRuns())
         pages: list[tuple[Request, Page]] = []
         errors: list[str] = []
-        asks = deque(self._source.asks(now, self._past.whole))
-        while asks and len(pages) + len(errors) < _MOST_PAGES:
-            ask = asks.popleft()
+        requests = deque(self.source.requests(now, previous.last_complete))
+        while requests and len(pages) + len(errors) < _MAX_REQUESTS:
+            request = requests.popleft()
             try:
-                if time.monotonic() > self._until:
-                    raise SourceError(f"not asked any more after {self._deadline:.0f} seconds")
-                pages.append((ask, self._page(ask)))
+                if self._is_late():
+                    raise SourceError(f"not requested: the source took longer than {self.deadline:.0f} seconds")
+                page = self._fetch_page(request)
             except SourceError as problem:
-                errors.append(f"{ask.what}: {problem}")
-            else:
-                if following := pages[-1][1].next:
-                    asks.appendleft(following)
-        if asks:
-            errors.append(f"{asks[0].what}: not asked any more after {_MOST_PAGES} requests")
+                errors.append(f"{request.label}: {problem}")
+                continue
+            pages.append((request, page))
+            if page.next:
+                requests.appendleft(page.next)
+        if requests:
+            errors.append(f"{requests[0].label}: not requested: the limit is {_MAX_REQUESTS} requests per run")
         return Fetched(
-            self._source.name,
+            self.source.name,
             sightings=tuple(sighting for _, page in pages for sighting in page.sightings),
-            skipped=tuple(sentence for _, page in pages for sentence in page.skipped),
+            skipped=tuple(message for _, page in pages for message in page.skipped),
             errors=tuple(errors),
             read=len(pages),
-            batches=tuple(Batch(ask.what, page.sightings) for ask, page in pages if ask.due),
-            past=self._past,
-            answers=tuple(self._answers),
+            batches=tuple(Batch(request.label, page.sightings) for request, page in pages if request.due),
+            previous=previous,
+            responses=tuple(self.to_cache),
         )
 
-    def _page(self, ask: Request) -> Page:
-        """One answer, tried again while the failure is a passing one and there is time."""
-        if urlsplit(ask.url).scheme == "file":
-            return ask.read(_read_file(ask.url))
+    def _fetch_page(self, request: Request) -> Page:
+        """Send a request, and retry temporary failures. Raises SourceError."""
+        if urlsplit(request.url).scheme == "file":
+            return request.parse(_read_file(request.url))
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TemporaryError),
-            stop=self._enough,
+            stop=self._is_last_attempt,
             wait=_retry_wait,
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
-        page: Page = retrying(self._attempt, ask)
+        page: Page = retrying(self._attempt, request)
         return page
 
-    def _enough(self, state: tenacity.RetryCallState) -> bool:
-        return state.attempt_number >= _ATTEMPTS or time.monotonic() > self._until
+    def _is_last_attempt(self, state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= _ATTEMPTS or self._is_late()
 
-    def _attempt(self, ask: Request) -> Page:
-        """Ask once and read the answer; what could be read is worth keeping."""
-        with self._spacing.turn(self._source.pause):
-            answer = self._answer(ask)
-        if answer is None:
+    def _attempt(self, request: Request) -> Page:
+        """Send a request once and parse the response; keep it for the next run only if it could be parsed."""
+        with self.rate_limit.wait_turn(self.source.pause):
+            response = self._send(request)
+        if response is None:
             return Page(())
-        page = ask.read(zlib.decompress(answer.packed))
-        if answer.etag or answer.modified:
-            self._answers.append(answer)
+        page = request.parse(zlib.decompress(response.packed))
+        if response.etag or response.modified:
+            self.to_cache.append(response)
         return page
 
-    def _answer(self, ask: Request) -> CachedResponse | None:
-        """A new answer, the known one if it still holds, or None for a status that means "nothing yet"."""
+    def _send(self, request: Request) -> CachedResponse | None:
+        """Return the new response, the cached one if it is still valid, or None for one of `not_yet_statuses`."""
         try:
-            url = httpx.URL(ask.url, params=dict(ask.params)) if ask.params else httpx.URL(ask.url)
-            known = self._known.get(str(url))
-            headers = {**ask.headers, **_conditional_headers(known)}
-            with self._client.stream("GET", url, headers=headers) as response:
-                if response.status_code in ask.closed:
+            url = httpx.URL(request.url, params=dict(request.params)) if request.params else httpx.URL(request.url)
+            cached = self.memory.responses.get(str(url))
+            headers = {**request.headers, **_conditional_headers(cached)}
+            with self.client.stream("GET", url, headers=headers) as response:
+                if response.status_code in request.not_yet_statuses:
                     return None
-                if response.status_code == 304 and known:
-                    return known
+                if response.status_code == 304 and cached:
+                    return cached
                 _raise_for_status(response)
                 etag, modified = (response.headers.get(key, "")[:500] for key in ("ETag", "Last-Modified"))
-                return CachedResponse(str(url), etag, modified, self._bounded(response))
+                return CachedResponse(str(url), etag, modified, self._read_body(response))
         except (httpx.TooManyRedirects, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-            raise SourceError(f"it sends us somewhere we will not go: {problem}") from None
+            raise SourceError(f"invalid address or redirect: {problem}") from None
         except httpx.TimeoutException:
-            raise TemporaryError("no answer in time") from None
+            raise TemporaryError("timed out") from None
         except httpx.DecodingError as problem:
-            raise SourceError(f"the answer cannot be decoded: {problem}") from None
+            raise SourceError(f"the response cannot be decoded: {problem}") from None
         except httpx.HTTPError as problem:
             raise TemporaryError(f"the connection failed: {problem or type(problem).__name__}") from None
 
-    def _bounded(self, response: httpx.Response) -> bytes:
-        """The body, packed as it comes; given up when it grows past the limit or trickles past the deadline."""
-        packer = zlib.compressobj(1)
-        packed, size = bytearray(), 0
+    def _read_body(self, response: httpx.Response) -> bytes:
+        """Return the body, compressed. Raises SourceError when it exceeds the size limit or the deadline."""
+        compressor = zlib.compressobj(1)
+        compressed, size = bytearray(), 0
         for chunk in response.iter_bytes():
             size += len(chunk)
-            if size > self._most:
-                raise SourceError(f"the answer is larger than {self._most // 2**20} MB")
-            if time.monotonic() > self._until:
-                raise SourceError(f"the answer was not complete within {self._deadline:.0f} seconds")
-            packed += packer.compress(chunk)
-        return bytes(packed + packer.flush())
+            if size > self.max_bytes:
+                raise SourceError(f"the response is larger than {self.max_bytes // 2**20} MB")
+            if self._is_late():
+                raise SourceError(f"the response was not complete within {self.deadline:.0f} seconds")
+            compressed += compressor.compress(chunk)
+        return bytes(compressed + compressor.flush())
 
 
-def _conditional_headers(known: CachedResponse | None) -> dict[str, str]:
-    """Headers that let the service say "304 Not Modified" (RFC 9110, 13.1)."""
-    headers = {"If-None-Match": known.etag, "If-Modified-Since": known.modified} if known else {}
+def _conditional_headers(cached: CachedResponse | None) -> dict[str, str]:
+    headers = {"If-None-Match": cached.etag, "If-Modified-Since": cached.modified} if cached else {}
     return {name: value for name, value in headers.items() if value}
 
 
 def _read_file(url: str) -> bytes:
     path = Path(unquote(urlsplit(url).path))
     try:
-        if path.stat().st_size > _MOST_FILE:
-            raise SourceError("the file is larger than a gigabyte")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SourceError("the file is larger than 1 GB")
         return path.read_bytes()
     except OSError as problem:
         raise SourceError(f"the file cannot be read: {problem.strerror}") from None
 
 
 def _raise_for_status(response: httpx.Response) -> None:
-    """Raises for everything but a success: passing for what is worth another try."""
+    """Raise TemporaryError for a status that is worth a retry, SourceError for any other but 200."""
     status = response.status_code
     if status == 200:
         return
-    said = f"it answered {status} {response.reason_phrase}".rstrip()
-    if status not in _TEMPORARY_STATUS:
-        raise SourceError(said)
+    message = f"the server returned {status} {response.reason_phrase}".rstrip()
+    if status not in _TEMPORARY_STATUSES:
+        raise SourceError(message)
     wait = _requested_wait(response)
-    if wait is not None and wait > _LONGEST_WAIT:
-        raise SourceError(f"{said} and asks for {wait:.0f} seconds of patience")
-    raise TemporaryError(said, wait)
+    if wait is not None and wait > _MAX_WAIT:
+        raise SourceError(f"{message} and asks to wait {wait:.0f} seconds")
+    raise TemporaryError(message, wait)
 
 
 def _requested_wait(response: httpx.Response) -> float | None:
-    """Seconds from `Retry-After` (RFC 9110 10.2.3: a number or a date) or Hugging Face's `RateLimit` (`t=` seconds)."""
-    said = response.headers.get("Retry-After", "").strip()
-    if said.isdigit():
-        return float(said)
-    if said:
+    """Return the seconds in `Retry-After` (RFC 9110, 10.2.3: number or date) or Hugging Face's `RateLimit` (`t=`)."""
+    retry_after = response.headers.get("Retry-After", "").strip()
+    if retry_after.isdigit():
+        return float(retry_after)
+    if retry_after:
         try:
-            until, now = parsedate_to_datetime(said), parsedate_to_datetime(response.headers.get("Date", said))
+            until = parsedate_to_datetime(retry_after)
+            now = parsedate_to_datetime(response.headers.get("Date", retry_after))
             return max(0.0, (until - now).total_seconds())
         except (TypeError, ValueError):
             return None
@@ -263,7 +285,7 @@ def _requested_wait(response: httpx.Response) -> float | None:
 
 
 def _retry_wait(state: tenacity.RetryCallState) -> float:
-    """What the service asked for; else 1, 2, 4 … seconds and up to as much again: clients must not march in step."""
+    """Return the seconds to wait before a retry, with jitter so that many clients do not come back at once."""
     problem = state.outcome.exception() if state.outcome else None
     if isinstance(problem, TemporaryError) and problem.wait is not None:
         return problem.wait + random.uniform(0.1, 0.5)

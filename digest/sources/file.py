@@ -1,7 +1,7 @@
-"""A file of JSON Lines: papers that somebody collects.
+"""A file of papers in JSON Lines format.
 
-Each line is an object with `title` and `abstract`, and optionally `id`, `doi`, `authors`, `url`, `published`,
-`upvotes`, `categories`, `code`. Its votes are a sighting of the day it is read.
+Each line is an object with `title` and optionally `abstract`, `id`, `doi`, `authors`, `url`, `published`, `upvotes`,
+`categories` and `code`. Its votes count for the day on which the file is read.
 """
 
 import json
@@ -13,7 +13,8 @@ from pathlib import Path
 from digest.errors import SourceError
 from digest.papers import build_paper
 from digest.settings import number_between
-from digest.sources import Page, Request, Sighting, count_of, day_of, opening, text, texts
+from digest.sources import Page, Request, Sighting
+from digest.sources.parsing import build_page, describe_start, first_text, parse_count, parse_day, text_list
 
 
 @dataclass(frozen=True)
@@ -24,48 +25,42 @@ class File:
     pause: float = field(default=0.0, init=False)
 
     @property
-    def called(self) -> str:
-        """What to call it when it has no name."""
+    def default_name(self) -> str:
+        """Name of the source if the configuration gives none."""
         return self.path.stem
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        return (Request(url=self.path.absolute().as_uri(), read=self._read, what=str(self.path)),)
+    def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        return (Request(url=self.path.absolute().as_uri(), parse=self._parse, label=str(self.path)),)
 
-    def _read(self, body: bytes) -> Page:
-        sightings, skipped, lines = [], [], body.removeprefix(b"\xef\xbb\xbf").splitlines()
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                sightings.append(self._sighting(line))
-            except (ValueError, RecursionError) as problem:
-                skipped.append(f"line {number}: {problem}")
-        if skipped and not sightings:
-            raise SourceError(f"no line of it is a paper ({skipped[0]}); it begins with {opening(body)}")
-        return Page(tuple(sightings), skipped=tuple(skipped))
+    def _parse(self, body: bytes) -> Page:
+        page = build_page(body.removeprefix(b"\xef\xbb\xbf").splitlines(), self._parse_line, "line")
+        if page.skipped and not page.sightings:
+            raise SourceError(f"no line holds a paper ({page.skipped[0]}): {describe_start(body)}")
+        return page
 
-    def _sighting(self, line: bytes) -> Sighting:
+    def _parse_line(self, line: bytes) -> Sighting | None:
+        if not line.strip():
+            return None
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("it is not JSON") from None
         if not isinstance(row, Mapping):
-            raise ValueError("it is not an object")
-        ident = row.get("id")
-        found = build_paper(
-            title=text(row, "title"),
-            abstract=text(row, "abstract", "summary"),
-            authors=texts(row.get("authors")),
-            identifiers=[str(ident) if isinstance(ident, str | int) else "", _doi(text(row, "doi"))],
+            raise ValueError("it is not a JSON object")
+        own_id = row.get("id")
+        paper = build_paper(
+            title=first_text(row, "title"),
+            abstract=first_text(row, "abstract", "summary"),
+            authors=text_list(row.get("authors")),
+            identifiers=[str(own_id) if isinstance(own_id, str | int) else "", _with_prefix(first_text(row, "doi"))],
             source=self.name,
-            published=day_of(row.get("published")),
-            categories=texts(row.get("categories")),
-            url=text(row, "url"),
-            code=text(row, "code"),
+            published=parse_day(row.get("published")),
+            categories=text_list(row.get("categories")),
+            url=first_text(row, "url"),
+            code=first_text(row, "code"),
         )
-        return Sighting(found, votes=count_of(row.get("upvotes")))
+        return Sighting(paper, votes=parse_count(row.get("upvotes")))
 
 
-def _doi(given: str) -> str:
-    """A DOI field is a DOI whether or not it says so."""
-    return given if not given or "doi" in given.lower() or given.startswith("http") else f"doi:{given}"
+def _with_prefix(doi: str) -> str:
+    return doi if not doi or "doi" in doi.lower() or doi.startswith("http") else f"doi:{doi}"

@@ -1,56 +1,50 @@
-"""Whether a source answered with something new where something new was due. Touches nothing."""
+"""Find batches that are late, and describe problems of a source to readers. Pure: no I/O."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from digest.sources import Fetched, Sighting
 
-Known = Callable[[Sequence[Sighting]], bool]
 
-
-def check_freshness(fetched: Fetched, known: Known) -> Fetched:
-    """`fetched` with the batches that are late: all in them was listed on an earlier day, or nothing is in them.
+def check_freshness(fetched: Fetched, known: Callable[[Sequence[Sighting]], bool]) -> Fetched:
+    """Fill in `stale` and `empty`: the due batches that hold only known papers, and those that hold none.
 
     `known` tells whether the source listed all of some sightings on an earlier day.
     """
-    late = [batch for batch in fetched.batches if not batch.sightings or known(batch.sightings)]
     return replace(
         fetched,
-        stale=tuple(batch.what for batch in late if batch.sightings),
-        empty=tuple(batch.what for batch in late if not batch.sightings),
+        stale=tuple(batch.label for batch in fetched.batches if batch.sightings and known(batch.sightings)),
+        empty=tuple(batch.label for batch in fetched.batches if not batch.sightings),
     )
 
 
 def late_batches(fetched: Fetched) -> tuple[str, ...]:
-    """A sentence for each batch that was due and not there."""
+    """Return a message for each batch that was due and is late."""
     return (
-        *(
-            f"{what} is stale: it still shows an earlier day's papers, although new ones are due"
-            for what in fetched.stale
-        ),
-        *(f"{what} lists nothing, although new papers are due" for what in fetched.empty),
+        *(f"{label} still shows an earlier day's papers, although new ones are due" for label in fetched.stale),
+        *(f"{label} lists nothing, although new papers are due" for label in fetched.empty),
     )
 
 
 def source_notice(fetched: Fetched) -> str:
-    """What a reader should know about a source today, '' when all is well; the longer it fails, the more."""
+    """Return what readers should know about a source today, for the foot of the mail; '' if all is well."""
     if fetched.state == "failed":
-        return f"{fetched.source} {failure_summary(fetched)} ({fetched.errors[0]})"
+        return f"{fetched.source} could not be read {_failure_period(fetched)} ({fetched.errors[0]})"
     if fetched.errors:
-        return f"{fetched.source} was read in part ({fetched.errors[0]})"
-    if sentences := late_batches(fetched):
-        more = f", and {len(sentences) - 1} more like it" if len(sentences) > 1 else ""
-        return f"{fetched.source}: {sentences[0]}{more}. The next run looks again"
+        return f"{fetched.source} was only partly read ({fetched.errors[0]})"
+    if messages := late_batches(fetched):
+        more = {1: "", 2: " (and one more)"}.get(len(messages), f" (and {len(messages) - 1:,} more)")
+        return f"{fetched.source}: {messages[0]}{more}; retrying tomorrow"
     if fetched.skipped:
         count = len(fetched.skipped)
-        return f"{fetched.source}: left out {count:,} unreadable {'entry' if count == 1 else 'entries'}"
+        return f"{fetched.source}: skipped {count:,} unreadable {'entry' if count == 1 else 'entries'}"
     return ""
 
 
-def failure_summary(fetched: Fetched) -> str:
-    """How long a source that failed has been failing."""
-    runs = fetched.past.failed + 1
+def _failure_period(fetched: Fetched) -> str:
+    runs = fetched.previous.failed_runs + 1
     if runs == 1:
-        return "could not be read today"
-    read = fetched.past.read
-    return f"could not be read: FAILED FOR {runs} RUNS, " + (f"last read {read}" if read else "never read yet")
+        return "today"
+    day = fetched.previous.last_read
+    last_read = f"last read on {day.day} {day:%B %Y}" if day else "never read so far"
+    return f"in the last {runs} runs, {last_read}"

@@ -1,9 +1,9 @@
-"""Hugging Face Daily Papers, by list day.
+"""Hugging Face Daily Papers, one list per weekday.
 
-A list goes on growing for a day or more after it opens (at 08 UTC it holds 62 % of its papers), so every run reads the
-last `lookback_days` lists again, and all those since the last good reading. The list day is
-`paper.submittedOnDailyAt`; both fields called `publishedAt` are something else. Lists exist for weekdays only, hold at
-most `limit` rows a page, and a day after today answers 400.
+A list grows for a day or more after it opens (at 08:00 UTC it holds 62 % of its papers), so every run reads the lists
+of the last `lookback_days` again, and all lists since the last complete run. The day of a list is
+`paper.submittedOnDailyAt`; the two fields named `publishedAt` mean something else. There are no lists for weekends.
+The service returns at most `limit` rows per page, and status 400 for a day after its own today.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 from digest.papers import build_paper, parse_name
 from digest.settings import number_between, web_address
-from digest.sources import Page, Request, Sighting, count_of, day_of, json_rows, text, texts
+from digest.sources import Page, Request, Sighting
+from digest.sources.parsing import build_page, first_text, parse_count, parse_day, parse_rows
 
-_PAGE = 100  # the service's largest page; its default of 50 has cut real days short
-_MOST_DAYS = 14  # how far back lists are read after a time without a good reading
+_PAGE_SIZE = 100  # the service's maximum; its default of 50 has cut off lists
+_MAX_PAGES = 21  # per list
+_MAX_DAYS = 14  # how far back lists are read after runs that were not complete
 
 
 @dataclass(frozen=True)
@@ -29,69 +31,64 @@ class HuggingFace:
     lookback_days: int = field(default=4, metadata={"read": number_between(0, 14)})
     pause: float = field(default=0.0, init=False)
 
-    # Raises the limit on requests. From the environment; shown to nobody else.
+    # Raises the service's rate limit.
     token: str = field(default="", repr=False, metadata={"secret": "HF_TOKEN"})
 
-    def asks(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        """A list a weekday to today: from `lookback_days` ago, or from the last good reading if that is longer ago."""
+    def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
+        """Request the lists since `since`, oldest first: at least `lookback_days`, at most 14 days."""
         today = now.date()
-        back = max(self.lookback_days, min(_MOST_DAYS, (today - since.date()).days if since else 0))
+        back = max(self.lookback_days, min(_MAX_DAYS, (today - since.date()).days if since else 0))
         days = (today - timedelta(n) for n in range(back, -1, -1))
-        return tuple(self._ask(listed, 0, open_late=listed == today) for listed in days if listed.weekday() < 5)
+        return tuple(self._request(day, 0, day == today) for day in days if day.weekday() < 5)
+
+    def _request(self, day: date, page: int, is_today: bool) -> Request:
+        return Request(
+            url=self.url,
+            params={"date": day.isoformat(), "limit": str(_PAGE_SIZE), "p": str(page)},
+            parse=partial(self._parse, day, page, is_today),
+            headers=self._headers,
+            label=f"the list of {day}",
+            # East of Greenwich a day begins before it does for the service.
+            not_yet_statuses=frozenset({400}) if is_today else frozenset(),
+        )
 
     @property
     def _headers(self) -> dict[str, str]:
-        """The token, for the service itself over TLS and for this machine; a mirror is a stranger."""
+        """Send the token to Hugging Face over TLS and to this machine, but not to a mirror."""
         parts = urlsplit(self.url)
-        own = parts.scheme == "https" and parts.hostname == "huggingface.co"
-        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        return {"Authorization": f"Bearer {self.token}"} if self.token and (own or here) else {}
+        is_official = parts.scheme == "https" and parts.hostname == "huggingface.co"
+        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        return {"Authorization": f"Bearer {self.token}"} if self.token and (is_official or is_local) else {}
 
-    def _ask(self, listed: date, page: int, open_late: bool) -> Request:
-        return Request(
-            url=self.url,
-            params={"date": listed.isoformat(), "limit": str(_PAGE), "p": str(page)},
-            read=partial(self._read, listed, page, open_late),
-            headers=self._headers,
-            what=f"the list of {listed}",
-            # East of Greenwich the day begins before the service's day does.
-            closed=frozenset({400}) if open_late else frozenset(),
-        )
-
-    def _read(self, listed: date, page: int, open_late: bool, body: bytes) -> Page:
-        rows = json_rows(body)
-        sightings, skipped = [], []
-        for place, row in enumerate(rows, start=1):
-            try:
-                sightings.append(_sighting(row, listed))
-            except ValueError as problem:
-                skipped.append(f"row {place} of the list of {listed}: {problem}")
-        # A page may hold fewer rows than asked for, so only an empty one is surely the last; a short first page
-        # of a list that never had a hundred papers is taken as whole, to keep it at one request a day.
-        more = self._ask(listed, page + 1, open_late) if len(rows) >= _PAGE // 2 and page < 20 else None
-        return Page(tuple(sightings), more, tuple(skipped))
+    def _parse(self, day: date, page: int, is_today: bool, body: bytes) -> Page:
+        rows = parse_rows(body)
+        # A page may hold fewer rows than requested, so only an empty page is certainly the last. A page that is less
+        # than half full is taken as the last one, to keep a usual list at one request.
+        has_more = len(rows) >= _PAGE_SIZE // 2 and page + 1 < _MAX_PAGES
+        next_request = self._request(day, page + 1, is_today) if has_more else None
+        return build_page(rows, partial(_parse_row, day), f"the list of {day}, row", next_request=next_request)
 
 
-def _sighting(row: object, listed: date) -> Sighting:
+def _parse_row(day: date, row: object) -> Sighting:
     if not isinstance(row, Mapping):
-        raise ValueError("it is not an object")
+        raise ValueError("it is not a JSON object")
     inner: Mapping[str, Any] = row["paper"] if isinstance(row.get("paper"), Mapping) else {}
-    title = text(inner, "title") or text(row, "title")
     authors = inner.get("authors")
-    ident = text(inner, "id")
-    found = build_paper(
-        title=title,
-        abstract=text(inner, "summary") or text(row, "summary"),
-        authors=[text(a, "name") for a in authors if _shown(a)] if isinstance(authors, list) else [],
-        identifiers=texts(ident),
+    identifier = first_text(inner, "id")
+    is_arxiv = parse_name(identifier).startswith("arxiv:")
+    paper = build_paper(
+        title=first_text(inner, "title") or first_text(row, "title"),
+        abstract=first_text(inner, "summary") or first_text(row, "summary"),
+        authors=[first_text(a, "name") for a in authors if _is_visible(a)] if isinstance(authors, list) else [],
+        identifiers=[identifier],
         source="huggingface",
-        published=day_of(inner.get("publishedAt")),
-        code=text(inner, "githubRepo"),
-        project=text(inner, "projectPage"),
-        huggingface=f"https://huggingface.co/papers/{ident}" if parse_name(ident).startswith("arxiv:") else "",
+        published=parse_day(inner.get("publishedAt")),
+        code=first_text(inner, "githubRepo"),
+        project=first_text(inner, "projectPage"),
+        huggingface=f"https://huggingface.co/papers/{identifier}" if is_arxiv else "",
     )
-    return Sighting(found, day_of(inner.get("submittedOnDailyAt")) or listed, count_of(inner.get("upvotes")))
+    return Sighting(paper, parse_day(inner.get("submittedOnDailyAt")) or day, parse_count(inner.get("upvotes")))
 
 
-def _shown(author: object) -> bool:
+def _is_visible(author: object) -> bool:
     return isinstance(author, Mapping) and author.get("hidden") is not True

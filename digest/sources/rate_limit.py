@@ -1,8 +1,4 @@
-"""One request at a time with a pause behind it, over every process that shares a database.
-
-The lock is the kernel's, so it goes with the process that holds it. The file holds when the last request ended, on the
-machine's monotonic clock: it counts from the start of the machine, so a time to come is one from before a restart.
-"""
+"""Keep requests apart in time, one at a time, over all threads and processes that share a file."""
 
 import fcntl
 import threading
@@ -15,38 +11,46 @@ from digest.errors import SourceError
 
 
 class RateLimit:
-    """Spaces requests by what is written at `path`; without one, those of this process alone."""
+    """Allows one request at a time, with a pause after each.
+
+    The file at `path` is locked during a request, and then holds the time at which it ended. The kernel releases the
+    lock of a process that dies. The time is that of the monotonic clock, which starts with the machine, so a time in
+    the future is from before a restart and is ignored. Without a `path`, the limit holds for this process only.
+    """
 
     def __init__(self, path: Path | None, sleep: Callable[[float], None]) -> None:
         self._path = path
         self._sleep = sleep
-        self._thread = threading.Lock()
-        self._note = ""
+        self._lock = threading.Lock()
+        self._last_end = ""  # as in the file: anything may be in there
 
     @contextmanager
-    def turn(self, pause: float) -> Iterator[None]:
-        """Wait until nobody asks and `pause` seconds have passed since somebody did; at once for no pause."""
+    def wait_turn(self, pause: float) -> Iterator[None]:
+        """Wait until `pause` seconds after the last request, and hold back others until the block ends.
+
+        A `pause` of 0 means no limit. Raises SourceError if the file cannot be opened.
+        """
         if pause <= 0:
             yield
             return
-        with self._thread, self._process():
+        with self._lock, self._locked_file():
             self._wait(pause)
             try:
                 yield
             finally:
-                self._note = repr(time.monotonic())
+                self._last_end = repr(time.monotonic())
 
     def _wait(self, pause: float) -> None:
         try:
-            since = time.monotonic() - float(self._note)
+            elapsed = time.monotonic() - float(self._last_end)
         except ValueError:
             return
-        if 0 <= since < pause:
-            self._sleep(pause - since)
+        if 0 <= elapsed < pause:
+            self._sleep(pause - elapsed)
 
     @contextmanager
-    def _process(self) -> Iterator[None]:
-        """Hold the file, take its note and leave ours in it."""
+    def _locked_file(self) -> Iterator[None]:
+        """Lock the file, read the time in it, and write the new time at the end."""
         if self._path is None:
             yield
             return
@@ -57,9 +61,9 @@ class RateLimit:
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            self._note = file.read(40)
+            self._last_end = file.read(40)
             try:
                 yield
             finally:
                 file.truncate(0)
-                file.write(self._note)
+                file.write(self._last_end)

@@ -1,4 +1,4 @@
-"""The kinds of source, by the `type` that the configuration names. Only those that it names are imported."""
+"""The types of sources that a configuration may name. A source's module is imported only if it is used."""
 
 from importlib import import_module
 from typing import Any
@@ -14,7 +14,7 @@ SOURCE_TYPES = {
 
 
 def source_class(name: str) -> type[Any]:
-    """The class of a kind; the fields of it are what its table may hold."""
-    module, _, own = SOURCE_TYPES[name].partition(".")
-    found: type[Any] = getattr(import_module(f"digest.sources.{module}"), own)
-    return found
+    """Return the class for a `type` in the configuration; its fields are the keys of the table."""
+    module, _, class_name = SOURCE_TYPES[name].partition(".")
+    source: type[Any] = getattr(import_module(f"digest.sources.{module}"), class_name)
+    return source

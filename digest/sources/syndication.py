@@ -1,4 +1,4 @@
-"""RSS, RDF and Atom, well-formed or not: bytes into entries, markup into plain text. The only user of feedparser."""
+"""Parse RSS, RDF and Atom, well-formed or not, and convert HTML to plain text. Pure: no I/O."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from digest.errors import SourceError
-from digest.sources import opening
+from digest.sources.parsing import describe_start
 
 _BLOCKS = frozenset(
     """
@@ -16,46 +16,54 @@ _BLOCKS = frozenset(
     """.split()
 )
 _HIDDEN = frozenset({"script", "style", "template", "noscript", "title"})
-_MOST_MARKUP = 400_000  # characters of one entry; more is no abstract
+_MOST_MARKUP = 400_000  # characters of one entry; no abstract is longer
 
 
 def parse_feed(body: bytes) -> tuple[Any, Sequence[Any]]:
-    """The facts of a feed and its entries, as feedparser's dictionaries. Raises SourceError for no whole feed."""
+    """Return the feed's own fields and its entries, as feedparser's dictionaries.
+
+    Raises SourceError if the body is not a feed or is cut off.
+    """
     import feedparser
 
     try:
-        # A stream, because bytes that look like a path would be opened as one.
+        # A stream, because feedparser opens the file if the bytes look like a path.
         feed = feedparser.parse(BytesIO(body), sanitize_html=False, resolve_relative_uris=False)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError) as problem:
-        # Its parser for broken XML trips over some bytes itself.
-        said = type(problem).__name__
-        raise SourceError(f"the answer is not a feed ({said}); it begins with {opening(body)}") from None
+        # feedparser's own parser for malformed XML fails on some bytes.
+        reason = type(problem).__name__
+        raise SourceError(f"the response is not a feed ({reason}): {describe_start(body)}") from None
     if not feed.get("version"):
-        raise SourceError(f"the answer is not a feed; it begins with {opening(body)}")
+        raise SourceError(f"the response is not a feed: {describe_start(body)}")
     if feed.bozo and not body.rstrip().endswith(b">"):
-        raise SourceError("the answer breaks off in the middle")
+        raise SourceError("the response is cut off")
     if feed.bozo and not feed.entries and not isinstance(feed.bozo_exception, feedparser.CharacterEncodingOverride):
-        raise SourceError("the answer is broken and nothing in it can be read")
+        raise SourceError("the response is malformed and has no readable entry")
     return feed.feed, feed.entries
 
 
 def text_of(entry: Any, key: str) -> str:
-    """The text under `key`, '' for none."""
+    """Return the text under `key`, '' if there is none."""
     value = entry.get(key, "")
     return value if isinstance(value, str) else ""
 
 
 def plain_text_of(entry: Any, key: str) -> str:
-    """The text under `key` without its markup, where it is HTML and does not only look like it."""
+    """Return the text under `key`, without markup if the feed declares it as HTML."""
     detail = entry.get(f"{key}_detail")
     kind = detail.get("type", "") if isinstance(detail, dict) else ""
     return strip_markup(text_of(entry, key)) if "html" in str(kind) else text_of(entry, key)
 
 
-def published_day(entry: Any) -> date | None:
-    """The day an entry says it was published, else changed."""
+def categories_of(entry: Any) -> list[str]:
+    """Return the categories (tags) of an entry."""
+    return [str(tag.get("term") or "") for tag in entry.get("tags", [])]
+
+
+def publication_day(entry: Any) -> date | None:
+    """Return the day on which an entry was published, else updated; None if it has neither."""
     for key in ("published_parsed", "updated_parsed"):
-        # dict's own `get`: feedparser's makes up an `updated` from what was published, and warns of that.
+        # dict's own `get`: feedparser's falls back from updated to published, with a DeprecationWarning.
         if stamp := dict.get(entry, key):
             try:
                 return date(*stamp[:3])

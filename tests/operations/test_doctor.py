@@ -214,7 +214,7 @@ AILMENTS = [
     Ailment("clock", lambda p: os.utime(p.folder / "history.db", (4e9, 4e9)), FAIL, "it went back", "timedatectl"),
     Ailment("clock", lambda p: p.run((NOW + timedelta(3)).date()), WARN, "which is still to come: --date named", "nothing to do if"),
     Ailment("source papers", lambda p: p.papers.unlink(), FAIL, "the file cannot be read: No such file", "check its url or path"),
-    Ailment("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line of it is a paper"),
+    Ailment("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line holds a paper"),
     Ailment("source papers", lambda p: one_more_line(p, "{broken\n"), WARN, "2 papers; 1 entry left out: line 3: it is not JSON"),
     Ailment("delivery", lambda p: with_mail(p, ""), FAIL, "smtp: is missing", "write [smtp] with host"),
     Ailment("delivery", lambda p: with_mail(p, '[smtp]\nhost = "h"\nusername = "u"'), FAIL, "there is no password", "DIGEST_SMTP_PASSWORD"),
@@ -295,9 +295,9 @@ def test_the_clock_is_told_in_the_zone_of_the_digest_and_in_that_of_cron(place: 
 
 PAST = PreviousRuns(None, date(2026, 4, 17), 3)
 STATES = [
-    (Fetched("x", errors=("a", "b"), past=PAST), Mark.FAIL, "a (and 1 more); last read 2026-04-17"),
+    (Fetched("x", errors=("a", "b"), previous=PAST), Mark.FAIL, "a (and 1 more); last read 2026-04-17"),
     (Fetched("x", errors=("a",), read=1), Mark.WARN, "read in part: it answers, and lists no paper now; a"),
-    (Fetched("x", read=1, stale=("cs.LG",)), Mark.WARN, "cs.LG is stale: it still shows an earlier day's papers"),
+    (Fetched("x", read=1, stale=("cs.LG",)), Mark.WARN, "cs.LG still shows an earlier day's papers"),
     (Fetched("x", read=1, empty=("cs.LG", "cs.CV")), Mark.WARN, "although new papers are due (and 1 more)"),
     (Fetched("x", read=1), Mark.OK, "it answers, and lists no paper now"),
 ]

@@ -216,7 +216,7 @@ def test_when_no_source_can_be_read_the_day_stays_open(workplace: Workplace) -> 
 def test_skipped_lines_are_counted_in_the_mail(workplace: Workplace) -> None:
     workplace.papers.write_text('{"title": "Good"}\n{broken\n[]\n')
     workplace.run(MONDAY)
-    assert "papers: left out 2 unreadable entries" in text_of(workplace.mails()["ann@example.org"][0])
+    assert "papers: skipped 2 unreadable entries" in text_of(workplace.mails()["ann@example.org"][0])
 
 
 def test_only_one_run_at_a_time(workplace: Workplace) -> None:

@@ -1,4 +1,4 @@
-"""arXiv's feed of a day's announcements, as the service really writes it."""
+"""arXiv's daily feed, as the service really writes it."""
 
 import pytest
 
@@ -10,25 +10,25 @@ from tests.conftest import DATA, MORNING
 FEED = (DATA / "arxiv_rss.xml").read_bytes()
 
 
-def read(body: bytes) -> Page:
-    return Arxiv(("cs.LG",)).asks(MORNING)[0].read(body)
+def parse(body: bytes) -> Page:
+    return Arxiv(("cs.LG",)).requests(MORNING)[0].parse(body)
 
 
-def test_each_category_is_asked_for_by_itself() -> None:
-    asks = Arxiv(("cs.LG", "stat.ML"), url="https://mirror.example.org/rss/").asks(MORNING)
-    assert [ask.url for ask in asks] == [
+def test_each_category_is_a_request_of_its_own() -> None:
+    requests = Arxiv(("cs.LG", "stat.ML"), url="https://mirror.example.org/rss/").requests(MORNING)
+    assert [request.url for request in requests] == [
         "https://mirror.example.org/rss/cs.LG",
         "https://mirror.example.org/rss/stat.ML",
     ]
     assert Arxiv(("cs.LG",)).pause == 3.0
 
 
-def test_new_and_cross_listed_papers_are_read_and_replacements_are_not() -> None:
-    assert [s.paper.arxiv for s in read(FEED).sightings] == ["2604.12001", "2604.12002"]
+def test_new_and_cross_listed_papers_are_taken_and_replacements_are_not() -> None:
+    assert [s.paper.arxiv for s in parse(FEED).sightings] == ["2604.12001", "2604.12002"]
 
 
-def test_facts_are_read_and_made_readable() -> None:
-    bridge, trees = (s.paper for s in read(FEED).sightings)
+def test_fields_are_parsed_and_made_readable() -> None:
+    bridge, trees = (s.paper for s in parse(FEED).sightings)
     assert bridge.title == "Bridges of Schrödinger and β-Divergences"
     assert bridge.abstract == "We bridge two distributions when a < b & c holds."
     assert bridge.authors == ("Paulo André Silva", "Mei Lin")
@@ -36,27 +36,27 @@ def test_facts_are_read_and_made_readable() -> None:
     assert (trees.doi, trees.link) == ("10.1000/trees.7", "https://arxiv.org/abs/2604.12002")
 
 
-def test_it_has_neither_votes_nor_a_list_day() -> None:
-    assert {(s.votes, s.day) for s in read(FEED).sightings} == {(None, None)}
+def test_there_are_no_votes_and_no_list_day() -> None:
+    assert {(s.votes, s.day) for s in parse(FEED).sightings} == {(None, None)}
 
 
-def test_an_entry_without_a_title_is_named_and_the_rest_is_read() -> None:
-    assert read(FEED).skipped == ("entry 5: it has no title",)
+def test_an_entry_without_a_title_is_reported_and_the_others_are_parsed() -> None:
+    assert parse(FEED).skipped == ("entry 5: it has no title",)
 
 
-def test_a_weekend_feed_is_empty_and_no_error() -> None:
-    assert read((DATA / "arxiv_empty.xml").read_bytes()) == Page(())
+def test_an_empty_weekend_feed_is_not_an_error() -> None:
+    assert parse((DATA / "arxiv_empty.xml").read_bytes()) == Page(())
 
 
-def test_an_error_that_comes_as_a_feed_is_an_error() -> None:
+def test_a_feed_that_reports_an_error_is_an_error() -> None:
     with pytest.raises(SourceError, match="Feed error for query"):
-        read((DATA / "arxiv_error.xml").read_bytes())
+        parse((DATA / "arxiv_error.xml").read_bytes())
 
 
 @pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html><html><p>Sorry", b"[]", b"\x00\xff", FEED[: len(FEED) // 2]])
-def test_an_answer_that_is_no_whole_feed_is_an_error(body: bytes) -> None:
+def test_a_response_that_is_not_a_complete_feed_is_an_error(body: bytes) -> None:
     with pytest.raises(SourceError):
-        read(body)
+        parse(body)
 
 
 def test_an_xml_bomb_stays_small() -> None:
@@ -65,7 +65,7 @@ def test_an_xml_bomb_stays_small() -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE rss [<!ENTITY a "aaaaaaaaaa">' + entities
     bomb += b']><rss version="2.0"><channel><title>&i;</title>' + item + b"</channel></rss>"
     try:
-        page = read(bomb)
+        page = parse(bomb)
     except SourceError:
         return
     assert sum(len(s.paper.title) for s in page.sightings) < 1_000

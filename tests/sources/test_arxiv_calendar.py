@@ -1,4 +1,4 @@
-"""When arXiv announces, and what becomes of the batches that nobody read."""
+"""arXiv's calendar, and the requests for missed batches."""
 
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from digest.sources.arxiv import Arxiv
-from digest.sources.arxiv_calendar import HOLIDAYS, feed_day, is_due, missed, submitted
+from digest.sources.arxiv_calendar import HOLIDAYS, feed_day, has_batch, missed_days, submission_window
 from tests.conftest import MORNING
 
 UTC = ZoneInfo("UTC")
-TWO = ("cs.LG", "math")
+CATEGORIES = ("cs.LG", "math")
 
 
 def utc(text: str) -> datetime:
@@ -30,24 +30,24 @@ def utc(text: str) -> datetime:
         ("2026-11-02T04:30", "2026-11-01"),
     ],
 )
-def test_the_feed_turns_over_at_midnight_in_the_east_of_the_states(moment: str, day: str) -> None:
+def test_the_feed_changes_at_midnight_eastern_time(moment: str, day: str) -> None:
     assert feed_day(utc(moment)) == date.fromisoformat(day)
 
 
-def test_the_hour_in_tokyo_does_not_make_it_another_day_in_the_east() -> None:
+def test_the_feed_day_does_not_depend_on_the_local_time_zone() -> None:
     assert feed_day(datetime(2026, 4, 21, 8, tzinfo=ZoneInfo("Asia/Tokyo"))) == date(2026, 4, 20)
 
 
-def test_batches_come_on_weekdays_and_not_around_holidays() -> None:
+def test_batches_come_on_weekdays_but_not_around_holidays() -> None:
     week = [date(2026, 4, 20) + timedelta(n) for n in range(7)]
-    assert [is_due(day) for day in week] == [True] * 5 + [False] * 2
+    assert [has_batch(day) for day in week] == [True] * 5 + [False] * 2
     for holiday in HOLIDAYS:
-        assert not is_due(holiday)
-        assert not is_due(holiday + timedelta(1))
+        assert not has_batch(holiday)
+        assert not has_batch(holiday + timedelta(1))
 
 
-def test_a_year_without_a_list_of_holidays_has_none() -> None:
-    assert is_due(date(2031, 12, 25))
+def test_a_year_without_known_holidays_has_none() -> None:
+    assert has_batch(date(2031, 12, 25))
 
 
 @pytest.mark.parametrize(
@@ -57,41 +57,41 @@ def test_a_year_without_a_list_of_holidays_has_none() -> None:
         ("2026-04-17T06:00", []),  # Friday's; the weekend has none
         ("2026-04-16T06:00", ["2026-04-17"]),
         ("2026-04-14T06:00", ["2026-04-15", "2026-04-16", "2026-04-17"]),
-        ("2026-04-21T06:00", []),  # a run as of an earlier day
+        ("2026-04-21T06:00", []),  # a run for an earlier day
     ],
 )
-def test_what_lies_between_two_readings_was_missed(since: str, days: list[str]) -> None:
-    assert missed(utc(since), MORNING) == [date.fromisoformat(day) for day in days]
+def test_the_days_between_two_runs_were_missed(since: str, days: list[str]) -> None:
+    assert missed_days(utc(since), MORNING) == [date.fromisoformat(day) for day in days]
 
 
-def test_no_more_than_two_weeks_are_looked_back() -> None:
-    found = missed(utc("2025-01-01T06:00"), MORNING)
-    assert (found[0], len(found)) == (date(2026, 4, 6), 10)
+def test_missed_days_go_back_two_weeks_at_most() -> None:
+    missed = missed_days(utc("2025-01-01T06:00"), MORNING)
+    assert (missed[0], len(missed)) == (date(2026, 4, 6), 10)
 
 
-def test_the_window_of_a_batch_opens_at_the_deadline_before_and_leaves_room_for_what_was_held() -> None:
-    start, end = submitted(date(2026, 4, 17), MORNING)
+def test_the_submission_window_starts_at_the_deadline_before_and_includes_papers_held_by_moderators() -> None:
+    start, end = submission_window(date(2026, 4, 17), MORNING)
     assert (start, end) == (utc("2026-04-11T18:00"), utc("2026-04-17T18:00"))
-    assert submitted(date(2026, 1, 20), MORNING)[0] == utc("2026-01-12T19:00")
+    assert submission_window(date(2026, 1, 20), MORNING)[0] == utc("2026-01-12T19:00")
 
 
-def test_a_missed_batch_is_asked_for_at_the_api_before_the_feeds() -> None:
-    source = Arxiv(TWO, url="https://m.example.org/rss/", api_url="https://m.example.org/api/query")
-    gap, *feeds = source.asks(MORNING, MORNING - timedelta(4))
-    assert gap.url == "https://m.example.org/api/query"
-    assert gap.params["search_query"] == "(cat:cs.LG OR cat:math*) AND submittedDate:[202604111800 TO 202604171800]"
-    assert (gap.params["start"], gap.due) == ("0", False)
+def test_a_missed_batch_is_requested_from_the_api_before_the_feeds() -> None:
+    source = Arxiv(CATEGORIES, url="https://m.example.org/rss/", api_url="https://m.example.org/api/query")
+    search, *feeds = source.requests(MORNING, MORNING - timedelta(4))
+    assert search.url == "https://m.example.org/api/query"
+    assert search.params["search_query"] == "(cat:cs.LG OR cat:math*) AND submittedDate:[202604111800 TO 202604171800]"
+    assert (search.params["start"], search.due) == ("0", False)
     assert [feed.url for feed in feeds] == ["https://m.example.org/rss/cs.LG", "https://m.example.org/rss/math"]
 
 
-def test_nothing_is_asked_of_the_api_without_a_gap_nor_behind_the_back_of_a_mirror() -> None:
+def test_the_api_is_not_requested_without_a_missed_batch_or_for_a_mirror() -> None:
     for source, since in (
-        (Arxiv(TWO), None),
-        (Arxiv(TWO), MORNING - timedelta(3)),
-        (Arxiv(TWO, url="https://m.example.org/rss/"), MORNING - timedelta(9)),
+        (Arxiv(CATEGORIES), None),
+        (Arxiv(CATEGORIES), MORNING - timedelta(3)),
+        (Arxiv(CATEGORIES, url="https://m.example.org/rss/"), MORNING - timedelta(9)),
     ):
-        assert len(source.asks(MORNING, since)) == 2
-    assert Arxiv(TWO).asks(MORNING, MORNING - timedelta(9))[0].url == "https://export.arxiv.org/api/query"
+        assert len(source.requests(MORNING, since)) == 2
+    assert Arxiv(CATEGORIES).requests(MORNING, MORNING - timedelta(9))[0].url == "https://export.arxiv.org/api/query"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_nothing_is_asked_of_the_api_without_a_gap_nor_behind_the_back_of_a_mirr
     [
         (MORNING, None, True),
         (MORNING, MORNING - timedelta(3), True),
-        (MORNING, MORNING - timedelta(hours=1), False),  # read whole already today
+        (MORNING, MORNING - timedelta(hours=1), False),  # already read completely today
         (MORNING - timedelta(1), MORNING - timedelta(2), False),  # Sunday
         (utc("2026-09-07T06:00"), utc("2026-09-04T06:00"), False),  # Labor Day
     ],
 )
-def test_a_new_batch_is_due_once_an_announcement_day(now: datetime, since: datetime | None, due: bool) -> None:
-    assert {ask.due for ask in Arxiv(TWO).asks(now, since)} == {due}
+def test_a_new_batch_is_due_once_per_announcement_day(now: datetime, since: datetime | None, due: bool) -> None:
+    assert {request.due for request in Arxiv(CATEGORIES).requests(now, since)} == {due}

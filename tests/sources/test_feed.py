@@ -1,4 +1,4 @@
-"""Any RSS, RDF or Atom feed, however it is written."""
+"""RSS, RDF and Atom feeds, in all the ways they are written."""
 
 from datetime import date
 
@@ -9,61 +9,61 @@ from digest.sources import Page
 from digest.sources.feed import Feed
 from tests.conftest import DATA, MONDAY, MORNING
 
-ADDRESS = "https://journal.example.org/feeds/new.xml"
+URL = "https://journal.example.org/feeds/new.xml"
 
 
-def read(body: bytes) -> Page:
-    return Feed(ADDRESS, "journal").asks(MORNING)[0].read(body)
+def parse(body: bytes) -> Page:
+    return Feed(URL, "journal").requests(MORNING)[0].parse(body)
 
 
 def rss(*items: str, more: str = "") -> bytes:
-    inside = "".join(f"<item>{item}</item>" for item in items)
+    content = "".join(f"<item>{item}</item>" for item in items)
     return (
         '<rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"'
         ' xmlns:prism="http://prismstandard.org/namespaces/basic/2.0/"><channel><title>New</title>'
-        f"{more}{inside}</channel></rss>"
+        f"{more}{content}</channel></rss>"
     ).encode()
 
 
 def atom(*entries: str) -> bytes:
-    inside = "".join(f"<entry>{entry}</entry>" for entry in entries)
-    return f'<feed xmlns="http://www.w3.org/2005/Atom"><title>New</title>{inside}</feed>'.encode()
+    content = "".join(f"<entry>{entry}</entry>" for entry in entries)
+    return f'<feed xmlns="http://www.w3.org/2005/Atom"><title>New</title>{content}</feed>'.encode()
 
 
 @pytest.mark.parametrize("name", ["feed_rss2.xml", "feed_rss091.xml", "feed_rdf.xml", "feed_atom.xml"])
-def test_every_dialect_tells_the_same_papers(name: str) -> None:
-    page = read((DATA / name).read_bytes())
+def test_every_format_gives_the_same_papers(name: str) -> None:
+    page = parse((DATA / name).read_bytes())
     tides, moss = (sighting.paper for sighting in page.sightings)
     assert (tides.title, tides.link) == ("Tides & Lemmas: a Survey", "https://journal.example.org/articles/tides")
     assert tides.abstract == "We survey tides where a < b."
     assert (moss.title, page.skipped) == ("On Moss", ())
 
 
-def test_an_entry_with_nothing_but_a_title_is_a_paper() -> None:
-    (sighting,) = read(rss("<title>On its Own</title>")).sightings
+def test_an_entry_with_only_a_title_is_a_paper() -> None:
+    (sighting,) = parse(rss("<title>On its Own</title>")).sightings
     assert (sighting.paper.title, sighting.paper.link, sighting.day, sighting.votes) == ("On its Own", "", None, None)
 
 
-def test_an_entry_without_a_title_is_named_and_the_rest_is_read() -> None:
-    page = read(rss("<title>One</title>", "<description>No title</description>", "<title>Three</title>"))
+def test_an_entry_without_a_title_is_reported_and_the_others_are_parsed() -> None:
+    page = parse(rss("<title>One</title>", "<description>No title</description>", "<title>Three</title>"))
     assert [s.paper.title for s in page.sightings] == ["One", "Three"]
     assert page.skipped == ("entry 2: it has no title",)
 
 
-def test_html_becomes_text_and_scripts_vanish() -> None:
+def test_html_is_converted_to_text_without_scripts() -> None:
     html = "&lt;p&gt;First&lt;/p&gt;&lt;p&gt;second &lt;b&gt;bold&lt;/b&gt; &amp;amp; more&lt;/p&gt;"
     html += "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src='https://t.example.org/pixel.gif'&gt;"
-    (sighting,) = read(rss(f"<title>T</title><description>{html}</description>")).sightings
+    (sighting,) = parse(rss(f"<title>T</title><description>{html}</description>")).sightings
     assert sighting.paper.abstract == "First second bold & more"
 
 
-def test_a_sign_that_is_no_markup_stays() -> None:
-    (sighting,) = read(rss("<title>When a &lt; b and c &gt; d</title>")).sightings
+def test_angle_brackets_that_are_not_markup_are_kept() -> None:
+    (sighting,) = parse(rss("<title>When a &lt; b and c &gt; d</title>")).sightings
     assert sighting.paper.title == "When a < b and c > d"
 
 
-def test_relative_links_are_meant_where_the_feed_stands() -> None:
-    page = read(atom('<title>T</title><link href="../articles/7"/>', '<title>U</title><link href="javascript:x()"/>'))
+def test_relative_links_are_relative_to_the_feed() -> None:
+    page = parse(atom('<title>T</title><link href="../articles/7"/>', '<title>U</title><link href="javascript:x()"/>'))
     assert [s.paper.link for s in page.sightings] == ["https://journal.example.org/articles/7", ""]
 
 
@@ -82,13 +82,13 @@ def test_relative_links_are_meant_where_the_feed_stands() -> None:
         ("<link>https://p.example.org/2604.1/10.5</link>", "", ""),
     ],
 )  # fmt: skip
-def test_identifiers_are_found_wherever_they_stand(item: str, arxiv: str, doi: str) -> None:
-    (sighting,) = read(rss(f"<title>T</title>{item}")).sightings
+def test_identifiers_are_found_in_all_fields(item: str, arxiv: str, doi: str) -> None:
+    (sighting,) = parse(rss(f"<title>T</title>{item}")).sightings
     assert (sighting.paper.arxiv, sighting.paper.doi) == (arxiv, doi)
 
 
-def test_an_identifier_of_its_own_is_a_name_within_the_feed() -> None:
-    (sighting,) = read(rss("<title>T</title><guid isPermaLink='false'>post-17</guid>")).sightings
+def test_the_id_of_an_entry_identifies_it_within_the_feed() -> None:
+    (sighting,) = parse(rss("<title>T</title><guid isPermaLink='false'>post-17</guid>")).sightings
     assert sighting.paper.ident == "journal:post-17"
 
 
@@ -100,13 +100,13 @@ def test_an_identifier_of_its_own_is_a_name_within_the_feed() -> None:
         ("Lovelace, A.", ("Lovelace, A.",)),
     ],
 )
-def test_authors_in_one_element_are_told_apart_where_that_is_sure(creator: str, authors: tuple[str, ...]) -> None:
-    (sighting,) = read(rss(f"<title>T</title><dc:creator>{creator}</dc:creator>")).sightings
+def test_authors_in_one_element_are_split_where_that_is_certain(creator: str, authors: tuple[str, ...]) -> None:
+    (sighting,) = parse(rss(f"<title>T</title><dc:creator>{creator}</dc:creator>")).sightings
     assert sighting.paper.authors == authors
 
 
-def test_an_entry_counts_as_of_its_own_day_and_never_of_one_to_come() -> None:
-    page = read(
+def test_an_entry_has_its_own_day_but_never_one_in_the_future() -> None:
+    page = parse(
         rss(
             "<title>T</title><pubDate>Fri, 17 Apr 2026 10:00:00 GMT</pubDate>",
             "<title>U</title><pubDate>Fri, 01 Jan 2100 00:00:00 GMT</pubDate>",
@@ -116,20 +116,20 @@ def test_an_entry_counts_as_of_its_own_day_and_never_of_one_to_come() -> None:
     assert [s.day for s in page.sightings] == [date(2026, 4, 17), MONDAY, None]
 
 
-def test_white_space_before_the_declaration_is_no_obstacle() -> None:
-    assert len(read(b"\n\n<?xml version='1.0'?>" + rss("<title>T</title>")).sightings) == 1
+def test_white_space_before_the_xml_declaration_is_accepted() -> None:
+    assert len(parse(b"\n\n<?xml version='1.0'?>" + rss("<title>T</title>")).sightings) == 1
 
 
-def test_it_is_called_by_its_host_without_a_name() -> None:
-    assert Feed("https://www.journal.example.org/feed").called == "journal.example.org"
+def test_the_default_name_is_the_host() -> None:
+    assert Feed("https://www.journal.example.org/feed").default_name == "journal.example.org"
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<!DOCTYPE html><html><p>Sorry", b'{"a": 1}', b"/etc/passwd", rss("<title>")[:60]]
 )
-def test_what_is_no_whole_feed_is_an_error(body: bytes) -> None:
+def test_a_response_that_is_not_a_complete_feed_is_an_error(body: bytes) -> None:
     with pytest.raises(SourceError):
-        read(body)
+        parse(body)
 
 
 def test_external_entities_are_not_read() -> None:
@@ -137,6 +137,6 @@ def test_external_entities_are_not_read() -> None:
         "<title>T &x;</title>"
     )
     try:
-        assert all("root" not in s.paper.title for s in read(body).sightings)
+        assert all("root" not in s.paper.title for s in parse(body).sightings)
     except SourceError:
         return

@@ -1,4 +1,4 @@
-"""Asking the sources: what fails is named, what passes is tried again, and the rest goes on."""
+"""Fetching the sources: errors are reported, temporary failures are retried, and the rest goes on."""
 
 import io
 import json
@@ -19,27 +19,29 @@ from digest.sources.huggingface import HuggingFace
 from tests.conftest import DATA, MORNING
 
 FEED = (DATA / "arxiv_rss.xml").read_bytes()
-NOTHING = FetchMemory()
+NO_MEMORY = FetchMemory()
 
 
 @dataclass
 class Service:
-    """Answers requests from a script, the last answer over and over; keeps what was asked and slept."""
+    """A service that gives the listed responses in order, the last one again and again."""
 
-    answers: list[httpx.Response]
-    asked: list[httpx.Request] = field(default_factory=list)
+    responses: list[httpx.Response]
+    requests: list[httpx.Request] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        self.requests.append(request)
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        return httpx.Response(response.status_code, headers=response.headers, content=response.content)
 
     def fetch(
-        self, *sources: Source, now: datetime = MORNING, most: int = 2**20, memory: FetchMemory = NOTHING
+        self, *sources: Source, now: datetime = MORNING, max_bytes: int = 2**20, memory: FetchMemory = NO_MEMORY
     ) -> list[Fetched]:
         client = httpx.Client(transport=httpx.MockTransport(self), follow_redirects=True, max_redirects=5)
-        return list(Fetcher("digest@example.org", client, self.slept.append, most=most).fetch(sources, now, memory))
+        return list(
+            Fetcher("digest@example.org", client, self.slept.append, max_bytes=max_bytes).fetch(sources, now, memory)
+        )
 
 
 def listed(*ids: int) -> httpx.Response:
@@ -54,11 +56,11 @@ def test_pages_are_followed_to_the_end() -> None:
     service = Service([listed(*range(100)), listed(*range(100, 120)), listed()])
     (fetched,) = service.fetch(TODAY)
     assert len(fetched.sightings) == 120
-    assert [dict(request.url.params)["p"] for request in service.asked] == ["0", "1"]
+    assert [dict(request.url.params)["p"] for request in service.requests] == ["0", "1"]
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(status: int) -> None:
+def test_a_temporary_status_is_retried(status: int) -> None:
     service = Service([httpx.Response(status), httpx.Response(status), listed(1)])
     (fetched,) = service.fetch(TODAY)
     assert (len(fetched.sightings), fetched.state, len(service.slept)) == (1, "read", 2)
@@ -73,137 +75,139 @@ def test_a_passing_failure_is_tried_again(status: int) -> None:
         ({"RateLimit": '"api";r=0;t=11'}, 11),
     ],
 )
-def test_a_service_that_asks_for_patience_gets_it(headers: dict[str, str], least: float) -> None:
+def test_the_wait_that_the_server_asks_for_is_kept(headers: dict[str, str], least: float) -> None:
     service = Service([httpx.Response(429, headers=headers), listed(1)])
     (fetched,) = service.fetch(TODAY)
     assert fetched.state == "read"
     assert least <= service.slept[0] <= least + 1
 
 
-def test_a_service_that_asks_for_an_hour_is_left_alone() -> None:
+def test_a_server_that_asks_for_an_hour_is_not_retried() -> None:
     service = Service([httpx.Response(429, headers={"Retry-After": "3600"})])
     (fetched,) = service.fetch(TODAY)
-    assert (fetched.state, len(service.asked), service.slept) == ("failed", 1, [])
-    assert "asks for 3600 seconds" in fetched.errors[0]
+    assert (fetched.state, len(service.requests), service.slept) == ("failed", 1, [])
+    assert "asks to wait 3600 seconds" in fetched.errors[0]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
-def test_a_lasting_failure_is_not_tried_again(status: int) -> None:
+def test_a_permanent_failure_is_not_retried(status: int) -> None:
     service = Service([httpx.Response(status)])
     (fetched,) = service.fetch(Arxiv(("cs.LG",)))
-    assert (fetched.state, len(service.asked)) == ("failed", 1)
+    assert (fetched.state, len(service.requests)) == ("failed", 1)
     assert str(status) in fetched.errors[0]
 
 
-def test_a_list_that_is_not_open_yet_is_no_failure() -> None:
+def test_a_list_that_does_not_exist_yet_is_not_a_failure() -> None:
     service = Service([httpx.Response(400, json={"error": "Invalid date"})])
     (fetched,) = service.fetch(TODAY)
     assert (fetched.state, fetched.sightings, fetched.errors) == ("read", (), ())
 
 
-def test_one_broken_list_does_not_hide_the_others() -> None:
+def test_one_broken_list_does_not_stop_the_others() -> None:
     service = Service([listed(1), httpx.Response(404), listed(3)])
     (fetched,) = service.fetch(HuggingFace(lookback_days=4))
     assert (fetched.state, [s.votes for s in fetched.sightings]) == ("partial", [1, 3])
-    assert fetched.errors == ("the list of 2026-04-17: it answered 404 Not Found",)
+    assert fetched.errors == ("the list of 2026-04-17: the server returned 404 Not Found",)
 
 
-def test_one_broken_source_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_one_broken_source_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"title": "From the file"}')
     service = Service([httpx.Response(404)])
-    broken, whole = service.fetch(TODAY, File(tmp_path / "p.jsonl", name="p"))
-    assert (broken.state, whole.state) == ("failed", "read")
+    broken, intact = service.fetch(TODAY, File(tmp_path / "p.jsonl", name="p"))
+    assert (broken.state, intact.state) == ("failed", "read")
 
 
-def test_categories_are_asked_three_seconds_apart() -> None:
+def test_categories_are_requested_three_seconds_apart() -> None:
     service = Service([httpx.Response(200, content=FEED)])
     (fetched,) = service.fetch(Arxiv(("cs.LG", "cs.CV", "stat.ML")))
-    assert (len(service.asked), fetched.read) == (3, 3)
+    assert (len(service.requests), fetched.read) == (3, 3)
     assert len(service.slept) == 2
     assert all(1.0 < seconds <= 3.0 for seconds in service.slept), "what is left of the three seconds"
 
 
 def raising(problem: Exception) -> Callable[[httpx.Request], httpx.Response]:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         raise problem
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(
-    ("problem", "words"),
+    ("problem", "message"),
     [
         (httpx.ConnectError("refused"), "the connection failed: refused"),
-        (httpx.ReadTimeout("slow"), "no answer in time"),
+        (httpx.ReadTimeout("slow"), "timed out"),
         (httpx.RemoteProtocolError("peer closed connection"), "the connection failed"),
     ],
 )
-def test_a_network_failure_is_tried_again_and_then_told(problem: Exception, words: str) -> None:
+def test_a_network_failure_is_retried_and_then_reported(problem: Exception, message: str) -> None:
     slept: list[float] = []
     client = httpx.Client(transport=httpx.MockTransport(raising(problem)))
     (fetched,) = Fetcher("a@example.org", client, slept.append).fetch([TODAY], MORNING)
     assert (fetched.state, len(slept)) == ("failed", 3)
-    assert words in fetched.errors[0]
+    assert message in fetched.errors[0]
 
 
 @pytest.mark.parametrize("target", ["https://example.org/again", "file:///etc/passwd", "ftp://example.org/x"])
-def test_redirects_lead_nowhere_bad(target: str) -> None:
+def test_a_bad_redirect_is_not_followed(target: str) -> None:
     service = Service([httpx.Response(302, headers={"Location": target})])
     (fetched,) = service.fetch(TODAY)
     assert fetched.state == "failed"
 
 
-def test_a_body_without_end_is_given_up() -> None:
+def test_a_response_that_is_too_large_is_an_error() -> None:
     service = Service([httpx.Response(200, content=b"[" + b" " * 5000)])
-    (fetched,) = service.fetch(TODAY, most=4096)
+    (fetched,) = service.fetch(TODAY, max_bytes=4096)
     assert "larger than" in fetched.errors[0]
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     (fetched,) = Service([]).fetch(File(tmp_path / "none.jsonl", name="none"))
     assert (fetched.state, "No such file" in fetched.errors[0]) == ("failed", True)
 
 
-def test_a_day_without_lists_to_ask_for_is_a_quiet_day_and_no_failure() -> None:
+def test_a_day_without_requests_is_not_a_failure() -> None:
     (fetched,) = Service([]).fetch(TODAY, now=MORNING - timedelta(1))
     assert (fetched.state, fetched.errors) == ("read", ())
 
 
-def test_we_say_who_we_are() -> None:
+def test_the_user_agent_names_program_and_contact() -> None:
     agent = Fetcher("ann@example.org")._own_client().headers["User-Agent"]
     assert agent.startswith("paper-digest/")
     assert "ann@example.org" in agent
 
 
-def test_json_with_odd_rows_and_html_are_told_apart() -> None:
+def test_a_broken_row_is_skipped_and_html_is_an_error() -> None:
     service = Service([httpx.Response(200, content=json.dumps([1]).encode()), httpx.Response(200, content=b"<html>")])
-    odd, html = service.fetch(HuggingFace(lookback_days=0)), service.fetch(HuggingFace(lookback_days=0))
-    assert odd[0].skipped == ("row 1 of the list of 2026-04-20: it is not an object",)
+    broken_row, html = service.fetch(HuggingFace(lookback_days=0)), service.fetch(HuggingFace(lookback_days=0))
+    assert broken_row[0].skipped == ("the list of 2026-04-20, row 1: it is not a JSON object",)
     assert "is not JSON" in html[0].errors[0]
 
 
-def test_what_has_not_changed_is_not_sent_again_and_reads_the_same() -> None:
+def test_an_unchanged_list_is_taken_from_the_cache() -> None:
     validators = {"ETag": '"a"', "Last-Modified": "Mon, 20 Apr 2026 04:00:00 GMT"}
     service = Service([httpx.Response(200, json=listed(1, 2).json(), headers=validators), httpx.Response(304)])
     (first,) = service.fetch(TODAY)
-    (second,) = service.fetch(TODAY, memory=FetchMemory(answers={answer.url: answer for answer in first.answers}))
-    assert service.asked[1].headers["If-None-Match"] == '"a"'
-    assert service.asked[1].headers["If-Modified-Since"] == "Mon, 20 Apr 2026 04:00:00 GMT"
+    (second,) = service.fetch(
+        TODAY, memory=FetchMemory(responses={response.url: response for response in first.responses})
+    )
+    assert service.requests[1].headers["If-None-Match"] == '"a"'
+    assert service.requests[1].headers["If-Modified-Since"] == "Mon, 20 Apr 2026 04:00:00 GMT"
     assert (second.state, second.sightings) == ("read", first.sightings)
-    assert second.answers == first.answers
+    assert second.responses == first.responses
 
 
-def test_an_answer_without_validators_or_that_cannot_be_read_is_not_kept() -> None:
+def test_a_response_without_validators_or_that_cannot_be_parsed_is_not_cached() -> None:
     bad = httpx.Response(200, content=b"<html>", headers={"ETag": '"x"'})
-    assert [Service([answer]).fetch(TODAY)[0].answers for answer in (listed(1), bad)] == [(), ()]
+    assert [Service([response]).fetch(TODAY)[0].responses for response in (listed(1), bad)] == [(), ()]
 
 
-def test_nothing_has_changed_is_no_answer_to_somebody_who_knows_nothing() -> None:
+def test_not_modified_without_a_cached_response_is_an_error() -> None:
     (fetched,) = Service([httpx.Response(304)]).fetch(TODAY)
     assert (fetched.state, "304" in fetched.errors[0]) == ("failed", True)
 
 
-def test_a_page_that_is_empty_at_random_is_asked_for_again() -> None:
+def test_a_page_that_is_empty_by_mistake_is_requested_again() -> None:
     message = {"messages": [{"status": "ok", "total": "1"}], "collection": []}
     full = {**message, "collection": [{"title": "There it is"}]}
     service = Service([httpx.Response(200, json=message), httpx.Response(200, json=full)])
@@ -211,25 +215,25 @@ def test_a_page_that_is_empty_at_random_is_asked_for_again() -> None:
     assert (fetched.state, len(fetched.sightings), len(service.slept)) == ("read", 1, 1)
 
 
-def test_a_source_that_takes_too_long_is_left_for_the_next_run() -> None:
+def test_a_source_that_takes_too_long_is_given_up() -> None:
     service = Service([listed(1)])
     client = httpx.Client(transport=httpx.MockTransport(service))
     late = Fetcher("a@example.org", client, service.slept.append, deadline=-1.0)
     (fetched,) = late.fetch([TODAY], MORNING)
-    assert (fetched.state, service.asked) == ("failed", [])
-    assert "not asked any more" in fetched.errors[0]
+    assert (fetched.state, service.requests) == ("failed", [])
+    assert "not requested: the source took longer than" in fetched.errors[0]
 
 
-def test_a_source_whose_pages_never_end_is_given_up_and_says_so() -> None:
+def test_a_source_whose_pages_never_end_is_given_up() -> None:
     page = {"messages": [{"status": "ok", "total": "999999999"}], "collection": [{"title": "Again"}]}
     (fetched,) = Service([httpx.Response(200, json=page)]).fetch(Biorxiv())
     assert (fetched.state, fetched.read) == ("partial", 200)
-    assert "not asked any more after 200 requests" in fetched.errors[0]
+    assert "not requested: the limit is 200 requests" in fetched.errors[0]
 
 
-def test_two_arxiv_sources_keep_the_distance_together_and_over_runs(tmp_path: Path) -> None:
+def test_two_arxiv_sources_share_a_rate_limit_over_runs(tmp_path: Path) -> None:
     service = Service([httpx.Response(200, content=FEED)])
-    memory = FetchMemory(spacing=tmp_path / "history.db.pace")
+    memory = FetchMemory(rate_limit_file=tmp_path / "history.db.pace")
     sources = (Arxiv(("cs.LG",), name="one"), Arxiv(("cs.CV",), name="two"))
     service.fetch(*sources, memory=memory)
     service.fetch(*sources, memory=memory)
@@ -237,16 +241,16 @@ def test_two_arxiv_sources_keep_the_distance_together_and_over_runs(tmp_path: Pa
     assert all(1.0 < seconds <= 3.0 for seconds in service.slept)
 
 
-def test_a_note_from_before_a_restart_of_the_machine_keeps_nobody_waiting(tmp_path: Path) -> None:
-    for note in ("99999999999.5", "nonsense", "nan"):
-        (tmp_path / "pace").write_text(note)
+def test_a_rate_limit_file_from_before_a_restart_is_ignored(tmp_path: Path) -> None:
+    for content in ("99999999999.5", "nonsense", "nan"):
+        (tmp_path / "pace").write_text(content)
         service = Service([httpx.Response(200, content=FEED)])
-        service.fetch(Arxiv(("cs.LG",)), memory=FetchMemory(spacing=tmp_path / "pace"))
+        service.fetch(Arxiv(("cs.LG",)), memory=FetchMemory(rate_limit_file=tmp_path / "pace"))
         assert service.slept == []
 
 
 @pytest.mark.parametrize(
-    ("url", "carried"),
+    ("url", "sent"),
     [
         ("https://huggingface.co/api/daily_papers", True),
         ("http://127.0.0.1:8790/api/daily_papers", True),
@@ -255,23 +259,23 @@ def test_a_note_from_before_a_restart_of_the_machine_keeps_nobody_waiting(tmp_pa
         ("https://huggingface.co.example.org/api", False),
     ],
 )
-def test_the_token_goes_to_its_service_and_to_nobody_else(url: str, carried: bool) -> None:
+def test_the_token_is_sent_to_its_service_only(url: str, sent: bool) -> None:
     source = HuggingFace(url=url, lookback_days=0, token="hf_secret")
     service = Service([listed(1)])
     (fetched,) = service.fetch(source)
-    assert (service.asked[0].headers.get("Authorization") == "Bearer hf_secret") is carried
-    assert "hf_secret" not in repr(source) + repr(source.asks(MORNING)) + repr(fetched)
+    assert (service.requests[0].headers.get("Authorization") == "Bearer hf_secret") is sent
+    assert "hf_secret" not in repr(source) + repr(source.requests(MORNING)) + repr(fetched)
 
 
-def test_a_redirect_to_another_host_does_not_take_the_token_along() -> None:
+def test_the_token_is_not_sent_along_a_redirect_to_another_host() -> None:
     service = Service([httpx.Response(302, headers={"Location": "https://elsewhere.example.org/x"}), listed(1)])
     service.fetch(HuggingFace(lookback_days=0, token="hf_secret"))
-    assert "Authorization" in service.asked[0].headers
-    assert "Authorization" not in service.asked[1].headers
+    assert "Authorization" in service.requests[0].headers
+    assert "Authorization" not in service.requests[1].headers
 
 
 class Screen(io.StringIO):
-    """What would be written to a terminal, or to a file."""
+    """A terminal, or a file."""
 
     def __init__(self, terminal: bool) -> None:
         super().__init__()
@@ -281,7 +285,7 @@ class Screen(io.StringIO):
         return self._terminal
 
 
-def test_a_terminal_shows_who_is_waited_for_and_is_clean_afterwards(tmp_path: Path) -> None:
+def test_a_terminal_shows_the_sources_being_read_and_is_clean_afterwards(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"title": "From the file"}')
     for terminal in (True, False):
         screen, client = Screen(terminal), httpx.Client(transport=httpx.MockTransport(Service([listed(1)])))

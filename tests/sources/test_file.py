@@ -1,4 +1,4 @@
-"""Papers from a file of JSON Lines."""
+"""Papers from a JSON Lines file."""
 
 import json
 from datetime import date
@@ -12,11 +12,11 @@ from digest.sources.file import File
 from tests.conftest import MORNING
 
 
-def read(*lines: str) -> Page:
-    return File(Path("papers.jsonl"), name="papers").asks(MORNING)[0].read("\n".join(lines).encode())
+def parse(*lines: str) -> Page:
+    return File(Path("papers.jsonl"), name="papers").requests(MORNING)[0].parse("\n".join(lines).encode())
 
 
-def test_every_field_is_read() -> None:
+def test_every_field_is_parsed() -> None:
     row = {
         "title": "A title",
         "abstract": "An abstract.",
@@ -29,15 +29,15 @@ def test_every_field_is_read() -> None:
         "categories": ["cs.LG"],
         "code": "https://example.org/c",
     }
-    (sighting,) = read(json.dumps(row)).sightings
-    found = sighting.paper
-    assert (found.title, found.abstract, found.authors, found.categories) == (
+    (sighting,) = parse(json.dumps(row)).sightings
+    parsed = sighting.paper
+    assert (parsed.title, parsed.abstract, parsed.authors, parsed.categories) == (
         "A title",
         "An abstract.",
         ("A", "B"),
         ("cs.LG",),
     )
-    assert (found.arxiv, found.doi, found.published, found.code) == (
+    assert (parsed.arxiv, parsed.doi, parsed.published, parsed.code) == (
         "2401.00001",
         "10.1000/x",
         date(2026, 4, 1),
@@ -47,19 +47,19 @@ def test_every_field_is_read() -> None:
 
 
 def test_a_title_is_enough() -> None:
-    (sighting,) = read('{"title": "Only this"}').sightings
+    (sighting,) = parse('{"title": "Only this"}').sightings
     assert (sighting.paper.title, sighting.votes, sighting.paper.link) == ("Only this", None, "")
 
 
 def test_an_id_may_be_anything() -> None:
-    page = read(
+    page = parse(
         '{"title": "One title", "id": "p3"}', '{"title": "Two title", "id": 4}', '{"title": "Three title", "id": [1]}'
     )
     assert [s.paper.ident for s in page.sightings] == ["papers:p3", "papers:4", ""]
 
 
-def test_broken_lines_are_named_by_number_and_the_rest_is_read() -> None:
-    page = read(
+def test_broken_lines_are_reported_by_number_and_the_others_are_parsed() -> None:
+    page = parse(
         "\ufeff" + '{"title": "First"}',
         "{broken",
         "",
@@ -71,15 +71,15 @@ def test_broken_lines_are_named_by_number_and_the_rest_is_read() -> None:
     assert [s.paper.title for s in page.sightings] == ["First", "Last"]
     assert page.skipped == (
         "line 2: it is not JSON",
-        "line 4: it is not an object",
+        "line 4: it is not a JSON object",
         "line 5: it has no title",
         "line 6: it has no title",
     )
 
 
-def test_wrong_types_in_other_fields_are_as_good_as_missing() -> None:
+def test_other_fields_with_a_wrong_type_count_as_missing() -> None:
     wrong = {"abstract": 3, "authors": {"a": 1}, "upvotes": "many", "published": 2026, "categories": 1, "url": []}
-    (sighting,) = read(json.dumps({"title": "T", **wrong})).sightings
+    (sighting,) = parse(json.dumps({"title": "T", **wrong})).sightings
     assert (sighting.paper.abstract, sighting.paper.authors, sighting.votes, sighting.paper.published) == (
         "",
         (),
@@ -89,12 +89,12 @@ def test_wrong_types_in_other_fields_are_as_good_as_missing() -> None:
 
 
 @pytest.mark.parametrize("votes", [-1, 1e400, True, None, "7"])
-def test_votes_are_whole_numbers_from_zero(votes: object) -> None:
-    (sighting,) = read(json.dumps({"title": "T", "upvotes": votes})).sightings
+def test_votes_that_are_not_a_number_from_zero_are_ignored(votes: object) -> None:
+    (sighting,) = parse(json.dumps({"title": "T", "upvotes": votes})).sightings
     assert sighting.votes is None
 
 
-def test_a_file_with_no_paper_in_any_line_is_an_error_and_an_empty_one_is_not() -> None:
-    assert read("") == Page(())
-    with pytest.raises(SourceError, match="no line of it is a paper"):
-        read("<html>", "<body>")
+def test_a_file_without_any_paper_is_an_error_but_an_empty_file_is_not() -> None:
+    assert parse("") == Page(())
+    with pytest.raises(SourceError, match="no line holds a paper"):
+        parse("<html>", "<body>")

@@ -1,4 +1,4 @@
-"""A source that answers with something old or with nothing is told from a quiet one, and read again."""
+"""A source that lists something old or nothing is told from one on a quiet day, and is read again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,9 @@ import pytest
 from digest.operations.status import _sources, status_document
 from digest.pipeline.context import open_context
 from digest.pipeline.preview import preview
+from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
+from digest.sources.freshness import source_notice
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, html_of, paper
 
@@ -30,31 +32,31 @@ path = "papers.jsonl"
 
 @dataclass
 class Arxiv:
-    """arXiv with the papers it shows in its feed, those its API finds, and a status to answer with instead."""
+    """A server for arXiv: the papers in its feed, the papers its API finds, and the HTTP status."""
 
     feed: Sequence[int] = ()
-    found: Sequence[int] = ()
+    results: Sequence[int] = ()
     status: int = 200
-    asked: list[httpx.Request] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         if request.url.path.startswith("/api"):
-            return httpx.Response(self.status, text=results(self.found))
+            return httpx.Response(self.status, text=format_results(self.results))
         tag = f'"{self.feed}"'
         if request.headers.get("If-None-Match") == tag and self.status == 200:
             return httpx.Response(304)
-        return httpx.Response(self.status, text=batch(self.feed), headers={"ETag": tag})
+        return httpx.Response(self.status, text=format_feed(self.feed), headers={"ETag": tag})
 
 
-def batch(numbers: Sequence[int]) -> str:
+def format_feed(numbers: Sequence[int]) -> str:
     items = "".join(
         f"<item><title>Announced {n}</title><guid>oai:arXiv.org:2604.{n:05}v1</guid></item>" for n in numbers
     )
     return f'<rss version="2.0"><channel><title>cs.LG</title>{items}</channel></rss>'
 
 
-def results(numbers: Sequence[int]) -> str:
+def format_results(numbers: Sequence[int]) -> str:
     entries = "".join(
         f"<entry><id>http://arxiv.org/abs/2604.{n:05}v1</id><title>Announced {n}</title></entry>" for n in numbers
     )
@@ -64,27 +66,48 @@ def results(numbers: Sequence[int]) -> str:
     )
 
 
+@pytest.mark.parametrize(
+    ("fetched", "notice"),
+    [
+        (Fetched("x", read=1), ""),
+        (Fetched("x", errors=("a: timed out",)), "x could not be read today (a: timed out)"),
+        (
+            Fetched("x", errors=("a: timed out",), previous=PreviousRuns(None, None, 1)),
+            "x could not be read in the last 2 runs, never read so far (a: timed out)",
+        ),
+        (Fetched("x", errors=("a", "b"), read=1), "x was only partly read (a)"),
+        (
+            Fetched("x", read=2, stale=("a", "b")),
+            "x: a still shows an earlier day's papers, although new ones are due (and one more); retrying tomorrow",
+        ),
+        (Fetched("x", read=1, skipped=("entry 1: it has no title",)), "x: skipped 1 unreadable entry"),
+    ],
+)
+def test_the_notice_for_readers_names_the_problem(fetched: Fetched, notice: str) -> None:
+    assert source_notice(fetched) == notice
+
+
 @dataclass
 class Place:
     workplace: Workplace
     arxiv: Arxiv
 
     def run(self, day: date, *feed: int) -> str:
-        """Run the day with these papers in the feed; the state of arXiv afterwards."""
+        """Run the digest with these papers in the feed; return the state of arXiv."""
         self.arxiv.feed = feed
         self.workplace.lists(paper(day.toordinal() % 1000))
         client = httpx.Client(transport=httpx.MockTransport(self.arxiv))
         done = self.workplace.run(day, Fetcher("a@example.org", client, lambda _: None))
         return next(fetched.state for fetched in done.fetched if fetched.source == "arxiv")
 
-    def foot(self) -> str:
+    def footer(self) -> str:
         return html_of(self.workplace.mails()["ann@example.org"][-1])
 
     def status(self) -> tuple[dict[str, Any], str]:
         with open_context(self.workplace.config()) as d:
             document = status_document(Statistics(d.db.conn), d.config.digest.database, ())
-        found = next(source for source in document["sources"] if source["source"] == "arxiv")
-        return found, _sources(document["sources"])
+        arxiv = next(source for source in document["sources"] if source["source"] == "arxiv")
+        return arxiv, _sources(document["sources"])
 
 
 @pytest.fixture
@@ -93,29 +116,27 @@ def place(workplace: Workplace) -> Place:
     return Place(workplace, Arxiv())
 
 
-def test_yesterdays_batch_on_an_announcement_day_is_stale_and_said_everywhere(place: Place) -> None:
+def test_yesterdays_batch_on_an_announcement_day_is_stale_and_reported_everywhere(place: Place) -> None:
     assert place.run(MONDAY, 901, 902) == "read"
     assert place.run(MONDAY + timedelta(1), 901, 902) == "stale"
-    assert "category cs.LG is stale" in place.foot()
-    facts, words = place.status()
-    assert (facts["state"], facts["failed_runs"]) == ("stale", 0)
-    assert facts["late"] == [
-        "category cs.LG is stale: it still shows an earlier day's papers, although new ones are due"
-    ]
-    assert "! arxiv: category cs.LG is stale" in words
+    assert "arxiv: category cs.LG still shows an earlier day's papers" in place.footer()
+    arxiv, text = place.status()
+    assert (arxiv["state"], arxiv["failed_runs"]) == ("stale", 0)
+    assert arxiv["late"] == ["category cs.LG still shows an earlier day's papers, although new ones are due"]
+    assert "! arxiv: category cs.LG still shows an earlier day's papers" in text
 
 
-def test_an_empty_feed_on_an_announcement_day_is_not_stale_but_no_quiet_day_either(place: Place) -> None:
+def test_an_empty_feed_on_an_announcement_day_is_empty_and_reported(place: Place) -> None:
     assert place.run(MONDAY) == "empty"
-    assert "category cs.LG lists nothing, although new papers are due" in place.foot()
+    assert "category cs.LG lists nothing, although new papers are due; retrying tomorrow" in place.footer()
 
 
 @pytest.mark.parametrize("feed", [(), (901, 902)])
 @pytest.mark.parametrize("day", [SATURDAY, SATURDAY + timedelta(1), LABOUR_DAY])
-def test_a_weekend_and_a_holiday_are_quiet(place: Place, day: date, feed: tuple[int, ...]) -> None:
+def test_a_weekend_and_a_holiday_are_not_reported(place: Place, day: date, feed: tuple[int, ...]) -> None:
     assert place.run(day - timedelta(3 if day == LABOUR_DAY else 1), 901, 902) in ("read", "stale")
     assert place.run(day, *feed) == "read"
-    assert "due" not in place.foot()
+    assert "due" not in place.footer()
 
 
 def test_a_second_run_of_the_day_is_not_stale(place: Place) -> None:
@@ -123,80 +144,80 @@ def test_a_second_run_of_the_day_is_not_stale(place: Place) -> None:
     assert [place.run(MONDAY, 901), place.run(MONDAY, 901)] == ["read", "read"]
 
 
-def test_a_stale_feed_is_read_again_and_the_batch_is_new_then(place: Place) -> None:
+def test_a_stale_feed_is_read_again_until_the_batch_is_new(place: Place) -> None:
     place.run(MONDAY, 901)
     states = [place.run(MONDAY + timedelta(1), *feed) for feed in ((901,), (901,), (902, 903))]
     assert states == ["stale", "stale", "read"]
 
 
-@pytest.mark.parametrize("trouble", ["stale", "failed", "off", "empty"])
-def test_a_batch_that_passed_unread_is_filled_from_the_api(place: Place, trouble: str) -> None:
+@pytest.mark.parametrize("problem", ["stale", "failed", "off", "empty"])
+def test_a_missed_batch_is_read_from_the_api(place: Place, problem: str) -> None:
     place.run(MONDAY, 901)
-    if trouble != "off":
-        place.arxiv.status = 404 if trouble == "failed" else 200
-        assert place.run(MONDAY + timedelta(1), *((901,) if trouble == "stale" else ())) == trouble
-    place.arxiv.status, place.arxiv.found = 200, (901, 902, 903)
+    if problem != "off":
+        place.arxiv.status = 404 if problem == "failed" else 200
+        assert place.run(MONDAY + timedelta(1), *((901,) if problem == "stale" else ())) == problem
+    place.arxiv.status, place.arxiv.results = 200, (901, 902, 903)
     assert place.run(MONDAY + timedelta(2), 903, 904) == "read"
-    asked = [request for request in place.arxiv.asked if request.url.path == "/api/query"]
-    assert len(asked) == 1
+    searches = [request for request in place.arxiv.requests if request.url.path == "/api/query"]
+    assert len(searches) == 1
     with open_context(place.workplace.config()) as d:
         assert all(d.papers.find(f"arxiv:2604.{n:05}") for n in (901, 902, 903, 904))
     assert place.run(MONDAY + timedelta(3), 905) == "read"
-    assert len([r for r in place.arxiv.asked if r.url.path == "/api/query"]) == 1, "the gap is closed"
+    assert len([r for r in place.arxiv.requests if r.url.path == "/api/query"]) == 1, "no batch is missing any more"
 
 
-def test_what_fails_run_after_run_is_said_louder(place: Place) -> None:
+def test_a_source_that_keeps_failing_is_reported_with_the_number_of_runs(place: Place) -> None:
     place.run(MONDAY, 901)
     place.arxiv.status = 404
-    feet = []
+    footers = []
     for later in (1, 2, 3):
         place.run(MONDAY + timedelta(later))
-        feet.append(place.foot())
-    assert "arxiv could not be read today (" in feet[0]
-    assert "FAILED FOR 2 RUNS, last read 2026-04-20" in feet[1]
-    assert "FAILED FOR 3 RUNS, last read 2026-04-20" in feet[2]
-    facts, words = place.status()
-    assert (facts["failed_runs"], facts["read"][:10]) == (3, "2026-04-20")
-    assert "failed for 3 runs" in words
-    assert "! arxiv: FAILED FOR 3 RUNS, last read 2026-04-20" in words
+        footers.append(place.footer())
+    assert "arxiv could not be read today (" in footers[0]
+    assert "arxiv could not be read in the last 2 runs, last read on 20 April 2026 (" in footers[1]
+    assert "arxiv could not be read in the last 3 runs, last read on 20 April 2026 (" in footers[2]
+    arxiv, text = place.status()
+    assert (arxiv["failed_runs"], arxiv["read"][:10]) == (3, "2026-04-20")
+    assert "failed for 3 runs" in text
+    assert "! arxiv: FAILED FOR 3 RUNS, last read 2026-04-20" in text
 
 
-def test_status_tells_for_each_run_what_each_source_gave(place: Place) -> None:
+def test_statistics_hold_for_each_run_what_each_source_listed(place: Place) -> None:
     place.run(MONDAY, 901, 902)
     place.run(MONDAY + timedelta(1), 902, 903)
     with open_context(place.workplace.config()) as d:
         newest, oldest = Statistics(d.db.conn).runs()
-    told = [
+    counts = [
         {source["source"]: (source["state"], source["papers"], source["new"]) for source in run["sources"]}
         for run in (oldest, newest)
     ]
-    assert told[0] == {"arxiv": ("read", 2, 2), "papers": ("read", 1, 1)}
-    assert told[1] == {"arxiv": ("read", 2, 1), "papers": ("read", 1, 1)}
+    assert counts[0] == {"arxiv": ("read", 2, 2), "papers": ("read", 1, 1)}
+    assert counts[1] == {"arxiv": ("read", 2, 1), "papers": ("read", 1, 1)}
 
 
-def test_an_answer_that_has_not_changed_gives_its_papers_again(place: Place) -> None:
-    """A run that died between the answer and its record is followed by one that loses nothing."""
+def test_an_unchanged_response_gives_its_papers_again(place: Place) -> None:
+    """A run that died after a response was cached and before its papers were recorded loses nothing."""
     config = place.workplace.config()
     place.arxiv.feed = (901, 902)
     client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
     fetcher = Fetcher("a@example.org", client, lambda _: None)
     with open_context(config) as d:
-        remembered = d.fetch_memory(MONDAY)
-        (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), remembered)
-        d.http_cache.store(first.answers, MONDAY)  # and here it dies
+        memory = d.fetch_memory(MONDAY)
+        (first, _) = fetcher.fetch(config.sources, at(MONDAY)(), memory)
+        d.http_cache.store(first.responses, MONDAY)  # the run dies here
     assert place.run(MONDAY, 901, 902) == "read"
-    assert "If-None-Match" in place.arxiv.asked[-1].headers
+    assert "If-None-Match" in place.arxiv.requests[-1].headers
     with open_context(config) as d:
         assert d.papers.find("arxiv:2604.00901")
 
 
-def test_a_feed_that_has_not_changed_since_yesterday_is_stale_and_no_empty_answer(place: Place) -> None:
+def test_a_feed_unchanged_since_yesterday_is_stale_and_not_empty(place: Place) -> None:
     assert place.run(MONDAY, 901) == "read"
     assert place.run(MONDAY + timedelta(1), 901) == "stale"
-    assert "If-None-Match" in place.arxiv.asked[-1].headers
+    assert "If-None-Match" in place.arxiv.requests[-1].headers
 
 
-def test_answers_that_nobody_asks_for_any_more_are_forgotten(place: Place) -> None:
+def test_responses_that_are_not_requested_any_more_are_deleted(place: Place) -> None:
     place.run(MONDAY, 901)
     with open_context(place.workplace.config()) as d:
         assert len(d.http_cache.load()) == 1
@@ -204,7 +225,7 @@ def test_answers_that_nobody_asks_for_any_more_are_forgotten(place: Place) -> No
         assert d.http_cache.load() == {}
 
 
-def test_a_preview_before_the_run_does_not_make_the_days_batch_an_old_one(place: Place) -> None:
+def test_a_preview_before_the_run_does_not_make_the_batch_stale(place: Place) -> None:
     place.run(MONDAY - timedelta(3), 900)
     place.arxiv.feed = (901, 902)
     client = httpx.Client(transport=httpx.MockTransport(place.arxiv))

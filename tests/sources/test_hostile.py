@@ -1,4 +1,4 @@
-"""Whatever bytes a service answers with, reading them gives a page or a SourceError, and nothing else."""
+"""Parsing any bytes gives a page or a SourceError, and nothing else."""
 
 import os
 import tempfile
@@ -20,20 +20,20 @@ from digest.sources.huggingface import HuggingFace
 from tests.conftest import DATA, MORNING
 from tests.sources.test_biorxiv import listed, row
 
-Read = Callable[[bytes], Page]
-WHOLE: dict[str, tuple[Read, bytes]] = {
-    "huggingface": (HuggingFace(lookback_days=0).asks(MORNING)[0].read, (DATA / "daily_papers.json").read_bytes()),
-    "arxiv": (Arxiv(("cs.LG",)).asks(MORNING)[0].read, (DATA / "arxiv_rss.xml").read_bytes()),
+Parse = Callable[[bytes], Page]
+RESPONSES: dict[str, tuple[Parse, bytes]] = {
+    "huggingface": (HuggingFace(lookback_days=0).requests(MORNING)[0].parse, (DATA / "daily_papers.json").read_bytes()),
+    "arxiv": (Arxiv(("cs.LG",)).requests(MORNING)[0].parse, (DATA / "arxiv_rss.xml").read_bytes()),
     "arxiv api": (
-        search_request("https://example.org", ["cs.LG"], date(2026, 4, 17), MORNING).read,
+        search_request("https://example.org", ["cs.LG"], date(2026, 4, 17), MORNING).parse,
         (DATA / "arxiv_api.xml").read_bytes(),
     ),
-    "biorxiv": (Biorxiv().asks(MORNING)[0].read, listed(row(1), row(2, date="2026-04-17"))),
-    "rss": (Feed("https://example.org/f").asks(MORNING)[0].read, (DATA / "feed_rss2.xml").read_bytes()),
-    "rdf": (Feed("https://example.org/f").asks(MORNING)[0].read, (DATA / "feed_rdf.xml").read_bytes()),
-    "atom": (Feed("https://example.org/f").asks(MORNING)[0].read, (DATA / "feed_atom.xml").read_bytes()),
+    "biorxiv": (Biorxiv().requests(MORNING)[0].parse, listed(row(1), row(2, date="2026-04-17"))),
+    "rss": (Feed("https://example.org/f").requests(MORNING)[0].parse, (DATA / "feed_rss2.xml").read_bytes()),
+    "rdf": (Feed("https://example.org/f").requests(MORNING)[0].parse, (DATA / "feed_rdf.xml").read_bytes()),
+    "atom": (Feed("https://example.org/f").requests(MORNING)[0].parse, (DATA / "feed_atom.xml").read_bytes()),
     "file": (
-        File(Path("p.jsonl"), name="p").asks(MORNING)[0].read,
+        File(Path("p.jsonl"), name="p").requests(MORNING)[0].parse,
         b'{"title": "T", "id": "arxiv:2401.00001", "upvotes": 3, "authors": ["A"]}\n{"title": "U", "doi": "10.1/x"}\n',
     ),
 }
@@ -46,7 +46,7 @@ PIECES = [
 
 @st.composite
 def mutated(draw: st.DrawFn, body: bytes) -> bytes:
-    """The body with a few bytes cut, doubled, or replaced by something unpleasant."""
+    """The body with a few bytes removed, doubled, or replaced by something hostile."""
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(body)))
         end = min(len(body), start + draw(st.integers(0, 40)))
@@ -55,7 +55,7 @@ def mutated(draw: st.DrawFn, body: bytes) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE))
+@pytest.mark.parametrize("name", sorted(RESPONSES))
 @settings(
     max_examples=int(os.environ.get("DIGEST_EXAMPLES", "60")),
     deadline=None,
@@ -63,11 +63,11 @@ def mutated(draw: st.DrawFn, body: bytes) -> bytes:
     suppress_health_check=list(HealthCheck),
 )
 @given(data=st.data())
-def test_mutated_answers_are_a_page_or_an_error(name: str, data: st.DataObject) -> None:
-    read, whole = WHOLE[name]
-    body = data.draw(mutated(whole))
+def test_a_mutated_response_is_a_page_or_an_error(name: str, data: st.DataObject) -> None:
+    parse, intact = RESPONSES[name]
+    body = data.draw(mutated(intact))
     try:
-        page = read(body)
+        page = parse(body)
     except SourceError as problem:
         str(problem).encode()
         return
@@ -78,15 +78,15 @@ def test_mutated_answers_are_a_page_or_an_error(name: str, data: st.DataObject) 
     " ".join(page.skipped).encode("utf-8", "replace")
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE))
-def test_the_whole_answers_are_read(name: str) -> None:
-    read, whole = WHOLE[name]
-    assert read(whole).sightings
+@pytest.mark.parametrize("name", sorted(RESPONSES))
+def test_the_intact_responses_are_parsed(name: str) -> None:
+    parse, intact = RESPONSES[name]
+    assert parse(intact).sightings
 
 
-def test_no_file_is_opened_because_a_body_looks_like_its_name() -> None:
+def test_a_body_that_looks_like_a_path_does_not_open_the_file() -> None:
     with tempfile.NamedTemporaryFile(suffix=".xml") as file:
-        file.write(WHOLE["rss"][1])
+        file.write(RESPONSES["rss"][1])
         file.flush()
         with pytest.raises(SourceError):
-            WHOLE["rss"][0](file.name.encode())
+            RESPONSES["rss"][0](file.name.encode())

@@ -1,4 +1,4 @@
-"""Hugging Face's list of a day, as the service really writes it."""
+"""Hugging Face's daily list, as the service really writes it."""
 
 import json
 from datetime import date, datetime, timedelta
@@ -15,22 +15,23 @@ MONDAY = date(2026, 4, 20)
 LIST = (DATA / "daily_papers.json").read_bytes()
 
 
-def read(body: bytes, now: datetime = MORNING) -> Page:
-    return HuggingFace(lookback_days=0).asks(now)[0].read(body)
+def parse(body: bytes, now: datetime = MORNING) -> Page:
+    return HuggingFace(lookback_days=0).requests(now)[0].parse(body)
 
 
-def test_it_asks_for_the_weekdays_that_may_still_grow_oldest_first() -> None:
-    asks = HuggingFace(lookback_days=4).asks(MORNING)
-    assert [ask.params["date"] for ask in asks] == ["2026-04-16", "2026-04-17", "2026-04-20"]
-    assert HuggingFace(lookback_days=1).asks(MORNING - timedelta(1)) == ()
+def test_lists_that_may_still_grow_are_requested_oldest_first() -> None:
+    requests = HuggingFace(lookback_days=4).requests(MORNING)
+    assert [request.params["date"] for request in requests] == ["2026-04-16", "2026-04-17", "2026-04-20"]
+    assert HuggingFace(lookback_days=1).requests(MORNING - timedelta(1)) == ()
 
 
-def test_only_todays_list_may_not_be_open_yet() -> None:
-    assert [400 in ask.closed for ask in HuggingFace(lookback_days=4).asks(MORNING)] == [False, False, True]
+def test_only_todays_list_may_not_exist_yet() -> None:
+    requests = HuggingFace(lookback_days=4).requests(MORNING)
+    assert [400 in request.not_yet_statuses for request in requests] == [False, False, True]
 
 
-def test_facts_are_taken_from_where_they_are_true() -> None:
-    engine, compilers, *_ = read(LIST).sightings
+def test_fields_are_taken_from_the_paper_object() -> None:
+    engine, compilers, *_ = parse(LIST).sightings
     assert engine.paper.title == "A Note on Engines That Weave Algebra"
     assert engine.paper.abstract == "We show that an engine can weave patterns of algebra, with p < 0.05 & no loss."
     assert engine.paper.authors == ("Ada Lovelace", "Charles Babbage")
@@ -42,17 +43,17 @@ def test_facts_are_taken_from_where_they_are_true() -> None:
     assert (compilers.votes, compilers.paper.project) == (0, "")
 
 
-def test_the_list_day_is_neither_publication_date() -> None:
-    assert {sighting.day for sighting in read(LIST).sightings} == {MONDAY}
+def test_the_list_day_is_not_a_publication_date() -> None:
+    assert {sighting.day for sighting in parse(LIST).sightings} == {MONDAY}
 
 
-def test_broken_rows_are_named_and_the_rest_is_read() -> None:
-    page = read(LIST)
+def test_broken_rows_are_reported_and_the_others_are_parsed() -> None:
+    page = parse(LIST)
     assert [s.paper.title for s in page.sightings[2:]] == ["Odd but Readable", "No Votes Yet"]
     assert [s.votes for s in page.sightings[2:]] == [None, None]
     assert page.skipped == (
-        "row 4 of the list of 2026-04-20: it has no title",
-        "row 5 of the list of 2026-04-20: it is not an object",
+        "the list of 2026-04-20, row 4: it has no title",
+        "the list of 2026-04-20, row 5: it is not a JSON object",
     )
 
 
@@ -63,29 +64,29 @@ def rows(count: int) -> bytes:
 
 
 @pytest.mark.parametrize(("count", "more"), [(0, False), (49, False), (50, True), (99, True), (100, True)])
-def test_a_page_that_may_have_been_cut_is_followed_by_the_next(count: int, more: bool) -> None:
-    page = read(rows(count))
+def test_a_page_that_may_not_be_the_last_is_followed_by_the_next(count: int, more: bool) -> None:
+    page = parse(rows(count))
     assert len(page.sightings) == count
     assert (page.next is not None) is more
     if page.next:
         assert (page.next.params["p"], page.next.params["date"]) == ("1", "2026-04-20")
-        assert page.next.read(b"[]").next is None
+        assert page.next.parse(b"[]").next is None
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"<!DOCTYPE html><html>", b'{"error": "Invalid date"}', LIST[:500], b"\xff\xfe", b"[" * 100_000, b"null"],
 )
-def test_an_answer_that_is_no_list_is_an_error_that_shows_its_beginning(body: bytes) -> None:
-    with pytest.raises(SourceError, match="it begins with"):
-        read(body)
+def test_a_response_that_is_not_a_list_is_an_error_that_shows_its_start(body: bytes) -> None:
+    with pytest.raises(SourceError, match="it starts with" if body else "it is empty"):
+        parse(body)
 
 
 @pytest.mark.parametrize(
     "row", [{}, {"paper": None}, {"paper": {"title": {}}}, [], None, 3, {"paper": {"id": 5, "title": " "}}]
 )
-def test_no_row_however_odd_is_more_than_skipped(row: Any) -> None:
-    page = read(json.dumps([row]).encode())
+def test_a_row_without_a_usable_title_is_skipped(row: Any) -> None:
+    page = parse(json.dumps([row]).encode())
     assert (page.sightings, len(page.skipped)) == ((), 1)
 
 
@@ -100,6 +101,6 @@ def test_no_row_however_odd_is_more_than_skipped(row: Any) -> None:
         (-5, "2026-04-16"),
     ],
 )
-def test_every_list_since_the_last_good_reading_is_asked_for_up_to_two_weeks(ago: int, first: str) -> None:
-    asks = HuggingFace(lookback_days=4).asks(MORNING, MORNING - timedelta(ago))
-    assert (asks[0].params["date"], asks[-1].params["date"]) == (first, "2026-04-20")
+def test_every_list_since_the_last_complete_run_is_requested_up_to_two_weeks(ago: int, first: str) -> None:
+    requests = HuggingFace(lookback_days=4).requests(MORNING, MORNING - timedelta(ago))
+    assert (requests[0].params["date"], requests[-1].params["date"]) == (first, "2026-04-20")

@@ -242,7 +242,7 @@ def test_the_freshness_of_a_source_is_told_as_before(place: Workplace) -> None:
     before = standing()
     done = prune(place.config(), day(100), 60)
     assert standing() == before
-    assert before[0].failed == 4
+    assert before[0].failed_runs == 4
     assert (done.runs, done.fetches) == (3, 3)
     place.lists(paper(2))
     run(100)

@@ -185,7 +185,7 @@ def test_one_broken_service_is_named_and_the_other_ones_papers_go_out(tmp_path: 
         assert states == {name: "read" if wrong else "failed", other: "read"}
         (_, mail), _ = arrived(server)
         assert len(titles(mail)) == 12
-        said = f"{name}: left out" if wrong else f"{name} could not be read today"
+        said = f"{name}: skipped" if wrong else f"{name} could not be read today"
         assert said in html_of(mail)
         with open_context(config) as d:
             broken = next(source for source in Statistics(d.db.conn).sources() if source["source"] == name)
@@ -329,7 +329,7 @@ def test_yesterdays_batch_is_stale_and_filled_later_but_a_weekend_is_quiet(tmp_p
         with open_context(config) as d:
             assert all(d.papers.find(ident) for ident in announced)
         stale = [mail for to, mail in arrived(server) if to == TO[0]][1]
-        assert "arxiv: category cs.CV is stale" in html_of(stale)
+        assert "arxiv: category cs.CV still shows an earlier day" in html_of(stale)
 
 
 def test_arxiv_is_asked_three_seconds_apart_also_by_two_processes_and_then_conditionally(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""Parse responses whose entries and fields may be missing or of the wrong type. Pure: no I/O."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Any, TypeVar
+
+from digest.errors import SourceError
+from digest.sources import Page, Request, Sighting
+
+Entry = TypeVar("Entry")
+
+
+def build_page(
+    entries: Iterable[Entry],
+    parse: Callable[[Entry], Sighting | None],
+    label: str,
+    first: int = 1,
+    next_request: Request | None = None,
+) -> Page:
+    """Parse each entry; skip those for which `parse` raises ValueError or returns None (not wanted).
+
+    Messages number the entries from `first` on: "row 3: it has no title", with "row" as the `label`.
+    """
+    sightings, skipped = [], []
+    for number, entry in enumerate(entries, start=first):
+        try:
+            if sighting := parse(entry):
+                sightings.append(sighting)
+        except ValueError as problem:
+            skipped.append(f"{label} {number}: {problem}")
+    return Page(tuple(sightings), next_request, tuple(skipped))
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a JSON document. Raises SourceError that shows how any other body starts."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise SourceError(f"the response is not JSON: {describe_start(body)}") from None
+
+
+def parse_rows(body: bytes) -> list[Any]:
+    """Parse a JSON array. Raises SourceError that shows how any other body starts."""
+    rows = parse_json(body)
+    if not isinstance(rows, list):
+        raise SourceError(f"the response is not a list of papers: {describe_start(body)}")
+    return rows
+
+
+def describe_start(body: bytes) -> str:
+    """Show the first characters of a body, for an error message."""
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return f"it starts with {text[:60] + ('…' if len(text) > 60 else '')!r}" if text else "it is empty"
+
+
+def first_text(row: Mapping[str, Any], *keys: str) -> str:
+    """Return the first string under `keys` that is not blank, '' if there is none."""
+    return next((row[key] for key in keys if isinstance(row.get(key), str) and row[key].strip()), "")
+
+
+def text_list(value: object) -> tuple[str, ...]:
+    """Return the strings of a list. A string is taken as a list of one, anything else as an empty list."""
+    items: Iterable[object] = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, str))
+
+
+def parse_day(value: object) -> date | None:
+    """Return the date at the start of an ISO 8601 timestamp, whatever its time zone; None for anything else."""
+    try:
+        return date.fromisoformat(value[:10]) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def parse_count(value: object) -> int | None:
+    """Return a number of votes, rounded down; None for what is not a number from 0 to 2^53."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        return None
+    return int(value)
