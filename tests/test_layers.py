@@ -23,6 +23,7 @@ HOMES = {
     "dns": {"operations.doctor_domain"},
     "dotenv": {"cli.app"},
     "feedparser": {"sources.syndication"},
+    "lxml": {"sources.syndication"},
     "httpx": {"sources.fetcher", "pipeline.notify"},
     "tenacity": {"sources.fetcher"},
     "idna": {"mail.address"},

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from datetime import date
-from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any
 
@@ -15,8 +14,8 @@ _BLOCKS = frozenset(
     address article aside blockquote br dd div dl dt figure h1 h2 h3 h4 h5 h6 hr li ol p pre section table td th tr ul
     """.split()
 )
-_HIDDEN = frozenset({"script", "style", "template", "noscript", "title"})
-_MOST_MARKUP = 400_000  # characters of one entry; no abstract is longer
+_HIDDEN = ("script", "style", "template", "noscript", "title")
+_MAX_MARKUP = 400_000  # characters of one entry; no abstract is longer
 
 
 def parse_feed(body: bytes) -> tuple[Any, Sequence[Any]]:
@@ -72,37 +71,20 @@ def publication_day(entry: Any) -> date | None:
     return None
 
 
-class _Text(HTMLParser):
-    """Gathers what a reader would see; blocks are set apart by a space."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self._hidden += tag in _HIDDEN
-        if tag in _BLOCKS:
-            self.pieces.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _HIDDEN))
-        if tag in _BLOCKS:
-            self.pieces.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(data)
-
-
 def strip_markup(markup: str) -> str:
-    """The text of a piece of HTML, in one line."""
+    """Convert HTML to text on one line, with a space between blocks and without scripts, styles and titles."""
     if not re.search(r"[<&]", markup):
         return markup
-    reader = _Text()
-    try:
-        reader.feed(markup[:_MOST_MARKUP])
-        reader.close()
-    except (ValueError, AssertionError):  # a "<![" it cannot make sense of
-        return re.sub(r"<[^<>]{0,2000}>", " ", markup[:_MOST_MARKUP])
-    return " ".join("".join(reader.pieces).split())
+    from lxml import etree
+
+    # A "<" without any ">" behind it is not a tag ("if a <b"), but lxml would drop the text after it.
+    start, end, rest = markup[:_MAX_MARKUP].rpartition(">")
+    html = f"<div>{start}{end}{rest.replace('<', '&lt;')}"
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    root = etree.fromstring(html.encode("utf-8", "replace"), parser)
+    etree.strip_elements(root, *_HIDDEN, with_tail=False)
+    pieces = []
+    for event, element in etree.iterwalk(root, events=("start", "end")):
+        text = (element.text if event == "start" else element.tail) or ""
+        pieces.append(f" {text}" if element.tag in _BLOCKS else text)
+    return " ".join("".join(pieces).split())
