@@ -1,6 +1,6 @@
-"""Log lines with time, level and key=value, or as one JSON object each; and no secret in them, nor elsewhere in print.
+"""Log lines with time, level and key=value pairs, or as one JSON object each; secrets are replaced by ***.
 
-A record's event is its message, its facts are the mapping it was given: `log.info("fetched", {"papers": 3})`.
+A record's event is its message, its facts are the mapping passed with it: `log.info("fetched", {"papers": 3})`.
 """
 
 import json
@@ -10,44 +10,44 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-_MIN_SECRET = 4  # characters; what is shorter would be found, and taken out, in every other word
+_MIN_SECRET = 4  # characters; a shorter secret would be found in every other word
 
 
 class Redactor:
-    """Takes secrets out of texts, once it has been told them."""
+    """Replaces secrets in texts by ***."""
 
     def __init__(self) -> None:
         self._secrets: list[str] = []
 
-    def hide(self, *secrets: str) -> None:
-        """Let these show no more. What is shorter than four characters is no secret anybody could keep."""
-        told = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
-        in_json = [json.dumps(secret, ensure_ascii=False)[1:-1] for secret in told]
-        self._secrets = sorted({*self._secrets, *told, *in_json}, key=len, reverse=True)  # one may be part of another
+    def add(self, *secrets: str) -> None:
+        """Replace these from now on; secrets of fewer than four characters are ignored."""
+        long = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
+        in_json = [json.dumps(secret, ensure_ascii=False)[1:-1] for secret in long]
+        # The longest first: one secret may contain another.
+        self._secrets = sorted({*self._secrets, *long, *in_json}, key=len, reverse=True)
 
-    def over(self, text: str) -> str:
-        """The text with *** where a secret stood."""
+    def redact(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
 
 class _Formatter(logging.Formatter):
-    """What both forms have in common: the parts of a record, in order, without secrets."""
+    """The parts of a record that both formats show, without secrets."""
 
-    def __init__(self, veil: Redactor) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         super().__init__()
-        self._veil = veil
+        self._redact = redactor.redact
 
     def _facts(self, record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
         if isinstance(record.args, Mapping):
             for key, value in record.args.items():
-                yield key, self._veil.over(value) if isinstance(value, str) else value
+                yield key, self._redact(value) if isinstance(value, str) else value
         if record.exc_info:
-            yield "traceback", self._veil.over(self.formatException(record.exc_info))
+            yield "traceback", self._redact(self.formatException(record.exc_info))
 
     def _event(self, record: logging.LogRecord) -> str:
-        return self._veil.over(record.getMessage())
+        return self._redact(record.getMessage())
 
     @staticmethod
     def _time(record: logging.LogRecord) -> str:
@@ -59,14 +59,10 @@ class TextFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = dict(self._facts(record))
-        trace = facts.pop("traceback", None)
-        words = [
-            self._time(record),
-            record.levelname,
-            self._event(record),
-            *(f"{k}={_value(v)}" for k, v in facts.items()),
-        ]
-        return " ".join(words) + (f"\n{trace}" if trace else "")
+        traceback = facts.pop("traceback", None)
+        pairs = [f"{key}={_quote_fact(value)}" for key, value in facts.items()]
+        line = " ".join([self._time(record), record.levelname, self._event(record), *pairs])
+        return f"{line}\n{traceback}" if traceback else line
 
 
 class JsonFormatter(_Formatter):
@@ -78,17 +74,17 @@ class JsonFormatter(_Formatter):
 
 
 class Handler(logging.StreamHandler[Any]):
-    """Writes to standard error, in one of the `forms`."""
+    """Writes to standard error in one of the `formats`."""
 
-    forms: ClassVar[dict[str, type[_Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
+    formats: ClassVar[dict[str, type[_Formatter]]] = {"text": TextFormatter, "json": JsonFormatter}
 
-    def __init__(self, form: str, veil: Redactor) -> None:
+    def __init__(self, log_format: str, redactor: Redactor) -> None:
         super().__init__(sys.stderr)
-        self.setFormatter(self.forms[form](veil))
+        self.setFormatter(self.formats[log_format](redactor))
 
 
-def _value(value: object) -> str:
-    """A value as it stands after `=`: in quotes when it would not end where it ends."""
+def _quote_fact(value: object) -> str:
+    """A value as text, in quotes if it is empty or has spaces, quotes, = or unprintable characters."""
     text = str(value)
     plain = text and not any(c.isspace() or c in '"=' or not c.isprintable() for c in text)
     return text if plain else json.dumps(text, ensure_ascii=False)

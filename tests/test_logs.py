@@ -1,4 +1,4 @@
-"""Log lines that people and machines can read, whatever is in them, and no secret in any print."""
+"""Log lines are readable for people and programs, whatever is in them, and nothing prints a secret."""
 
 import json
 import logging
@@ -24,9 +24,9 @@ def record(event: str, facts: dict[str, object], level: int = logging.INFO) -> l
 
 
 def line(form: str, event: str, facts: dict[str, object], *secrets: str) -> str:
-    veil = Redactor()
-    veil.hide(*secrets)
-    return Handler(form, veil).format(record(event, facts))
+    redactor = Redactor()
+    redactor.add(*secrets)
+    return Handler(form, redactor).format(record(event, facts))
 
 
 def test_a_line_has_time_level_event_and_facts() -> None:
@@ -48,7 +48,7 @@ def test_json_has_the_same_in_an_object() -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from(["text", "json"]))
-def test_whatever_a_fact_holds_it_is_one_line_and_can_be_read_back(event: str, value: str, form: str) -> None:
+def test_every_fact_is_on_one_line_and_can_be_parsed(event: str, value: str, form: str) -> None:
     text = line(form, event.replace("%", ""), {"why": value})
     if form == "json":
         assert json.loads(text)["why"] == value
@@ -59,7 +59,7 @@ def test_whatever_a_fact_holds_it_is_one_line_and_can_be_read_back(event: str, v
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_secrets_are_veiled_in_event_and_facts_and_traces(form: str) -> None:
+def test_secrets_are_redacted_in_event_and_facts_and_traces(form: str) -> None:
     hidden = 'pass"word'
     text = line(form, f"it said {SECRET}", {"why": f"{hidden} and {SECRET}!"}, SECRET, hidden, "abc", "")
     assert SECRET not in text
@@ -70,9 +70,9 @@ def test_secrets_are_veiled_in_event_and_facts_and_traces(form: str) -> None:
     except ValueError as problem:
         broken = record("traceback", {"a": 1}, logging.DEBUG)
         broken.exc_info = (ValueError, problem, problem.__traceback__)
-        veil = Redactor()
-        veil.hide(SECRET)
-        assert SECRET not in Handler(form, veil).format(broken)
+        redactor = Redactor()
+        redactor.add(SECRET)
+        assert SECRET not in Handler(form, redactor).format(broken)
 
 
 def test_a_secret_within_another_leaves_nothing_of_it() -> None:
@@ -95,7 +95,7 @@ def test_log_format_json_writes_an_object_a_line_to_standard_error(workplace: Wo
 def test_no_secret_of_the_environment_is_ever_printed(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    """A server that quotes the password in every reply, and a bug whose words hold the others."""
+    """The server quotes every secret in its reply."""
     for name in ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN"):
         monkeypatch.setenv(name, f"{SECRET}-{name.lower()}")
     workplace.lists(paper(1))
@@ -115,8 +115,8 @@ def test_no_secret_of_the_environment_is_ever_printed(
         assert SECRET not in status.output
 
 
-def test_how_a_command_failed_is_an_object_too(tmp_path: Path) -> None:
+def test_the_error_of_a_command_is_an_object_too(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--log-format", "json", "-c", str(tmp_path / "nowhere.toml"), "run"])
     (line,) = map(json.loads, result.stderr.splitlines())
     assert (result.exit_code, line["level"], line["event"]) == (2, "error", "ended")
-    assert line["why"].endswith("No such file or directory; `digest init` writes one")
+    assert line["why"].endswith("No such file or directory; create one with `digest init`")

@@ -73,9 +73,9 @@ class App:
 
         path = self.find_config()
         environ = {**self.read_env(path), **os.environ}
-        self.redactor.hide(*(environ.get(name, "") for name in SECRETS))
+        self.redactor.add(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ)
-        self.redactor.hide(config.notify.ping)
+        self.redactor.add(config.notify.ping)
         return config
 
     def read_env(self, path: Path) -> dict[str, str]:
@@ -117,7 +117,7 @@ class App:
 
     def print(self, text: str, *, nl: bool = True) -> None:
         """Write what was asked for to standard output, with -q too. Secrets are redacted."""
-        click.echo(self.redactor.over(text), nl=nl)
+        click.echo(self.redactor.redact(text), nl=nl)
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:
@@ -205,7 +205,7 @@ def _print_error(message: str, *, below: bool = False) -> None:
     if below and sys.stderr.isatty():
         click.echo(err=True)
     message = f"digest: {message}"
-    click.echo(app.redactor.over(message) if app else message, err=True)
+    click.echo(app.redactor.redact(message) if app else message, err=True)
 
 
 class Commands(click.Group):
@@ -234,7 +234,7 @@ date_option = click.option("--date", "day", type=DateParam(), help="Run as if th
 @click.option("-q", "--quiet", is_flag=True, help="Only print problems.")
 @click.option(
     "--log-format",
-    type=click.Choice(tuple(Handler.forms)),
+    type=click.Choice(tuple(Handler.formats)),
     default="text",
     help="Log lines for people, or JSON. [text]",
 )
