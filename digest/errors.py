@@ -1,30 +1,28 @@
-"""The failures that are expected, each with the exit code it ends in.
+"""The expected failures, each with its exit code. Any other exception is a bug and ends in exit code 1.
 
-    DigestError
-    ├── Unprinted          1   standard output cannot be written
-    ├── Stopped          130   Ctrl-C
-    ├── ConfigError        2   the configuration or an override of a template; every problem at once
-    ├── Unknown            2   no paper goes by the name that was given
-    ├── BadRows            2   some rows of an import could not be taken; the others were
-    ├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
-    ├── Unwell             2   an examination found what must be mended
-    ├── Pruned             2   the text of that mail was removed by `digest prune`
-    ├── NothingReadable    3   no source could be read; the day stays open for the next run
-    ├── HistoryError       3   the database cannot be used
-    ├── InboxError         3   the mailbox of answers cannot be read
-    ├── Undelivered        4   some mail is still in the outbox
-    ├── Busy               5   another run holds the lock
-    └── SourceError            one answer of one source cannot be read: a value in `Fetched`, never an exit
-        └── Passing            … and may be readable in a moment
-
-Anything else is a bug and ends in exit code 1.
+DigestError
+├── OutputError        1   standard output cannot be written to
+├── Interrupted      130   Ctrl-C
+├── ConfigError        2   the configuration, a template or a file named on the command line cannot be used
+├── PaperNotFound      2   no recorded paper has the given name
+├── RowsRejected       2   some rows of an import are invalid; the valid ones were imported
+├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
+├── ChecksFailed       2   `digest doctor` found a problem that keeps a run from working
+├── MailPruned         2   `digest prune` has deleted the text of that mail
+├── NoSourceReadable   3   no source could be read; the next run tries again
+├── HistoryError       3   the database cannot be used
+├── InboxError         3   the mailbox with the replies cannot be read
+├── Undelivered        4   some mail is still in the outbox
+├── AlreadyRunning     5   another run holds the lock
+└── SourceError            a source's answer cannot be read: kept in `Fetched`, never ends the program
+    └── TemporaryError     the same request may succeed in a moment
 """
 
 from collections.abc import Sequence
 
 
 class DigestError(Exception):
-    """An expected failure; its text is a sentence for the person at the terminal."""
+    """An expected failure. Its text is shown to the user: "what is wrong; what to do"."""
 
     exit_code = 1
 
@@ -34,14 +32,14 @@ class OutputError(DigestError):
 
 
 class Interrupted(DigestError):
-    exit_code = 130  # 128 and the number of SIGINT, as shells count
+    exit_code = 130  # 128 + the number of SIGINT, as in shells
 
     def __init__(self) -> None:
-        super().__init__("stopped; what was done so far is kept, and doing it again is safe")
+        super().__init__("interrupted; what was done so far is kept, and it is safe to run the command again")
 
 
 class ConfigError(DigestError):
-    """What is wrong with the configuration: all of it, one sentence a problem."""
+    """Every problem found, one message each; `where` names the file that they are in."""
 
     exit_code = 2
 
@@ -56,13 +54,11 @@ class PaperNotFound(DigestError):
 
     def __init__(self, name: str) -> None:
         short = name if len(name) <= 100 else f"{name[:99]}…"
-        super().__init__(
-            f"no paper that goes by {short!r} was ever recorded; `digest search` finds papers by their words"
-        )
+        super().__init__(f"no paper found for {short!r}; find its name with `digest search`")
 
 
-class ImportRejected(DigestError):
-    """What is wrong with some rows of an import: a sentence each."""
+class RowsRejected(DigestError):
+    """What is wrong with each invalid row of an import, a line each."""
 
     exit_code = 2
 
@@ -100,12 +96,12 @@ class AlreadyRunning(DigestError):
 
 
 class SourceError(DigestError):
-    """An answer that is not what the service promised."""
+    """An answer that is not in the format of the source."""
 
 
 class TemporaryError(SourceError):
-    """A failure that may be gone in a moment; `wait` is how many seconds the service asked for, if it did."""
+    """A failure that may be gone in a moment; `wait` is the pause in seconds that the service asked for, if any."""
 
-    def __init__(self, sentence: str, wait: float | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
         self.wait = wait

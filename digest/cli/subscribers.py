@@ -260,7 +260,7 @@ def import_(app: App, source: Any) -> None:
     FILE is CSV, JSON or one address per line; - is standard input. Valid rows are imported, invalid ones are named by
     their line. Those who unsubscribed stay unsubscribed.
     """
-    from digest.errors import ImportRejected
+    from digest.errors import RowsRejected
     from digest.operations.subscriber_files import (
         BadRow,
         format_bad_rows,
@@ -276,4 +276,4 @@ def import_(app: App, source: Any) -> None:
         session.context.outbox.withdraw(session.today)
     app.report(format_import(result))
     if bad:
-        raise ImportRejected(format_bad_rows(bad))
+        raise RowsRejected(format_bad_rows(bad))

@@ -96,7 +96,9 @@ def test_ctrl_c_waits_for_no_slow_source_and_ends_in_a_sentence(place: Workplace
             _, said = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT, said
     assert time.monotonic() - began < 10
-    assert said.splitlines()[-1] == "digest: stopped; what was done so far is kept, and doing it again is safe"
+    assert said.splitlines()[-1] == (
+        "digest: interrupted; what was done so far is kept, and it is safe to run the command again"
+    )
     assert "Traceback" not in said
 
 
@@ -112,12 +114,12 @@ def test_ctrl_d_at_a_question_writes_nothing_and_ends_in_a_sentence(place: Workp
         start_new_session=True,
     )
     said = b""
-    while b"mail address: " not in said:
+    while b"email address: " not in said:
         said += os.read(terminal, 1024)
     os.write(terminal, b"\x04")
     assert process.wait(30) == 130
     said += os.read(terminal, 1024)
     os.close(inside)
     os.close(terminal)
-    assert b"\r\ndigest: stopped" in said
+    assert b"\r\ndigest: interrupted" in said
     assert not (place.folder / "new").exists()
