@@ -1,4 +1,4 @@
-"""The configuration file: TOML into a `Config`, or every problem in it at once."""
+"""The configuration file: read it into a `Config`, or report every problem in it at once."""
 
 import re
 import tomllib
@@ -14,18 +14,20 @@ from digest.errors import ConfigError
 from digest.inbound import InboxSettings
 from digest.mail.address import Mailbox, parse_mailbox
 from digest.mail.unsubscribe import UnsubscribeSettings
-from digest.pipeline.notify import NotifySettings
 from digest.ranking.topics import Topic
 from digest.settings import (
     Problems,
     Secret,
-    find_homes,
+    check_keys,
+    invalid_value,
+    map_keys,
     number_between,
     one_of,
+    quote_choices,
     quote_value,
     read_table,
     time_zone,
-    unknown_keys,
+    web_address,
 )
 from digest.sources import Source
 from digest.sources.registry import SOURCE_TYPES, source_class
@@ -33,24 +35,24 @@ from digest.sources.registry import SOURCE_TYPES, source_class
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def _from(value: str) -> Mailbox:
+def _sender(value: str) -> Mailbox:
+    return _mailbox(value, "Paper Digest <digest@example.org>")
+
+
+def _recipients(values: list[str]) -> tuple[str, ...]:
+    """Each address once, as the first of its spellings; upper and lower case make no difference."""
+    found: dict[str, str] = {}
+    for value in values:
+        address = _mailbox(value, "you@example.org").address
+        found.setdefault(address.lower(), address)
+    return tuple(found.values())
+
+
+def _mailbox(value: str, example: str) -> Mailbox:
     try:
         return parse_mailbox(value)
     except ValueError as problem:
-        raise ValueError(
-            f'{quote_value(value)} {problem}; write one like "Paper Digest <digest@example.org>"'
-        ) from None
-
-
-def _to(values: list[str]) -> tuple[str, ...]:
-    found: dict[str, str] = {}
-    for value in values:
-        try:
-            wire = parse_mailbox(value).address
-        except ValueError as problem:
-            raise ValueError(f'{quote_value(value)} {problem}; write one like "you@example.org"') from None
-        found.setdefault(wire.lower(), wire)
-    return tuple(found.values())
+        raise ValueError(f'{quote_value(value)} {problem}; write one like "{example}"') from None
 
 
 def _weekdays(values: list[str]) -> frozenset[int]:
@@ -59,11 +61,11 @@ def _weekdays(values: list[str]) -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class DigestSettings:
-    """The `[digest]` table. `days` are weekdays, Monday is 0."""
+    """The `[digest]` table. `days` are weekdays from 0, which is Monday."""
 
-    from_: Mailbox = field(metadata={"read": _from, "type": str, "example": '"Paper Digest <digest@example.org>"'})
+    from_: Mailbox = field(metadata={"read": _sender, "type": str, "example": '"Paper Digest <digest@example.org>"'})
     title: str = "Trending papers"
-    to: tuple[str, ...] = field(default=(), metadata={"read": _to, "example": '["you@example.org"]'})
+    to: tuple[str, ...] = field(default=(), metadata={"read": _recipients, "example": '["you@example.org"]'})
     timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": time_zone, "type": str})
     max_papers: int = field(default=12, metadata={"read": number_between(1, 1000)})
     window_days: int = field(default=7, metadata={"read": number_between(0, 365)})
@@ -79,8 +81,15 @@ class DigestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """The `[notify]` table. `ping` is requested after a good run, and with /start or /fail appended otherwise."""
+
+    ping: str = field(default="", repr=False, metadata={"read": web_address})  # a secret: anyone who has it can ping
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration without a problem; every path in it is absolute."""
+    """A valid configuration. All its paths are absolute."""
 
     path: Path
     digest: DigestSettings
@@ -93,23 +102,23 @@ class Config:
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read the file at `path`; secrets come from `environ`. Raises ConfigError with everything that is wrong."""
+    """Read the file at `path`, and the secrets from `environ`. Raises ConfigError with every problem found."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError([f"{path} cannot be read: {_unreadable(path, problem)}"]) from None
+        raise ConfigError([f"{path} cannot be read: {_explain_read_error(path, problem)}"]) from None
     return parse(text, path, environ)
 
 
 def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
-    """Read `text` as if it stood in a file at `path`. Raises ConfigError like `load`."""
+    """Read `text` as the content of a file at `path`. Raises ConfigError like `load`."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # a syntax error; or a number or nesting beyond Python's limits
         from digest.toml_hints import explain_toml_error
 
         raise ConfigError([explain_toml_error(text, problem)], str(path)) from None
-    problems = Problems(_homes)
+    problems = Problems(_tables_by_key)
     config = _config(table, path, environ, problems)
     if config is None or problems:
         raise ConfigError(problems, str(path))
@@ -117,9 +126,9 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
 
 
 @cache
-def _homes() -> dict[str, str]:
-    """Where the keys belong: who writes one elsewhere is told so."""
-    return find_homes(
+def _tables_by_key() -> dict[str, str]:
+    """Which tables have which key, for messages about a key in the wrong table."""
+    return map_keys(
         {
             "[digest]": [DigestSettings],
             "[smtp]": [SmtpSettings],
@@ -133,23 +142,23 @@ def _homes() -> dict[str, str]:
     )
 
 
-def _unreadable(path: Path, problem: OSError | UnicodeDecodeError) -> str:
+def _explain_read_error(path: Path, problem: OSError | UnicodeDecodeError) -> str:
     if isinstance(problem, UnicodeDecodeError):
         line = problem.object.count(b"\n", 0, problem.start) + 1
-        return f"it is not UTF-8 text (line {line}); save it as UTF-8 in your editor"
-    advice = {
-        FileNotFoundError: "`digest init` writes one",
+        return f"line {line} is not UTF-8; save the file as UTF-8 in your editor"
+    hints = {
+        FileNotFoundError: "create one with `digest init`",
         IsADirectoryError: f"name the file in it, like {path / 'config.toml'}",
-        PermissionError: "let whoever runs digest read it, with chown or chmod",
+        PermissionError: "make it readable for the user that runs digest, with chown or chmod",
     }
-    return "; ".join(filter(None, (problem.strerror, advice.get(type(problem)))))
+    return "; ".join(filter(None, (problem.strerror, hints.get(type(problem)))))
 
 
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
     known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify")
-    unknown_keys(table, known, "", problems)
+    check_keys(table, known, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
-    sources = _sources(table.get("sources", []), path.parent, environ, problems)
+    sources = _sources(table, path.parent, environ, problems)
     topics = [read_table(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
@@ -158,9 +167,8 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
     if digest is None or unsubscribe is None or notify is None:
         return None
     if digest.templates is not None and not (path.parent / digest.templates).is_dir():
-        problems.add(
-            "digest.templates", f"{quote_value(str(digest.templates))} is not a folder; write one with templates in it"
-        )
+        hint = "write the folder that holds your templates"
+        problems.add("digest.templates", invalid_value("a folder", str(digest.templates), hint))
     return Config(
         path=path.absolute(),
         digest=replace(
@@ -182,57 +190,62 @@ def _absolute(folder: Path, path: Path) -> Path:
 
 
 def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tuple[int, object]]:
-    """The entries of an array of tables, counted from 1."""
+    """The entries of an array of tables, numbered from 1."""
     found = table.get(key, [])
     if not isinstance(found, list):
-        what = "is a single table" if isinstance(found, Mapping) else f"{quote_value(found)} is no table"
-        problems.add(key, f"{what}; write [[{key}]] with two brackets")
+        problems.add(key, f"must be a list of tables; write [[{key}]] with two brackets")
         return []
     return list(enumerate(found, start=1))
 
 
-def _sources(raw: object, folder: Path, environ: Mapping[str, str], problems: Problems) -> tuple[Source, ...]:
-    tables = _tables({"sources": raw}, "sources", problems)
-    if not tables and raw == []:
+def _sources(
+    table: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: Problems
+) -> tuple[Source, ...]:
+    if table.get("sources", []) == []:
         problems.add("sources", 'is missing; write [[sources]] and below it type = "huggingface"')
     found: list[Source] = []
-    for number, entry in tables:
+    for number, entry in _tables(table, "sources", problems):
         source = _source(entry, f"sources[{number}]", folder, environ, problems)
         if source is not None:
-            found.append(_named(source, {other.name for other in found}))
+            found.append(_with_unique_name(source, {other.name for other in found}))
     return tuple(found)
 
 
 def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str], problems: Problems) -> Any:
-    """One source, of the kind its `type` says; relative paths are made absolute, secrets come from `environ`."""
-    named = entry.get("type") if isinstance(entry, Mapping) else None
-    if isinstance(entry, Mapping) and not isinstance(named, str):
-        problems.add(f"{where}.type", "is missing; write one of " + ", ".join(f'type = "{k}"' for k in SOURCE_TYPES))
-        return None
-    if isinstance(named, str):
+    """A source of the class that its `type` names, with absolute paths and with its secrets from `environ`."""
+    kind = "file"
+    if isinstance(entry, Mapping):
         try:
-            named = one_of(*SOURCE_TYPES)(named)
+            kind = _source_type(entry.get("type"))
         except ValueError as problem:
-            problems.add(f"{where}.type", str(problem))
+            problems.add(f"{where}.type", problem)
             return None
-    source = read_table(source_class(named or "file"), entry, where, problems, extra=["type"])
+    source = read_table(source_class(kind), entry, where, problems, extra=["type"])
     if source is None:
         return None
-    paths = {f.name: getattr(source, f.name) for f in fields(source)}
-    own = {name: _absolute(folder, path) for name, path in paths.items() if isinstance(path, Path)}
+    values = {f.name: getattr(source, f.name) for f in fields(source)}
+    paths = {name: _absolute(folder, value) for name, value in values.items() if isinstance(value, Path)}
     secrets = {f.name: _secret(environ, f.metadata["secret"]) for f in fields(source) if "secret" in f.metadata}
-    return replace(source, **own, **secrets)
+    return replace(source, **paths, **secrets)
 
 
-def _named(source: Any, taken: set[str]) -> Any:
-    """The source under a name that no other has: its own, else what it reads, numbered where two would agree."""
+def _source_type(value: object) -> str:
+    if value is None:
+        raise ValueError(f"is missing; write type = {quote_choices(SOURCE_TYPES)}")
+    if not isinstance(value, str):
+        raise invalid_value(quote_choices(SOURCE_TYPES), value)
+    return one_of(*SOURCE_TYPES)(value)
+
+
+def _with_unique_name(source: Any, taken: set[str]) -> Any:
+    """`source` with a name that is not `taken`: its own or a default, and a number where that is taken."""
     name = re.sub(r"\s+", " ", source.name or source.default_name).strip()[:60]
     unique = next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
     return replace(source, name=unique)
 
 
 def _secret(environ: Mapping[str, str], name: str) -> Secret:
-    """A secret of a source, '' when it cannot stand in a header."""
+    """A secret of a source; "" when it is not allowed in an HTTP header."""
     value = environ.get(name, "").strip()
     return Secret(value if value.isascii() and value.isprintable() else "")
 
@@ -243,17 +256,16 @@ def _delivery(
     smtp = read_table(SmtpSettings, table["smtp"], "smtp", problems) if "smtp" in table else None
     maildir = read_table(MaildirSettings, table["maildir"], "maildir", problems) if "maildir" in table else None
     if "smtp" in table and "maildir" in table:
-        problems.add("maildir", "stands beside [smtp]; keep the one that mail should go to")
+        problems.add("maildir", "cannot be used together with [smtp]; keep one of them")
     if maildir is not None:
         return replace(maildir, path=_absolute(folder, maildir.path))
     if smtp is None:
         return None
     if smtp.security == "starttls" and smtp.port == 465:
-        problems.add("smtp.security", '"starttls" does not go with port 465, which is TLS from the start; write "tls"')
+        problems.add("smtp.security", 'must be "tls" for port 465, which is encrypted from the start; write "tls"')
     if smtp.security == "none" and not smtp.loopback:
-        problems.add(
-            "smtp.security", f'"none" would send the mail readable to {smtp.host}; write "starttls" or "tls" (port 465)'
-        )
+        message = f'must not be "none" for {smtp.host}: mail would be sent unencrypted'
+        problems.add("smtp.security", f'{message}; write "starttls" or "tls" (port 465)')
     return replace(smtp, password=Secret(environ.get("DIGEST_SMTP_PASSWORD", "")))
 
 
@@ -265,15 +277,13 @@ def _inbox(
         return None
     if inbox.path is not None:
         if inbox.host:
-            problems.add("inbox.path", "stands beside inbox.host; keep the one where answers arrive")
+            problems.add("inbox.path", "cannot be used together with inbox.host; keep one of them")
         return replace(inbox, path=_absolute(folder, inbox.path))
     if not inbox.host:
-        problems.add("inbox", 'names no mailbox; write host = "imap.example.org", or path = "Maildir"')
+        problems.add("inbox", 'has no mailbox; write host = "imap.example.org", or path = "Maildir"')
     elif not inbox.username:
         problems.add("inbox.username", 'is missing; write username = "digest@example.org"')
     if inbox.host and inbox.security == "none" and not inbox.loopback:
-        problems.add(
-            "inbox.security",
-            f'"none" would send the password readable to {inbox.host}; write "tls" or "starttls" (port 143)',
-        )
+        message = f'must not be "none" for {inbox.host}: the password would be sent unencrypted'
+        problems.add("inbox.security", f'{message}; write "tls" or "starttls" (port 143)')
     return replace(inbox, password=Secret(environ.get("DIGEST_INBOX_PASSWORD", "")))

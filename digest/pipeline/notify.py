@@ -3,13 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from digest import __version__
 from digest.errors import AlreadyRunning
-from digest.settings import web_address
 
 if TYPE_CHECKING:
     import httpx
@@ -20,31 +18,24 @@ _SECONDS = 5.0  # in all, names looked up and redirects included: the mail waits
 _RETRIES = 2  # of connections that cannot be made
 
 
-@dataclass(frozen=True, slots=True)
-class NotifySettings:
-    """The `[notify]` table. `ping` is asked for after a good run; with /start and /fail behind it otherwise."""
-
-    ping: str = field(default="", repr=False, metadata={"read": web_address})  # whoever knows it can say all is well
-
-
 @contextmanager
-def pinging(settings: NotifySettings) -> Iterator[Callable[[], None]]:
-    """Ping success or failure when the block ends; what it yields pings its start.
+def pinging(url: str) -> Iterator[Callable[[], None]]:
+    """Ping success or failure when the block ends; the function that it yields pings the start.
 
-    A block that ends with Busy pings nothing: the run in progress speaks for itself. GET, since not every watchdog
-    takes anything else. A ping that does not get through is a warning in the log and changes nothing.
+    Without a `url` nothing is pinged, nor when the block raises AlreadyRunning: the run in progress does so itself.
+    Pings are GET requests, the only ones that every monitoring service accepts. A failed ping is logged as a warning.
     """
-    if not settings.ping:
+    if not url:
         yield lambda: None
         return
     try:
-        yield lambda: _ping(settings.ping, "/start")
+        yield lambda: _ping(url, "/start")
     except AlreadyRunning:
         raise
     except BaseException:
-        _ping(settings.ping, "/fail")
+        _ping(url, "/fail")
         raise
-    _ping(settings.ping, "")
+    _ping(url, "")
 
 
 def _ping(address: str, what: str) -> None:

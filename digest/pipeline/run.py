@@ -96,7 +96,7 @@ def run_daily(
 
     `clock` gives the moment that the run takes for now, on `day`; `real_clock` the real time, for reading replies.
     """
-    with pinging(config.notify) as ping_start, run_lock(config.digest.database):
+    with pinging(config.notify.ping) as ping_start, run_lock(config.digest.database):
         ping_start()
         method = delivery_method(config)
         with open_context(config) as context, _recorded(context, "run", day, clock) as (run, report):

@@ -14,12 +14,11 @@ from click.testing import CliRunner
 from freezegun import freeze_time
 
 from digest.cli import main
-from digest.config import DigestSettings
+from digest.config import DigestSettings, NotifySettings
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.inbound import InboxSettings
 from digest.mail.render import bundled_file
 from digest.mail.unsubscribe import UnsubscribeSettings
-from digest.pipeline.notify import NotifySettings
 from digest.ranking.topics import Topic
 from digest.sources.registry import SOURCE_TYPES, source_class
 from tests.conftest import MORNING, Workplace, paper

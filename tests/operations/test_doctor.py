@@ -535,7 +535,13 @@ def test_a_broken_configuration_is_told_whole_and_the_rest_is_still_looked_at(pl
     (place.folder / ".env").chmod(0o644)
     result = digest("doctor", "--send-test", "me@example.org")
     assert (result.exit_code, "Traceback" in result.output) == (2, False)
-    for words in ("✗ configuration", "digest.from: 3 is", "did you mean max_papers?", 'mean "file"?', "chmod 600 "):
+    for words in (
+        "✗ configuration",
+        "digest.from: must be a string in quotes, not 3",
+        "did you mean max_papers?",
+        'mean "file"?',
+        "chmod 600 ",
+    ):
         assert words in result.stdout
     assert "2 of 2 checks failed: configuration, secrets" in result.stderr
 

@@ -151,5 +151,7 @@ def dripping(server: socket.socket, drop: bytes, stop: threading.Event) -> None:
 
 def test_an_address_that_is_none_is_told(watched: Workplace) -> None:
     watched.more = watched.more.replace("http://", "htp://")
-    with pytest.raises(ConfigError, match=r"notify.ping: 'htp://.*write one that begins with https://"):
+    with pytest.raises(
+        ConfigError, match=r'notify\.ping: must be a web address, not "htp://.*write one that starts with https://'
+    ):
         watched.config()

@@ -58,7 +58,8 @@ def test_a_configuration_that_may_not_be_read_is_told_alike_however_it_is_named(
     place.path.chmod(0)
     said = {digest(place.folder, *words).stderr for words in ((), ("-c", "config.toml")) for words in [(*words, "run")]}
     assert said == {
-        "digest: config.toml cannot be read: Permission denied; let whoever runs digest read it, with chown or chmod\n"
+        "digest: config.toml cannot be read: Permission denied;"
+        " make it readable for the user that runs digest, with chown or chmod\n"
     }
     done = digest(place.folder, "-c", "config.toml", "doctor")
     assert (done.returncode, "✗ configuration" in done.stdout) == (2, True)
@@ -67,7 +68,7 @@ def test_a_configuration_that_may_not_be_read_is_told_alike_however_it_is_named(
 def test_init_says_what_it_cannot_look_into(place: Workplace, locked: Path) -> None:
     locked.chmod(0o400)
     done = digest(place.folder, "init", str(locked))
-    assert (done.returncode, done.stderr) == (2, f"digest: {locked} cannot be looked into: Permission denied\n")
+    assert (done.returncode, done.stderr) == (2, f"digest: {locked} cannot be read: Permission denied\n")
 
 
 def test_nobody_is_told_to_remove_a_secret_that_is_only_somebody_elses(place: Workplace) -> None:
