@@ -27,6 +27,7 @@ HOMES = {
     "httpx": {"sources.fetcher", "pipeline.notify"},
     "tenacity": {"sources.fetcher"},
     "idna": {"mail.address"},
+    "tomlkit": {"operations.init"},
     "jinja2": {"mail.render"},
     "premailer": {"mail.render"},
     "numpy": {"ranking.embeddings"},

@@ -1,4 +1,4 @@
-"""The command that begins: asks a person at a terminal what cannot be guessed, and writes the first files."""
+"""The `init` command: ask for what cannot be guessed, and write the first files."""
 
 import os
 import sys
@@ -17,122 +17,123 @@ if TYPE_CHECKING:
 
 @main.command()
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--to", metavar="ADDR", multiple=True, help="Who receives it; may be given several times.")
-@click.option("--from", "from_", metavar="ADDR", help="Who the mail is from. [the user name's address]")
-@click.option("--host", metavar="HOST", help="The mail server. [known for many providers]")
-@click.option("--port", metavar="N", type=int, help="Its port. [what goes with --security]")
-@click.option("--security", metavar="starttls|tls|none", help="How it is spoken to. [what goes with --port]")
-@click.option("--username", metavar="NAME", help="The user name there. [the first --to]")
-@click.option("--timezone", metavar="ZONE", help="Where today begins. [the machine's]")
-@click.option("--maildir", metavar="PATH", help="Deliver into this folder instead of to a server.")
+@click.option("--to", metavar="ADDR", multiple=True, help="Subscriber's address; repeat for several.")
+@click.option("--from", "from_", metavar="ADDR", help="Sender (default: the user name, or --to).")
+@click.option("--host", metavar="HOST", help="Mail server (default: that of your provider).")
+@click.option("--port", metavar="N", type=int, help="Port (default: the usual one for --security).")
+@click.option("--security", metavar="starttls|tls|none", help="Encryption (default: the usual one for --port).")
+@click.option("--username", metavar="NAME", help="User name (default: the first --to).")
+@click.option("--timezone", metavar="ZONE", help="Time zone (default: that of this machine).")
+@click.option("--maildir", metavar="PATH", help="Local folder to deliver to instead of a server.")
 @click.pass_obj
 @handle_errors
-def init(chosen: App, folder: Path, from_: str | None, **options: Any) -> None:
-    """Write config.toml and .env, every option explained.
+def init(app: App, folder: Path, from_: str | None, **options: Any) -> None:
+    """Create config.toml and .env, with every option explained.
 
-    Into DIR, the current folder by default; overwrites nothing.
+    They are created in DIR, by default the current folder. Existing files are never overwritten.
 
-    At a terminal it asks for your address and mail server. Elsewhere, options and what follows from them are taken.
+    On a terminal, it asks for your address and mail server. Elsewhere, it uses the options and their defaults.
     """
     from digest.operations import init
     from digest.operations.timetable import machine_zone
 
     given: dict[str, Answer] = {o: v for o, v in {**options, "from": from_}.items() if v not in (None, ())}
-    refuse(init.mistakes(init.suggested(given, "")))
-    begun, asking = init.begun(folder), sys.stdin.isatty() and sys.stdout.isatty()
-    zone = init.zone(machine_zone(os.environ))
+    check_options(init.find_problems(init.add_defaults(given, "")))
+    configured, interactive = init.has_config(folder), sys.stdin.isatty() and sys.stdout.isatty()
+    zone = init.zone_name(machine_zone(os.environ))
     answers: dict[str, Answer] = {}
-    if not begun and (asking or given):
-        answers = asked(given, zone) if asking else init.suggested(given, zone)
-        refuse(init.mistakes(answers))
-    password = secret(answers) if asking and not (folder / ".env").exists() else ""
+    if not configured and (interactive or given):
+        answers = ask_questions(given, zone) if interactive else init.add_defaults(given, zone)
+        check_options(init.find_problems(answers))
+    password = ask_password(answers) if interactive and not (folder / ".env").exists() else ""
     written = init.write(folder, answers, password)
-    report(chosen, folder, written, [init.KEYS[o] for o in given] if begun else [])
+    print_next_steps(app, folder, written, [init.KEYS[o] for o in given] if configured else [])
 
 
-def refuse(mistakes: dict[str, str]) -> None:
-    """End with what is wrong with the options, all of it."""
-    if mistakes:
+def check_options(problems: dict[str, str]) -> None:
+    """Raise ConfigError with all problems, if there are any."""
+    if problems:
         from digest.errors import ConfigError
 
-        raise ConfigError([f"--{option}: {sentence}" for option, sentence in mistakes.items()])
+        raise ConfigError([f"--{option}: {message}" for option, message in problems.items()])
 
 
-def asked(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
-    """The answers of the person at the terminal; Enter takes what is suggested, and what was given is not asked for."""
-    from digest.operations.init import suggested
+def ask_questions(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
+    """Ask for all that was not given as an option, and add the defaults for the rest."""
+    from digest.operations.init import add_defaults
 
     known = dict(given)
-    click.echo("A few questions; Enter takes what stands in [brackets]. Everything can be changed later.")
+    click.echo("A few questions. Press Enter to accept the default in [brackets]; you can change everything later.")
     if "to" not in known:
-        known |= ask("Your mail address", "", known, readers)
+        known |= ask("Your email address", "", known, parse_addresses)
     if not known.keys() & {"host", "maildir"}:
-        usual = suggested(known, zone)
+        usual = add_defaults(known, zone)
         server = f"{usual['host']}:{usual['port']}" if "host" in usual else ""
-        known |= ask("Mail server, like smtp.example.org or smtp.example.org:465", server, known, address)
+        known |= ask("Mail server, like smtp.example.org or smtp.example.org:465", server, known, parse_server)
     if not known.keys() & {"username", "maildir"}:
-        known |= ask("User name there, - for none", str(suggested(known, zone).get("username") or "-"), known, user)
+        username = str(add_defaults(known, zone).get("username") or "-")
+        known |= ask("User name on the mail server (- for none)", username, known, parse_username)
     if "timezone" not in known:
         known |= ask("Time zone", zone, known, lambda text: {"timezone": text.strip()})
-    return suggested(known, zone)
+    return add_defaults(known, zone)
 
 
 def ask(
-    question: str, suggestion: str, known: "dict[str, Answer]", read: "Callable[[str], dict[str, Answer]]"
+    question: str, default: str, known: "dict[str, Answer]", parse: "Callable[[str], dict[str, Answer]]"
 ) -> "dict[str, Answer]":
-    """What one question answers, asked again until a configuration can hold it."""
-    from digest.operations.init import mistakes, suggested
+    """Ask one question until the answer is valid."""
+    from digest.operations.init import add_defaults, find_problems
 
-    def checked(text: str) -> "dict[str, Answer]":
-        answers = read(text)
-        found = mistakes(suggested({**known, **answers}, "")).items()
-        if wrong := [sentence for option, sentence in found if option in answers]:
-            raise click.UsageError(wrong[0])
+    def check(text: str) -> "dict[str, Answer]":
+        answers = parse(text)
+        problems = find_problems(add_defaults({**known, **answers}, "")).items()
+        if messages := [message for option, message in problems if option in answers]:
+            raise click.UsageError(messages[0])
         return answers
 
-    answers: dict[str, Answer] = click.prompt(question, default=suggestion or None, value_proc=checked)
+    answers: dict[str, Answer] = click.prompt(question, default=default or None, value_proc=check)
     return answers
 
 
-def readers(text: str) -> "dict[str, Answer]":
+def parse_addresses(text: str) -> "dict[str, Answer]":
     return {"to": tuple(filter(None, map(str.strip, text.split(",")))) or (text,)}
 
 
-def address(text: str) -> "dict[str, Answer]":
-    """A server with or without a port behind a colon."""
+def parse_server(text: str) -> "dict[str, Answer]":
+    """Split `host` or `host:port`."""
     host, _, port = text.strip().rpartition(":")
-    if not host or host.endswith(":") or not port.isdecimal():  # an IPv6 address, or what shall be told as it is
+    if not host or host.endswith(":") or not port.isdecimal():  # no port, an IPv6 address, or an invalid name
         return {"host": text.strip()}
     return {"host": host, "port": int(port)}
 
 
-def user(text: str) -> "dict[str, Answer]":
+def parse_username(text: str) -> "dict[str, Answer]":
     return {"username": "" if text.strip() == "-" else text.strip()}
 
 
-def secret(answers: "dict[str, Answer]") -> str:
-    """The password for the mail server, typed unseen; '' for somebody who puts it into .env later, or needs none."""
+def ask_password(answers: "dict[str, Answer]") -> str:
+    """Ask for the password of the mail server; "" if it is skipped or not needed."""
     if "maildir" in answers or answers.get("username") == "":
         return ""
     from digest.operations.init import find_provider
 
     provider = find_provider(str(answers.get("username")))
     if provider and provider.note and provider.host == answers.get("host"):
-        click.echo(f"{provider.host}: {provider.note}.")
-    question = "Password (it does not show; Enter to put it into .env later)"
+        click.echo(provider.note)
+    question = "Password (hidden; press Enter to skip)"
     password: str = click.prompt(question, default="", hide_input=True, show_default=False)
     return password
 
 
-def report(chosen: App, folder: Path, written: list[Path], unused: list[str]) -> None:
-    """Say what was written and what to type next; `unused` are keys that could not be written."""
+def print_next_steps(app: App, folder: Path, written: list[Path], ignored: list[str]) -> None:
+    """Print what was written and what to do next; `ignored` are keys that were given for an existing config.toml."""
     config, env = folder / "config.toml", folder / ".env"
     for path in written:
-        chosen.report(f"Wrote {path}")
-    if unused:
-        chosen.report(f"{config} was there already and was not changed; write {', '.join(unused)} into it yourself.")
+        app.report(f"Wrote {path}")
+    if ignored:
+        app.report(f"{config} exists and was not changed; set {', '.join(ignored)} in it yourself.")
     elif not written:
-        chosen.report("config.toml and .env are there already; nothing was changed.")
-    chosen.report(f"See that {config} has your address and mail server, and {env} the password; then type:")
+        app.report("config.toml and .env exist already; nothing was changed.")
+    app.report(f"Check your address and mail server in {config} and the password in {env}, then run:")
     where = "" if folder == Path() else f"-c {quote(str(config))} "
-    chosen.report(f"  digest {where}doctor\n  digest {where}preview --open")
+    app.report(f"  digest {where}doctor\n  digest {where}preview --open")

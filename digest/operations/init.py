@@ -1,16 +1,19 @@
-"""Where mail is handed in at well-known providers, by the domain of an address. Touches nothing.
+"""The files that a newcomer starts from: config.toml and .env, with every option explained and the answers filled in.
 
-The files a newcomer starts from: config.toml and .env, every option explained, with what is known filled in.
+Knows the servers for outgoing mail of well-known providers, by the domain of an address.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
+
+import tomlkit
+from tomlkit.items import Item, Table
 
 from digest.config import parse
 from digest.delivery import LOOPBACK
@@ -21,24 +24,26 @@ from digest.mail.render import bundled_file
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider's server for outgoing mail; `note` is what its help pages ask for beside the password, or ''."""
+    """A provider's server for outgoing mail. `note` says what it needs instead of or besides the password, or ""."""
 
     host: str
     port: int = 587
     note: str = ""
 
 
-_APP = "it takes an app password, not your own: {}"
-_OAUTH = "it mostly takes access tokens instead of passwords: see token_command in config.toml"
+_APP = "{} needs an app password, not your normal one: {}"
+_OAUTH = "Outlook usually needs an access token instead of a password: see token_command in config.toml"
+_IMAP = "{} only accepts mail after you turn on POP3 and IMAP in its settings"
+_CODE = "{} needs an authorization code instead of your password"
 
-# By the providers' own help pages. Port 465 speaks TLS from the first byte, 587 after STARTTLS (RFC 8314).
-_GMAIL = Provider("smtp.gmail.com", 587, _APP.format("myaccount.google.com/apppasswords"))
+# From the providers' own help pages. Port 465 uses TLS from the first byte, port 587 after STARTTLS (RFC 8314).
+_GMAIL = Provider("smtp.gmail.com", 587, _APP.format("Gmail", "myaccount.google.com/apppasswords"))
 _OUTLOOK = Provider("smtp-mail.outlook.com", 587, _OAUTH)
-_FASTMAIL = Provider("smtp.fastmail.com", 465, _APP.format("Settings, Privacy & Security"))
-_ICLOUD = Provider("smtp.mail.me.com", 587, _APP.format("account.apple.com, Sign-In and Security"))
-_YAHOO = Provider("smtp.mail.yahoo.com", 465, _APP.format("Account security"))
-_GMX = Provider("mail.gmx.net", 587, "switch on POP3 and IMAP in its settings first")
-_PROTON = Provider("smtp.protonmail.ch", 587, "it takes an SMTP token, for addresses of your own domain")
+_FASTMAIL = Provider("smtp.fastmail.com", 465, _APP.format("Fastmail", "Settings > Privacy & Security"))
+_ICLOUD = Provider("smtp.mail.me.com", 587, _APP.format("iCloud", "account.apple.com > Sign-In and Security"))
+_YAHOO = Provider("smtp.mail.yahoo.com", 465, _APP.format("Yahoo", "Account security"))
+_GMX = _IMAP.format("GMX")
+_PROTON = "Proton needs an SMTP token, and only sends from addresses of your own domain"
 
 _DOMAINS = {
     "gmail.com googlemail.com": _GMAIL,
@@ -47,15 +52,15 @@ _DOMAINS = {
     "fastmail.com fastmail.fm": _FASTMAIL,
     "icloud.com me.com mac.com": _ICLOUD,
     "yahoo.com yahoo.de yahoo.fr yahoo.co.uk yahoo.es yahoo.it ymail.com": _YAHOO,
-    "aol.com": Provider("smtp.aol.com", 465, _APP.format("Account security")),
-    "gmx.de gmx.net gmx.at gmx.ch": _GMX,
-    "gmx.com": Provider("mail.gmx.com", 587, _GMX.note),
-    "web.de": Provider("smtp.web.de", 587, _GMX.note),
+    "aol.com": Provider("smtp.aol.com", 465, _APP.format("AOL", "Account security")),
+    "gmx.de gmx.net gmx.at gmx.ch": Provider("mail.gmx.net", 587, _GMX),
+    "gmx.com": Provider("mail.gmx.com", 587, _GMX),
+    "web.de": Provider("smtp.web.de", 587, _IMAP.format("WEB.DE")),
     "posteo.de posteo.net posteo.org posteo.eu": Provider("posteo.de", 465),
     "mailbox.org": Provider("smtp.mailbox.org", 465),
-    "proton.me protonmail.com pm.me": _PROTON,
-    "qq.com": Provider("smtp.qq.com", 465, "it takes an authorization code instead of your password"),
-    "163.com": Provider("smtp.163.com", 465, "it takes an authorization code instead of your password"),
+    "proton.me protonmail.com pm.me": Provider("smtp.protonmail.ch", 587, _PROTON),
+    "qq.com": Provider("smtp.qq.com", 465, _CODE.format("QQ Mail")),
+    "163.com": Provider("smtp.163.com", 465, _CODE.format("163.com")),
     "runbox.com": Provider("smtp.runbox.com", 465),
     "disroot.org": Provider("disroot.org", 587),
 }
@@ -63,13 +68,13 @@ _BY_DOMAIN = {domain: provider for domains, provider in _DOMAINS.items() for dom
 
 
 def find_provider(address: str) -> Provider | None:
-    """The provider of a mail address; None for one that is not in the table, as most are."""
+    """The provider of an address; None for one that is not in the table."""
     domain = address.rpartition("@")[2].rstrip("> ").lower()
     parent = domain.partition(".")[2]
     return _BY_DOMAIN.get(domain) or (_BY_DOMAIN.get(parent) if parent == "onmicrosoft.com" else None)
 
 
-# What may be answered, by the name of its option, and the key that it is the value of.
+# The options that can be answered, and the key of the configuration that each sets.
 KEYS = {
     "to": "digest.to",
     "from": "digest.from",
@@ -83,23 +88,20 @@ KEYS = {
 Answer = str | int | tuple[str, ...]
 Answers = Mapping[str, Answer]
 
-# Each secret on a line of its own. There is no quote in what stands below the password: python-dotenv before 1.2.2 read
-# on to it when a password ended in a backslash.
+# No quote may follow the password: python-dotenv before 1.2.2 read on to it when a password ended in a backslash.
 _ENV = """\
-# Secrets, kept out of config.toml. Only you can read this file; the real environment wins over it.
-# Put a secret with spaces, quotes or # in it in 'single quotes', with a \\ before each ' and \\ of its own.
+# The secrets of digest. Only you can read this file. Environment variables of the same names take precedence.
+# Put a value with spaces, quotes or # into 'single quotes', with a \\ before each ' and \\ in it.
 
-# The password of smtp.username. Gmail: an app password (myaccount.google.com/apppasswords).
+# The password of smtp.username. For Gmail: an app password (myaccount.google.com/apppasswords).
 DIGEST_SMTP_PASSWORD={password}
 
-# The password of inbox.username: the mailbox that takes mail to unsubscribe.
+# The password of inbox.username, the mailbox for replies.
 # DIGEST_INBOX_PASSWORD=
 
-# A token of Hugging Face (huggingface.co/settings/tokens): raises its limit. It works without one.
+# An access token of Hugging Face (huggingface.co/settings/tokens). Optional: raises its rate limit.
 # HF_TOKEN=
 """
-_KEY = re.compile(r'(?:# )?(?P<key>\w+) = (?P<value>"[^"]*"|\[[^\]]*\]|[\w.]+)(?P<gap> *)(?P<comment>#.*)?')
-_TABLE = re.compile(r"(?:# )?\[{1,2}(\w+)\]{1,2}")
 
 
 def example() -> str:
@@ -107,109 +109,97 @@ def example() -> str:
     return bundled_file("config.example.toml").read_text(encoding="utf-8")
 
 
-def filled(answers: Answers) -> str:
-    """The example configuration with these answers in it; comments stay where they are. Without any: byte for byte."""
-    values = {KEYS[option]: _toml(answer) for option, answer in answers.items()}
-    return "\n".join(_lines(example().split("\n"), values))
+def fill_example(answers: Answers) -> str:
+    """The example configuration with these answers in it; all else stays as it is."""
+    text = example()
+    if "maildir" in answers:  # the commented-out [maildir] takes the place of [smtp]
+        before, _, rest = text.partition("[smtp]\n")
+        text = before + "[maildir]\n" + rest.partition("# [maildir]\n# ")[2]
+    document = tomlkit.parse(text)
+    for option, answer in answers.items():
+        table, _, key = KEYS[option].partition(".")
+        _set_value(cast(Table, document[table]), key, answer)
+    return tomlkit.dumps(document)
 
 
-def _lines(lines: Iterable[str], values: Mapping[str, str]) -> Iterator[str]:
-    table, local = "", "maildir.path" in values
-    for line in lines:
-        if heading := _TABLE.fullmatch(line):
-            table = heading[1]
-            yield {"smtp": "# [smtp]", "maildir": "[maildir]"}.get(table, line) if local else line
-            continue
-        found = _KEY.fullmatch(line)
-        if found and (value := values.get(f"{table}.{found['key']}")):
-            yield _aligned(found, f"{found['key']} = {value}")
-        elif found and table == "smtp" and local and not line.startswith("#"):
-            yield _aligned(found, f"# {found['key']} = {found['value']}")
-        else:
-            yield line
+def _set_value(table: Table, key: str, value: Answer) -> None:
+    """Replace a value; a comment behind it stays in its column while there is room."""
+    old, new = cast(Item, table.value.item(key)), tomlkit.item(value)
+    if old.trivia.comment:
+        column = len(old.as_string()) + len(old.trivia.comment_ws)
+        new.trivia.comment_ws = " " * max(2, column - len(new.as_string()))
+    table[key] = new
 
 
-def _aligned(found: re.Match[str], line: str) -> str:
-    """`line` with the comment of the one it replaces, in its column while there is room."""
-    return f"{line.ljust(found.start('comment') - 2)}  {found['comment']}" if found["comment"] else line
-
-
-def _toml(answer: Answer) -> str:
-    if isinstance(answer, tuple):
-        return f"[{', '.join(_toml(one) for one in answer)}]"
-    return str(answer) if isinstance(answer, int) else json.dumps(answer, ensure_ascii=False)
-
-
-def mistakes(answers: Answers) -> dict[str, str]:
-    """What is wrong with each answer that cannot stand in a configuration, by its option."""
-    found = {o: "holds a character that cannot be written" for o, a in answers.items() if not _writable(a)}
-    if (rivals := [option for option in answers if KEYS[option].startswith("smtp.")]) and "maildir" in answers:
-        found["maildir"] = f"stands beside --{rivals[0]}; keep the one that mail should go to"
+def find_problems(answers: Answers) -> dict[str, str]:
+    """What is wrong with each invalid answer, by its option."""
+    found = {option: "must contain only printable characters" for option, a in answers.items() if not _is_printable(a)}
+    if (smtp := [option for option in answers if KEYS[option].startswith("smtp.")]) and "maildir" in answers:
+        found["maildir"] = f"cannot be used together with --{smtp[0]}; keep one of them"
     if found:
         return found
     options = {key: option for option, key in KEYS.items()}
     try:
-        parse(filled(answers), Path("config.toml"), {})
-    except ConfigError as problem:
-        told = (sentence.partition(": ") for sentence in problem.problems)
-        return {options.get(key, key): sentence for key, _, sentence in told}
+        parse(fill_example(answers), Path("config.toml"), {})
+    except ConfigError as error:
+        problems = (problem.partition(": ") for problem in error.problems)
+        return {options.get(key, key): message for key, _, message in problems}
     return {}
 
 
-def _writable(answer: Answer) -> bool:
+def _is_printable(answer: Answer) -> bool:
     return all(str(part).isprintable() for part in (answer if isinstance(answer, tuple) else (answer,)))
 
 
-def suggested(answers: Answers, zone: str) -> dict[str, Answer]:
-    """The answers, and what follows from them for what was not answered. `zone` is the machine's time zone."""
+def add_defaults(answers: Answers, zone: str) -> dict[str, Answer]:
+    """The answers, and defaults that follow from them for the others. `zone` is this machine's time zone, or ""."""
     found = dict(answers)
     to = found.get("to")
-    reader = _bare(to[0]) if isinstance(to, tuple) else ""
+    reader = _address_of(to[0]) if isinstance(to, tuple) else ""
     if zone:
         found.setdefault("timezone", zone)
     if "maildir" not in found:
         if (provider := find_provider(reader)) and not found.keys() & {"host", "port", "security"}:
             found |= {"host": provider.host, "port": provider.port}
         if found.keys() & {"host", "port", "security"}:
-            found = _server(found, reader)
-    if sender := _bare(str(found.get("username", ""))) or reader:
+            _add_server_defaults(found, reader)
+    if sender := _address_of(str(found.get("username", ""))) or reader:
         found.setdefault("from", f"Paper Digest <{sender}>")
     return found
 
 
-def _server(found: dict[str, Answer], reader: str) -> dict[str, Answer]:
-    """What is usual for the server: its port and security, and the address as user name."""
-    near = str(found.get("host")).lower() in LOOPBACK
-    usual = {"tls": 465, "starttls": 587, "none": 25}
-    security = found.get("security") or ("none" if near else "starttls")
-    found.setdefault("port", usual.get(str(security).lower(), 587))
-    found.setdefault("security", "tls" if found["port"] == 465 else "none" if near else "starttls")
-    if near or (reader and "host" in found):
-        found.setdefault("username", "" if near else reader)
-    return found
+def _add_server_defaults(found: dict[str, Answer], reader: str) -> None:
+    """Add the usual port and security, and the reader's address as user name; a server on this machine needs none."""
+    local = str(found.get("host")).lower() in LOOPBACK
+    ports = {"tls": 465, "starttls": 587, "none": 25}
+    security = found.get("security") or ("none" if local else "starttls")
+    found.setdefault("port", ports.get(str(security).lower(), 587))
+    found.setdefault("security", "tls" if found["port"] == 465 else "none" if local else "starttls")
+    if local or (reader and "host" in found):
+        found.setdefault("username", "" if local else reader)
 
 
-def _bare(given: str) -> str:
-    """The address in what may be `Name <address>`; '' for none."""
+def _address_of(mailbox: str) -> str:
+    """The address in `Name <address>` or a bare address; "" if it is invalid."""
     try:
-        return parse_mailbox(given).address
+        return parse_mailbox(mailbox).address
     except ValueError:
         return ""
 
 
-def zone(machine: ZoneInfo) -> str:
-    """What a configuration calls the machine's time zone; UTC for one without a name."""
+def zone_name(machine: ZoneInfo) -> str:
+    """The name of this machine's time zone as the configuration takes it; UTC for a zone without a name."""
     name = machine.key.removeprefix("Etc/")
     return "UTC" if name.startswith("/") else name
 
 
-def secrets(password: str = "") -> str:
-    """The text of .env. python-dotenv reads back the very `password`, whatever is in it."""
-    return _ENV.format(password=_quoted(password))
+def format_env(password: str = "") -> str:
+    """The text of .env. python-dotenv reads back exactly this password, whatever characters it has."""
+    return _ENV.format(password=_quote_secret(password))
 
 
-def _quoted(secret: str) -> str:
-    """As it is if that is plain, else in single quotes; a line break needs double ones, which alone can escape it."""
+def _quote_secret(secret: str) -> str:
+    """As it is if that is safe, else in single quotes; in double quotes if it has line breaks, which need escapes."""
     if re.fullmatch(r"[\w!%&()*+,./:;<=>?@\[\]^{|}~-]*", secret, re.ASCII):
         return secret
     if not re.search(r"[\r\n]", secret):
@@ -217,28 +207,32 @@ def _quoted(secret: str) -> str:
     return '"' + re.sub(r'(["\\])', r"\\\1", secret).replace("\r", r"\r").replace("\n", r"\n") + '"'
 
 
-def begun(folder: Path) -> bool:
-    """Whether there is a config.toml. Raises ConfigError where that cannot be told."""
+def has_config(folder: Path) -> bool:
+    """Whether there is a config.toml in `folder`. Raises ConfigError if that cannot be checked."""
     try:
         return (folder / "config.toml").exists()
     except OSError as problem:
-        raise ConfigError([f"{folder} cannot be looked into: {problem.strerror}"]) from None
+        raise ConfigError([f"{folder} cannot be read: {problem.strerror}"]) from None
 
 
 def write(folder: Path, answers: Answers | None = None, password: str = "") -> list[Path]:
-    """Put config.toml and .env (mode 600) into `folder` where they are missing; return what was written.
+    """Create config.toml and .env (mode 600) in `folder`, but keep files that exist; return the created files.
 
-    Raises ConfigError when that cannot be done; no half file is left then.
+    Raises ConfigError when a file cannot be written; it is not left behind half written.
     """
-    wanted = ((folder / "config.toml", filled(answers or {}), 0o644), (folder / ".env", secrets(password), 0o600))
+    files = (
+        (folder / "config.toml", fill_example(answers or {}), 0o644),
+        (folder / ".env", format_env(password), 0o600),
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [path for path, text, mode in wanted if _new(path, text, mode)]
+        return [path for path, text, mode in files if _create(path, text, mode)]
     except OSError as problem:
         raise ConfigError([f"{folder} cannot be written to: {problem.strerror}"]) from None
 
 
-def _new(path: Path, text: str, mode: int) -> bool:
+def _create(path: Path, text: str, mode: int) -> bool:
+    """Write a new file whole or not at all; False if it exists."""
     try:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8")
     except FileExistsError:

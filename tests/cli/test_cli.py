@@ -260,6 +260,7 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
         "sqlite3",
         "feedparser",
         "dotenv",
+        "tomlkit",
         "smtplib",
         "ssl",
         "email",

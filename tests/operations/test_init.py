@@ -1,4 +1,4 @@
-"""`digest init` asks what it cannot guess, writes a configuration that can be used, and never touches what is there."""
+"""`digest init` asks for what it cannot guess, writes a valid configuration, and never overwrites a file."""
 
 import os
 import pty
@@ -46,14 +46,14 @@ def tables(folder: Path) -> dict[str, Any]:
 
 
 class Terminal:
-    """A real terminal with `digest init` at it; what it is told is typed once the question stands there."""
+    """A real terminal that runs `digest init`; answers are typed when their question is shown."""
 
     def __init__(self, master: int) -> None:
         self._master = master
         self.seen = ""
 
     def answer(self, question: str, text: str) -> str:
-        """Wait for a question, type an answer and Enter; return what stood there since the last one."""
+        """Wait for a question, type an answer and Enter; return the output since the last answer."""
         said = self._until(question)
         os.write(self._master, f"{text}\n".encode())
         return said
@@ -95,13 +95,13 @@ def terminal(folder: Path, *words: str) -> Iterator[tuple[Terminal, "subprocess.
         os.close(master)
 
 
-def test_at_a_terminal_it_asks_and_enter_takes_what_is_suggested(tmp_path: Path) -> None:
+def test_on_a_terminal_it_asks_and_enter_accepts_the_default(tmp_path: Path) -> None:
     with terminal(tmp_path) as (person, process):
-        person.answer("Your mail address", "ann@gmail.com")
+        person.answer("Your email address", "ann@gmail.com")
         assert "[smtp.gmail.com:587]" in person.answer("Mail server", "")
         assert "[ann@gmail.com]" in person.answer("User name", "")
         assert "[Europe/Berlin]" in person.answer("Time zone", "")
-        assert "app password" in person.answer("Password", "it's #1\\")
+        assert "Gmail needs an app password" in person.answer("Password (hidden; press Enter to skip)", "it's #1\\")
         assert "  digest doctor" in person.rest()
     assert process.returncode == 0
     assert "it's #1" not in person.seen
@@ -115,14 +115,14 @@ def test_at_a_terminal_it_asks_and_enter_takes_what_is_suggested(tmp_path: Path)
 
 def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
     with terminal(tmp_path) as (person, _):
-        person.answer("Your mail address", "ann")
-        assert "is not an email address" in person.answer("Your mail address", "ann@lab.example, bob@lab.example")
+        person.answer("Your email address", "ann")
+        assert "is not an email address" in person.answer("Your email address", "ann@lab.example, bob@lab.example")
         person.answer("Mail server", "https://mail.lab.example")
         assert "is not a host name" in person.answer("Mail server", "mail.lab.example:99999")
-        assert "out of range" in person.answer("Mail server", "mail.lab.example:465")
+        assert "must be a number from 1 to 65535" in person.answer("Mail server", "mail.lab.example:465")
         person.answer("User name", "-")
         person.answer("Time zone", "Mars/Olympus")
-        assert "is not a time zone" in person.answer("Time zone", "UTC")
+        assert "must be a time zone" in person.answer("Time zone", "UTC")
         person.rest()
     found = tables(tmp_path)
     assert found["digest"]["to"] == ["ann@lab.example", "bob@lab.example"]
@@ -131,7 +131,7 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
     assert "Password" not in person.seen
 
 
-def test_what_was_given_or_is_there_is_not_asked_for(tmp_path: Path) -> None:
+def test_it_asks_neither_for_given_options_nor_for_existing_files(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("mine")
     with terminal(tmp_path, "--to", "ann@web.de", "--timezone", "UTC", "--username", "ann") as (person, _):
         assert "[smtp.web.de:587]" in person.answer("Mail server", "")
@@ -145,14 +145,14 @@ def test_what_was_given_or_is_there_is_not_asked_for(tmp_path: Path) -> None:
     with terminal(tmp_path, "--to", "bob@web.de") as (person, process):
         person.answer("Password", "")
         said = person.rest()
-    assert (process.returncode, "not changed; write digest.to into it" in said) == (0, True)
+    assert (process.returncode, "not changed; set digest.to in it" in said) == (0, True)
     assert (tmp_path / "config.toml").read_bytes() == before
     assert (tmp_path / ".env").exists()
 
 
-def test_who_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_nothing_is_written_when_a_question_is_not_answered(tmp_path: Path) -> None:
     with terminal(tmp_path) as (person, process):
-        person.answer("Your mail address", "ann@lab.example")
+        person.answer("Your email address", "ann@lab.example")
         person.answer("Mail server", "\x04")  # end of file
         assert "Traceback" not in person.rest()
     assert process.returncode == 130
@@ -209,9 +209,7 @@ def test_without_a_terminal_and_without_options_the_example_is_written(here: Pat
         (["--timezone", "UTC"], {"digest.timezone": "UTC", "digest.to": ["you@example.org"]}),
     ],
 )
-def test_options_and_what_follows_from_them_are_filled_in(
-    here: Path, options: Sequence[str], wanted: dict[str, Any]
-) -> None:
+def test_options_and_their_defaults_are_filled_in(here: Path, options: Sequence[str], wanted: dict[str, Any]) -> None:
     result = run_init(*options)
     assert (result.exit_code, result.stderr) == (0, "")
     found = tables(here)
@@ -233,31 +231,45 @@ def test_only_the_values_change_and_comments_keep_their_column(here: Path) -> No
     assert all(old.find("#") == new.find("#") for old, new in changed)
 
 
+def test_a_long_value_keeps_its_comment_two_spaces_away() -> None:
+    text = init.fill_example({"from": f"Paper Digest <{'x' * 40}@b.example>"})
+    assert f'from = "Paper Digest <{"x" * 40}@b.example>"  # the sender\n' in text
+
+
+def test_a_maildir_takes_the_place_of_the_mail_server(here: Path) -> None:
+    run_init("--maildir", "m", "--timezone", "UTC")
+    before, _, rest = init.example().partition("[smtp]\n")
+    after = rest.partition('# [maildir]\n# path = "mail"\n')[2]
+    assert (here / "config.toml").read_text() == f'{before}[maildir]\npath = "m"\n{after}'
+    assert "[inbox]" in after
+
+
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
-        (["--to", "ann"], "--to: 'ann' is not an email address"),
-        (["--to", ""], "--to: '' is not an email address"),
-        (["--from", "x@y z"], "--from: 'x@y z'"),
-        (["--port", "0", "--to", "b"], "--port: 0 is out of range"),
-        (["--host", "a b"], "--host: 'a b' is not a host name"),
-        (["--host", "mail.x:465"], "--host: 'mail.x:465' contains a port"),
-        (["--security", "ssl"], "--security: 'ssl' is not known"),
-        (["--host", "mail.x", "--security", "none"], '--security: "none" would send the mail readable to mail.x'),
-        (["--timezone", "Berlin"], "--timezone: 'Berlin' is not a time zone"),
-        (["--maildir", "m", "--host", "x"], "--maildir: stands beside --host"),
-        (["--username", "a\nb"], "--username: holds a character that cannot be written"),
+        (["--to", "ann"], '--to: "ann" is not an email address'),
+        (["--to", ""], '--to: "" is not an email address'),
+        (["--from", "x@y z"], '--from: "x@y z"'),
+        (["--port", "0", "--to", "b"], "--port: must be a number from 1 to 65535, not 0"),
+        (["--host", "a b"], '--host: "a b" is not a host name'),
+        (["--host", "mail.x:465"], '--host: "mail.x:465" contains a port'),
+        (["--security", "ssl"], '--security: must be "starttls", "tls" or "none", not "ssl"'),
+        (
+            ["--host", "mail.x", "--security", "none"],
+            '--security: must not be "none" for mail.x: mail would be sent unencrypted',
+        ),
+        (["--timezone", "Berlin"], '--timezone: must be a time zone, not "Berlin"'),
+        (["--maildir", "m", "--host", "x"], "--maildir: cannot be used together with --host"),
+        (["--username", "a\nb"], "--username: must contain only printable characters"),
     ],
 )
-def test_mistakes_in_options_are_told_by_option_and_nothing_is_written(
-    here: Path, options: Sequence[str], sentence: str
-) -> None:
+def test_problems_name_their_option_and_nothing_is_written(here: Path, options: Sequence[str], message: str) -> None:
     result = run_init(*options)
-    assert (result.exit_code, sentence in result.stderr) == (2, True), result.stderr
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
     assert list(here.iterdir()) == []
 
 
-def test_the_env_file_is_its_owners_alone_from_the_first_byte_and_names_every_secret(here: Path) -> None:
+def test_only_its_owner_can_ever_read_the_env_file_and_it_names_every_secret(here: Path) -> None:
     before = os.umask(0)
     try:
         init.write(here, {}, "secret")
@@ -268,7 +280,7 @@ def test_the_env_file_is_its_owners_alone_from_the_first_byte_and_names_every_se
         assert re.search(rf"^# [A-Z].*\n(# )?{name}=", (here / ".env").read_text(), re.MULTILINE)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(here: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_an_error(here: Path) -> None:
     (here / "file").write_text("x")
     result = run_init("file/below")
     assert (result.exit_code, "cannot be written to" in result.stderr) == (2, True)
@@ -282,7 +294,7 @@ def test_the_next_command_can_be_pasted_whatever_the_folder_is_called(here: Path
 def test_every_password_is_read_back_as_it_was(password: str) -> None:
     from io import StringIO
 
-    text = init.secrets(password) + "OTHER='x'\nMORE=\"y\"\n"
+    text = init.format_env(password) + "OTHER='x'\nMORE=\"y\"\n"
     found = dotenv_values(stream=StringIO(text, newline=""), interpolate=False)
     assert found == {"DIGEST_SMTP_PASSWORD": password, "OTHER": "x", "MORE": "y"}
 
@@ -298,28 +310,28 @@ def test_awkward_passwords_reach_the_configuration(here: Path, password: str) ->
 
 
 @given(st.text(max_size=20))
-def test_whatever_is_answered_is_refused_or_can_be_read_back(text: str) -> None:
+def test_every_answer_is_rejected_or_can_be_read_back(text: str) -> None:
     answers: dict[str, init.Answer] = {"username": text, "host": text}
-    if not init.mistakes(answers):
-        assert tomllib.loads(init.filled(answers))["smtp"]["username"] == text
+    if not init.find_problems(answers):
+        assert tomllib.loads(init.fill_example(answers))["smtp"]["username"] == text
 
 
-def test_every_provider_in_the_table_makes_a_configuration_that_can_be_used() -> None:
+def test_every_provider_in_the_table_gives_a_valid_configuration() -> None:
     for domain in _BY_DOMAIN:
-        answers = init.suggested({"to": (f"ann@{domain}",)}, "")
+        answers = init.add_defaults({"to": (f"ann@{domain}",)}, "")
         assert "host" in answers, domain
-        assert init.mistakes(answers) == {}
+        assert init.find_problems(answers) == {}
     assert find_provider("ann@lab.onmicrosoft.com") is not None
     assert find_provider("ann@notgmail.com") is None
 
 
-def test_the_time_zone_is_that_of_the_variable_or_of_the_link(tmp_path: Path) -> None:
+def test_the_time_zone_comes_from_the_variable_or_the_link(tmp_path: Path) -> None:
     link = tmp_path / "localtime"
     link.symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
-    assert init.zone(machine_zone({}, link)) == "Asia/Tokyo"
-    assert init.zone(machine_zone({"TZ": ":America/New_York"}, link)) == "America/New_York"
-    assert init.zone(machine_zone({"TZ": "<+03>-3"}, link)) == "Asia/Tokyo"
-    assert init.zone(machine_zone({}, tmp_path / "none")) == "UTC"
-    assert init.zone(ZoneInfo("Etc/UTC")) == "UTC"
+    assert init.zone_name(machine_zone({}, link)) == "Asia/Tokyo"
+    assert init.zone_name(machine_zone({"TZ": ":America/New_York"}, link)) == "America/New_York"
+    assert init.zone_name(machine_zone({"TZ": "<+03>-3"}, link)) == "Asia/Tokyo"
+    assert init.zone_name(machine_zone({}, tmp_path / "none")) == "UTC"
+    assert init.zone_name(ZoneInfo("Etc/UTC")) == "UTC"
     (tmp_path / "copy").write_bytes(link.read_bytes())
-    assert init.zone(machine_zone({}, tmp_path / "copy")) == "UTC", "what has no name cannot be written"
+    assert init.zone_name(machine_zone({}, tmp_path / "copy")) == "UTC", "a zone without a name cannot be written"
