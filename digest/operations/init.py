@@ -3,7 +3,6 @@
 Knows the servers for outgoing mail of well-known providers, by the domain of an address.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from tomlkit.items import Item, Table
 from digest.config import parse
 from digest.delivery import LOOPBACK
 from digest.errors import ConfigError
+from digest.files import write_file
 from digest.mail.address import parse_mailbox
 from digest.mail.render import bundled_file
 
@@ -233,15 +233,8 @@ def write(folder: Path, answers: Answers | None = None, password: str = "") -> l
 
 def _create(path: Path, text: str, mode: int) -> bool:
     """Write a new file whole or not at all; False if it exists."""
-    try:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8")
-    except FileExistsError:
-        return False
-    try:
-        with file:
-            file.write(text)
-    except OSError:
-        with suppress(OSError):
-            path.unlink()
-        raise
-    return True
+    with suppress(FileExistsError):
+        if not path.exists():
+            write_file(path, text.encode(), mode=mode, replace=False)
+            return True
+    return False

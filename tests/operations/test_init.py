@@ -118,7 +118,7 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
         person.answer("Your email address", "ann")
         assert "is not an email address" in person.answer("Your email address", "ann@lab.example, bob@lab.example")
         person.answer("Mail server", "https://mail.lab.example")
-        assert "is not a host name" in person.answer("Mail server", "mail.lab.example:99999")
+        assert "must be a host name" in person.answer("Mail server", "mail.lab.example:99999")
         assert "must be a number from 1 to 65535" in person.answer("Mail server", "mail.lab.example:465")
         person.answer("User name", "-")
         person.answer("Time zone", "Mars/Olympus")
@@ -251,7 +251,7 @@ def test_a_maildir_takes_the_place_of_the_mail_server(here: Path) -> None:
         (["--to", ""], '--to: "" is not an email address'),
         (["--from", "x@y z"], '--from: "x@y z"'),
         (["--port", "0", "--to", "b"], "--port: must be a number from 1 to 65535, not 0"),
-        (["--host", "a b"], '--host: "a b" is not a host name'),
+        (["--host", "a b"], '--host: must be a host name, not "a b"'),
         (["--host", "mail.x:465"], '--host: "mail.x:465" contains a port'),
         (["--security", "ssl"], '--security: must be "starttls", "tls" or "none", not "ssl"'),
         (
