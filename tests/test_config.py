@@ -226,9 +226,9 @@ FILES = [
     ("[smtp]\nhost = 'x:25'", 'smtp.host: "x:25" contains a port; write host = "x" and port = 25'),
     (
         "[smtp]\nhost = 'https://x.example'",
-        'smtp.host: "https://x.example" is not a host name; write one like "smtp.example.org"',
+        'smtp.host: must be a host name, not "https://x.example"; write one like "smtp.example.org"',
     ),
-    ("[smtp]\nhost = ''", 'smtp.host: "" is not a host name; write one like "smtp.example.org"'),
+    ("[smtp]\nhost = ''", 'smtp.host: must be a host name, not ""; write one like "smtp.example.org"'),
     (
         "[smtp]\nhost = 'x'\nsecurity = 'ssl'",
         'smtp.security: must be "starttls", "tls" or "none", not "ssl"',
@@ -274,7 +274,7 @@ FILES = [
         "notify.url: unknown key; it belongs in [unsubscribe] or [[sources]], the key here is ping",
     ),
     ("[smtp]\nhost = 'x'\npasswd = 'hunter2'", "smtp.passwd: secrets do not belong in this file; write "),
-    ("[smtp]\nhost = 'x'\nrate = 'fast'", 'smtp.rate: "fast" is not a rate; write one like "14/s", '),
+    ("[smtp]\nhost = 'x'\nrate = 'fast'", 'smtp.rate: must be a rate, not "fast"; write one like "14/s", '),
     ("[smtp]\nhost = 'x'\nmax_papers = 5", "smtp.max_papers: unknown key; it belongs in [digest]"),
     ("smtp = 'x'", 'smtp: must be a table, not "x"; write [smtp]'),
     (
@@ -288,11 +288,11 @@ FILES = [
     ),
     (
         "[unsubscribe]\nurl = 'https://example.org/u'",
-        'unsubscribe.url: "https://example.org/u" must contain {token} once; write one like "https://example.org/u/{token}"',
+        'unsubscribe.url: must be an address with one {token}, not "https://example.org/u"; write one like "https://example.org/u/{token}"',
     ),
     (
         "[unsubscribe]\nurl = 'http://example.org/{token}'",
-        'unsubscribe.url: "http://example.org/{token}" is not secure',
+        'unsubscribe.url: must be an https:// address, not "http://example.org/{token}";',
     ),
     ("[[topics]]\nmatch = ['x']", 'topics[1].name: is missing; write name = "Diffusion"'),
     ("[topics]\nname = 'x'", "topics: must be a list of tables; write [[topics]] with two brackets"),

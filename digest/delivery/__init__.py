@@ -45,7 +45,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from digest.settings import Secret, number_between, one_of, quote_value
+from digest.settings import Secret, invalid_value, number_between, one_of, quote_value
 
 __all__ = [
     "LOOPBACK",
@@ -132,14 +132,14 @@ def _parse_host(value: str) -> str:
     if name and port.isdecimal() and ":" not in name.strip("[]"):
         raise ValueError(f'{quote_value(value)} contains a port; write host = "{name}" and port = {port}')
     if not re.fullmatch(r"[\w.-]+|\[?[0-9A-Fa-f:.]+\]?", value):
-        raise ValueError(f'{quote_value(value)} is not a host name; write one like "smtp.example.org"')
+        raise invalid_value("a host name", value, 'write one like "smtp.example.org"')
     return value
 
 
 def _parse_rate(value: str) -> Rate:
     match = re.fullmatch(r"\s*([1-9][0-9]{0,6})\s*/\s*([smhd])\s*", value)
     if not match:
-        raise ValueError(f'{quote_value(value)} is not a rate; write one like "14/s", "500/h" or "2000/d"')
+        raise invalid_value("a rate", value, 'write one like "14/s", "500/h" or "2000/d"')
     return Rate(int(match[1]), _SECONDS[match[2]])
 
 
@@ -147,9 +147,9 @@ def _parse_command(value: str) -> tuple[str, ...]:
     try:
         words = shlex.split(value)
     except ValueError as error:
-        raise ValueError(f"{quote_value(value)} is not a command: {error}; check its quotes") from None
+        raise invalid_value("a command", value, f"check its quotes: {error}") from None
     if not words:
-        raise ValueError('is empty; write a command that prints an access token, like "oauth2-token gmail"')
+        raise ValueError('must not be empty; write a command that prints an access token, like "oauth2-token gmail"')
     return tuple(words)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from digest.mail.address import Mailbox, parse_mailbox
-from digest.settings import quote_value, web_address
+from digest.settings import invalid_value, quote_value, web_address
 
 
 def _read_mailto(value: str) -> str:
@@ -15,13 +15,11 @@ def _read_mailto(value: str) -> str:
 
 def _read_url(value: str) -> str:
     if not web_address(value).startswith("https://"):
-        raise ValueError(f"{quote_value(value)} is not secure; one-click unsubscribe (RFC 8058) needs https://")
+        raise invalid_value("an https:// address", value, "one-click unsubscribe (RFC 8058) needs one")
     if value.count("{token}") != 1:
-        raise ValueError(
-            f'{quote_value(value)} must contain {{token}} once; write one like "https://example.org/u/{{token}}"'
-        )
+        raise invalid_value("an address with one {token}", value, 'write one like "https://example.org/u/{token}"')
     if not value.isascii():
-        raise ValueError(f"{quote_value(value)} contains non-ASCII characters; write them percent-encoded")
+        raise invalid_value("an ASCII address", value, "write other characters percent-encoded")
     return value
 
 

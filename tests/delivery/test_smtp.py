@@ -495,11 +495,14 @@ def test_invalid_replies_are_rejected(junk: bytes) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('rate = "fast"', 'smtp.rate: "fast" is not a rate; write one like "14/s", "500/h" or "2000/d"'),
-        ('rate = "0/s"', 'smtp.rate: "0/s" is not a rate'),
+        ('rate = "fast"', 'smtp.rate: must be a rate, not "fast"; write one like "14/s", "500/h" or "2000/d"'),
+        ('rate = "0/s"', 'smtp.rate: must be a rate, not "0/s"'),
         ("rate = 14", 'smtp.rate: must be a string in quotes, not 14; write something like rate = "14/s"'),
-        ('token_command = "a \'b"', 'smtp.token_command: "a \'b" is not a command: No closing quotation'),
-        ('token_command = ""', "smtp.token_command: is empty; write a command that prints an access token"),
+        (
+            'token_command = "a \'b"',
+            'smtp.token_command: must be a command, not "a \'b"; check its quotes: No closing quotation',
+        ),
+        ('token_command = ""', "smtp.token_command: must not be empty; write a command that prints an access token"),
         ("connections = 0", "smtp.connections: must be a number from 1 to 64, not 0"),
     ],
 )
