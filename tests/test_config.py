@@ -200,7 +200,7 @@ FILES = [
     ),
     (
         "[[sources]]\ntype = 'arxiv'\ncategories = ['cs LG']",
-        'sources[1].categories: "cs LG" is not an arXiv category; write them like "cs.LG" or "math"',
+        'sources[1].categories: must be arXiv categories, not "cs LG"; write them like "cs.LG" or "math"',
     ),
     (
         "[[sources]]\ntype = 'huggingface'\nurl = 'ftp://x'",

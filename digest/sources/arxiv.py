@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from digest.errors import SourceError, TemporaryError
 from digest.papers import Paper, build_paper
-from digest.settings import number_between, quote_value, web_address
+from digest.settings import invalid_value, number_between, web_address
 from digest.sources import Page, Request, Sighting
 from digest.sources.arxiv_calendar import feed_day, has_batch, missed_days, submission_window
 from digest.sources.parsing import build_page
@@ -34,9 +34,9 @@ _PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s*(?:Abstract:\s*)?",
 def _check_categories(values: list[str]) -> tuple[str, ...]:
     for value in values:
         if not re.fullmatch(r"[a-z-]+(\.[A-Za-z-]+)?", value):
-            raise ValueError(f'{quote_value(value)} is not an arXiv category; write them like "cs.LG" or "math"')
+            raise invalid_value("arXiv categories", value, 'write them like "cs.LG" or "math"')
     if not values:
-        raise ValueError('the list is empty; write categories like "cs.LG"')
+        raise ValueError('must not be empty; write categories like "cs.LG"')
     return tuple(dict.fromkeys(values))
 
 
