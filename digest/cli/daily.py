@@ -18,9 +18,9 @@ def demo(app: App, folder: Path) -> None:
     Runs three days in a row in DIR [digest-demo] and delivers the mail into a Maildir there. Needs no network, account
     or configuration.
     """
-    from digest.demo import play
+    from digest.demo import run_demo
 
-    for line in play(folder):
+    for line in run_demo(folder):
         app.report(line)
 
 

@@ -1,4 +1,4 @@
-"""The whole job on bundled papers: three consecutive days, a real history, mail in a Maildir, pages to open."""
+"""The demo: the daily job on bundled papers for three consecutive days, with mail in a Maildir and pages to open."""
 
 import json
 import logging
@@ -16,9 +16,9 @@ from digest.pipeline.preview import message_part, preview, save_preview
 from digest.pipeline.run import Clock, run_daily
 from digest.sources.fetcher import Fetcher
 
-DAYS = (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4))
+_DAYS = (date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4))
 _READER = "you@example.org"
-_MARK = "This folder was made by `digest demo`, which empties and fills it anew each time.\n"
+_MARKER_TEXT = "`digest demo` created this folder, and deletes and fills it again each time.\n"
 _CONFIG = f"""\
 # The configuration of the demo. Try: digest -c config.toml status
 
@@ -47,46 +47,50 @@ mailto = "unsubscribe@example.org"
 """
 
 
-def play(folder: Path) -> Iterator[str]:
-    """Run three days in `folder`, made anew; yield lines on what came of it. Raises ConfigError where it cannot."""
+def run_demo(folder: Path) -> Iterator[str]:
+    """Run three days in `folder`, emptied first; yield lines to print.
+
+    Raises ConfigError if the folder cannot be written to, or holds files that no demo wrote.
+    """
     try:
-        yield from _days(folder)
-    except OSError as problem:
-        raise ConfigError([f"{folder} cannot be written to: {problem.strerror}"]) from None
+        yield from _run_days(folder)
+    except OSError as error:
+        raise ConfigError([f"{folder} cannot be written to: {error.strerror}"]) from None
 
 
-def _days(folder: Path) -> Iterator[str]:
-    _clear(folder)
+def _run_days(folder: Path) -> Iterator[str]:
+    _empty(folder)
     (folder / "config.toml").write_text(_CONFIG, encoding="utf-8")
     config = load(folder / "config.toml", {})
-    quiet = logging.getLogger("digest")
-    quiet.setLevel(max(quiet.level, logging.WARNING))
-    for number, day in enumerate(DAYS):
-        _list(folder / "papers.jsonl", number)
+    logger = logging.getLogger("digest")
+    logger.setLevel(max(logger.level, logging.WARNING))
+    for number, day in enumerate(_DAYS):
+        _write_papers(folder / "papers.jsonl", number)
         clock = _clock(day)
         report = run_daily(config, day, clock, Fetcher("digest@example.org"))
-        shown = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
+        mail = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
         page = folder / f"{day}.html"
-        save_preview(page, message_part(shown.bytes, "html"))
-        yield f"{day:%a} {day}: {report.new} new papers, a mail of {report.papers}"
+        save_preview(page, message_part(mail.bytes, "html"))
+        yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
-    yield f"Look further: digest -c {quote(str(folder / 'config.toml'))} status"
+    yield f"See the runs: digest -c {quote(str(folder / 'config.toml'))} status"
+    yield "Set up your own: digest init"
 
 
-def _clear(folder: Path) -> None:
-    """Empty what an earlier demo left; touch nothing else."""
-    mark = folder / ".digest-demo"
-    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+def _empty(folder: Path) -> None:
+    """Create the folder, or delete what an earlier demo wrote; never delete anything else."""
+    marker = folder / ".digest-demo"
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise ConfigError([f"{folder} holds other files; name an empty or new folder: digest demo DIR"])
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    mark.write_text(_MARK, encoding="utf-8")
+    marker.write_text(_MARKER_TEXT, encoding="utf-8")
 
 
-def _list(path: Path, number: int) -> None:
-    """Write the list as it stood on the day: the papers that had joined, with the votes they had."""
+def _write_papers(path: Path, number: int) -> None:
+    """Write the list of day `number`, from 0: the papers on it by then, with their votes of that day."""
     lines = (files("digest.demo") / "sample.jsonl").read_text(encoding="utf-8").splitlines()
     rows = ({**row, "upvotes": row["upvotes"][number]} for row in map(json.loads, lines))
     listed = (json.dumps(row, ensure_ascii=False) for row in rows if row["upvotes"] is not None)

@@ -283,7 +283,8 @@ def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
     words = ["-c", 'ulimit -f 4; exec "$0" -m digest demo "a demo"', sys.executable]
     done = subprocess.run(["/bin/bash", *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "digest: a demo cannot be written to: File too large\n")
-    assert "digest -c 'a demo/config.toml' status" in digest("demo", "a demo").stdout
+    printed = digest("demo", "a demo").stdout.splitlines()
+    assert printed[-2:] == ["See the runs: digest -c 'a demo/config.toml' status", "Set up your own: digest init"]
 
 
 def test_a_line_of_env_that_is_none_is_told_by_file_and_line_without_its_words(place: Workplace) -> None:
