@@ -1,4 +1,4 @@
-"""The list of subscribers as a table, as CSV and as JSON, and back again. What is written can be read."""
+"""Lists of subscribers as a table, CSV or JSON, and back: what `write_subscribers` writes, `read_subscribers` reads."""
 
 import csv
 import io
@@ -11,259 +11,262 @@ from typing import Any
 
 from digest.mail.address import parse_mailbox
 from digest.papers.text.clean import clean
-from digest.papers.text.fit import format_table
+from digest.papers.text.fit import format_table, plural
 from digest.store.subscribers import FOREVER, ImportedSubscriber, ImportResult, SubscriberStatus
 
 _STATES = ("active", "paused", "suspended", "left", "dropped")
 _COLUMNS = ("address", "state", "topics", "max_papers", "paused_until")
-_BETWEEN = "|"  # topics in one cell of CSV
-_ADDRESS = ("address", "email", "e-mail", "mail")  # what others call the column
-_BETWEEN_VALUES = re.compile(r"[\s,]*")
-_FORMULA = "=+-@"  # what a spreadsheet takes for the beginning of one
-_ROW = 10_000  # characters of a line of JSON that are decoded apart from the rest
-_FEW = 50  # bad rows named one by one
-_SHORT = 60
+_ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs call it
+_TOPIC_SEPARATOR = "|"  # in a cell of CSV
+_JSON_SEPARATORS = re.compile(r"[\s,]*")
+_FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
+_MAX_JSON_LINE = 10_000  # characters of a line of JSON that is decoded on its own
+_MAX_LISTED = 50  # rows or addresses that a report lists
+_MAX_QUOTED = 60  # characters of an invalid value in a message
 
-Topics = Callable[[str], str]  # a topic's name as somebody wrote it -> as the configuration does, or ValueError
+ParseTopic = Callable[[str], str]  # a topic's name in a file -> as the configuration spells it, or ValueError
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be taken, by the line it begins in, and what is wrong with it."""
+    """A row that cannot be imported: the line in which it begins, and what is wrong with it."""
 
     line: int
     problem: str
 
 
-def write_subscribers(standings: Iterable[SubscriberStatus], form: str, topics: Iterable[str]) -> Iterator[str]:
-    """The list as `table`, `csv` or `json`, in pieces as they are needed; a table says which are none of `topics`."""
-    return _table(standings, set(topics)) if form == "table" else {"csv": _csv, "json": _json}[form](standings)
+def write_subscribers(statuses: Iterable[SubscriberStatus], form: str, topics: Iterable[str]) -> Iterator[str]:
+    """Format subscribers as `table`, `csv` or `json`, piece by piece; a table marks topics that are not in `topics`."""
+    if form == "table":
+        return _write_table(statuses, set(topics))
+    return _write_csv(statuses) if form == "csv" else _write_json(statuses)
 
 
-def _table(standings: Iterable[SubscriberStatus], topics: set[str]) -> Iterator[str]:
-    rows = [("ADDRESS", "STATE", "TOPICS", "PAPERS", "")]
-    for s in standings:
-        note = s.why or ("named in digest.to" if s.configured else "")
-        chosen = ", ".join(name if name in topics else f"{name} (not there)" for name in s.profile.topics or ())
-        rows.append((s.address, _state(s), chosen or "all", _most(s) or "all", note))
-    nobody = "Nobody yet: name addresses in digest.to, or `digest subscribers add` them."
-    yield (format_table(rows) if len(rows) > 1 else nobody) + "\n"
+def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str]) -> Iterator[str]:
+    rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "NOTE")]
+    for s in statuses:
+        names = ", ".join(name if name in topics else f"{name} (no such topic)" for name in s.profile.topics or ())
+        note = s.why or ("in digest.to" if s.configured else "")
+        rows.append((s.address, _format_state(s), names or "all", str(s.profile.max_papers or "default"), note))
+    empty = "No subscribers yet. Add addresses to digest.to, or with `digest subscribers add ADDR`."
+    yield (format_table(rows) if len(rows) > 1 else empty) + "\n"
 
 
-def _state(standing: SubscriberStatus) -> str:
-    until = standing.paused
-    return f"paused until {until}" if until and until != FOREVER and standing.state == "paused" else standing.state
+def _format_state(status: SubscriberStatus) -> str:
+    if status.state == "paused" and status.paused and status.paused != FOREVER:
+        return f"paused until {status.paused}"
+    return "unsubscribed" if status.state == "left" else status.state
 
 
-def _most(standing: SubscriberStatus) -> str:
-    return str(standing.profile.max_papers or "")
+def _write_csv(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
+    yield _csv_line(_COLUMNS)
+    for status in statuses:
+        row = _row(status)
+        if status.address[0] in _FORMULA_SIGNS:  # angle brackets keep it from being a formula, and can be read back
+            row["address"] = f"<{status.address}>"
+        row["topics"] = _format_topics(row["topics"] or ())
+        yield _csv_line([row[column] or "" for column in _COLUMNS])
 
 
-def _csv(standings: Iterable[SubscriberStatus]) -> Iterator[str]:
-    """A header and a line each; topics of one subscriber stand between |."""
-    yield ",".join(_COLUMNS) + "\n"
-    for standing in standings:
-        row = _row(standing)
-        # No spreadsheet computes what stands in angle brackets, and `read` knows them.
-        given = f"<{standing.address}>" if standing.address[0] in _FORMULA else standing.address
-        until = row["paused_until"] or ""
-        yield _csv_line([given, row["state"], _cell(row["topics"] or ()), _most(standing), until])
+def _csv_line(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
-def _csv_line(cells: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
-
-
-def _json(standings: Iterable[SubscriberStatus]) -> Iterator[str]:
-    """One JSON array, a subscriber a line."""
+def _write_json(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
+    """One JSON array, with a line for each subscriber."""
     before = "["
-    for standing in standings:
-        row = {**_row(standing), "configured": standing.configured, "why": standing.why, "bounces": standing.bounces}
+    for status in statuses:
+        row = {**_row(status), "configured": status.configured, "why": status.why, "bounces": status.bounces}
         yield f"{before}\n  {json.dumps(row, ensure_ascii=False)}"
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def _row(standing: SubscriberStatus) -> dict[str, Any]:
+def _row(status: SubscriberStatus) -> dict[str, Any]:
     return {
-        "address": standing.address,
-        "state": standing.state,
-        "topics": None if standing.profile.topics is None else list(standing.profile.topics),
-        "max_papers": standing.profile.max_papers,
-        "paused_until": standing.paused.isoformat() if standing.paused else None,
+        "address": status.address,
+        "state": status.state,
+        "topics": None if status.profile.topics is None else list(status.profile.topics),
+        "max_papers": status.profile.max_papers,
+        "paused_until": status.paused.isoformat() if status.paused else None,
     }
 
 
-def read_subscribers(data: bytes, topics: Topics) -> Iterator[ImportedSubscriber | BadRow]:
-    """Subscribers from CSV (`,`, `;` or tab), plain addresses a line, or JSON (an array, or an object a line).
+def read_subscribers(data: bytes, parse_topic: ParseTopic) -> Iterator[ImportedSubscriber | BadRow]:
+    """Read subscribers from CSV (`,`, `;` or tab), one address per line, or JSON (an array, or one value per line).
 
-    Every row comes out as a `Line` or as `Bad`; nothing is left out but empty lines and repeated headers.
+    Every row yields an ImportedSubscriber or a BadRow, except empty lines and headers.
     """
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        yield BadRow(line, "it is not UTF-8 text; save the file as UTF-8")
+    except UnicodeDecodeError as error:
+        yield BadRow(data.count(b"\n", 0, error.start) + 1, "not valid UTF-8; save the file as UTF-8")
         return
-    rows = _json_rows(text) if text.lstrip()[:1] in ("[", "{") else _csv_rows(text)
-    for number, row in rows:
+    rows = _read_json(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text)
+    for line, row in rows:
         try:
-            yield row if isinstance(row, BadRow) else _line(row, topics)
-        except ValueError as problem:
-            yield BadRow(number, str(problem))
-        except RecursionError:  # of showing or reading a value within a value within a value
-            yield BadRow(number, "it is nested too deep")
+            yield row if isinstance(row, BadRow) else _parse_row(row, parse_topic)
+        except ValueError as error:
+            yield BadRow(line, str(error))
+        except RecursionError:  # when a deeply nested value is printed or parsed
+            yield BadRow(line, "nested too deeply")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadRow]]:
-    """(line it begins in, row by column) of CSV; without a header every line is an address and nothing else."""
+def _read_csv(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadRow]]:
+    """(line, row by column) of CSV; without a header, every line is an address and nothing else."""
     header = ["address"]
-    for number, cells in _records(list(io.StringIO(text, newline=""))):
+    for line, cells in _csv_records(list(io.StringIO(text, newline=""))):
         if isinstance(cells, BadRow):
-            yield number, cells
+            yield line, cells
             continue
-        named = [cell.strip().lower().replace(" ", "_") for cell in cells]
-        if header == ["address"] and set(named) & set(_ADDRESS):
-            header = named
+        names = [cell.strip().lower().replace(" ", "_") for cell in cells]
+        if header == ["address"] and set(names) & set(_ADDRESS_COLUMNS):
+            header = names
         elif any("@" in cell for cell in cells[len(header) :]):
-            yield number, BadRow(number, f"{_short(cells[len(header)])} stands in no column; write one address a line")
-        elif any(named):
-            yield number, dict(zip(header, (cell.strip() for cell in cells), strict=False))
+            extra = _quote(cells[len(header)])
+            yield line, BadRow(line, f"unexpected {extra} after the last column; write one address per line")
+        elif any(names):
+            yield line, dict(zip(header, (cell.strip() for cell in cells), strict=False))
 
 
-def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | BadRow]]:
-    """(line it begins in, cells) of CSV. A quote that is not closed costs its own line, not those after it."""
+def _csv_records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | BadRow]]:
+    """(line, cells) of CSV. A quote that is not closed spoils its own line, not those after it."""
     delimiter = max(",;\t", key=next((line for line in lines if line.strip()), "").count)
-    begins = 0
-    while begins < len(lines):
-        # From here on, without a copy of the rest: there may be as many bad lines as lines.
-        reader = csv.reader(map(lines.__getitem__, range(begins, len(lines))), delimiter=delimiter, strict=True)
-        start = begins
+    begin = 0
+    while begin < len(lines):
+        # From here on, without a copy of the rest: every line may be bad.
+        reader = csv.reader(map(lines.__getitem__, range(begin, len(lines))), delimiter=delimiter, strict=True)
+        start = begin
         try:
             for cells in reader:
-                yield begins + 1, cells
-                begins = start + reader.line_num
-        except csv.Error as problem:
-            yield begins + 1, BadRow(begins + 1, f"it is not CSV: {problem}")
-            begins += 1
+                yield begin + 1, cells
+                begin = start + reader.line_num
+        except csv.Error as error:
+            yield begin + 1, BadRow(begin + 1, f"not valid CSV: {error}")
+            begin += 1
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
-    """(line it begins in, value) of each element of a JSON array, or of each value one after the other."""
+def _read_json(text: str) -> Iterator[tuple[int, Any]]:
+    """(line, value) of each element of a JSON array, or of each value where they simply follow one another."""
     line, counted = 1, 0
     array = text.lstrip().startswith("[")
     place = text.index("[") + 1 if array else 0
-    while (found := _BETWEEN_VALUES.match(text, place)) and found.end() < len(text):
-        place = found.end()
+    while (separator := _JSON_SEPARATORS.match(text, place)) and separator.end() < len(text):
+        place = separator.end()
         line, counted = line + text.count("\n", counted, place), place
         if array and text[place] == "]":
             array, place = False, place + 1
             continue
         try:
-            value, place = _value(text, place)
+            value, place = _decode_json(text, place)
             yield line, value
         except (ValueError, RecursionError):
-            yield line, BadRow(line, "it is not JSON" + ("; the rows after it were not read" if array else ""))
+            yield line, BadRow(line, "not valid JSON" + ("; the rows after it were not read" if array else ""))
             end = text.find("\n", place)
             if array or end < 0:
                 return
             place = end
     if array:
-        yield line, BadRow(line, "the array has no end; the file may be cut off")
+        yield line, BadRow(line, "the array is not closed; the file may be incomplete")
 
 
-def _value(text: str, place: int) -> tuple[Any, int]:
+def _decode_json(text: str, place: int) -> tuple[Any, int]:
     """The JSON value that begins at `place`, and where it ends. Raises ValueError or RecursionError."""
     decoder, end = json.JSONDecoder(), text.find("\n", place)
-    if 0 < end - place < _ROW:
-        # The line by itself: to tell where an error is, Python counts the lines of all it was given.
-        row = text[place:end].rstrip()
+    if 0 < end - place < _MAX_JSON_LINE:
+        # The line on its own: for an error's position, Python counts the lines of all the text before it.
+        line = text[place:end].rstrip()
         try:
-            value, length = decoder.raw_decode(row)
-        except json.JSONDecodeError as problem:
-            if problem.pos < len(row):
+            value, length = decoder.raw_decode(line)
+        except json.JSONDecodeError as error:
+            if error.pos < len(line):
                 raise
         else:
             return value, place + length
     return decoder.raw_decode(text, place)
 
 
-def _line(row: Any, topics: Topics) -> ImportedSubscriber:
-    """A row as a subscriber. Raises ValueError with what is wrong in words."""
+def _parse_row(row: Any, parse_topic: ParseTopic) -> ImportedSubscriber:
+    """Parse a row. Raises ValueError with what is wrong."""
     if isinstance(row, str):
         row = {"address": row}
     if not isinstance(row, Mapping):
-        raise ValueError(f'{_short(row)} is no subscriber; write an object like {{"address": "you@example.org"}}')
-    given = next((row[key] for key in _ADDRESS if row.get(key)), None)
+        raise ValueError(f'must be an object like {{"address": "you@example.org"}}, not {_quote(row)}')
+    given = next((row[column] for column in _ADDRESS_COLUMNS if row.get(column)), None)
     if not isinstance(given, str):
-        raise ValueError("it has no address")
+        raise ValueError("the address is missing")
     try:
-        wire = parse_mailbox(given).address
-    except ValueError as problem:
-        raise ValueError(f"{_short(given)} {problem}") from None
-    state = _state_of(row)
-    # Who gets no mail is taken in with topics that are no more: it is by being known that they stay out.
-    chosen = _topics(row, clean if state in ("suspended", "left", "dropped") else topics)
-    until = _until(row) or (FOREVER if state == "paused" else None)
-    return ImportedSubscriber(wire, chosen, _papers(row), until, state, clean(str(row.get("why") or ""))[:300])
+        address = parse_mailbox(given).address
+    except ValueError as error:
+        raise ValueError(f"{_quote(given)} {error}") from None
+    state = _parse_state(row)
+    # Subscribers who get no mail may have topics that no longer exist: they must be known to stay without mail.
+    topics = _parse_topics(row, clean if state in ("suspended", "left", "dropped") else parse_topic)
+    until = _parse_date(row) or (FOREVER if state == "paused" else None)
+    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, clean(str(row.get("why") or ""))[:300])
 
 
-def _state_of(row: Mapping[str, Any]) -> str:
-    """How a row says its subscriber stands, '' where it does not: nobody is subscribed who may not want to be."""
+def _parse_state(row: Mapping[str, Any]) -> str:
+    """The state of a row, '' if it has none. An unknown one is an error: it may mean that they want no mail."""
     given = row.get("state") or ""
     state = given.casefold() if isinstance(given, str) else ""
     if given and state not in _STATES:
-        raise ValueError(f"state {_short(given)} is none of {', '.join(_STATES)}; write left for who wants no mail")
+        names = f"{', '.join(_STATES[:-1])} or {_STATES[-1]}"
+        raise ValueError(f"state: must be {names}, not {_quote(given)}; write left for an unsubscribed address")
     return state
 
 
-def _topics(row: Mapping[str, Any], topics: Topics) -> tuple[str, ...] | None:
-    """None where the row has no such column, () for all topics."""
+def _parse_topics(row: Mapping[str, Any], parse_topic: ParseTopic) -> tuple[str, ...] | None:
+    """None if the row has no such column, () for all topics."""
     if "topics" not in row:
         return None
     given = row["topics"] or []
-    names = _listed(given) if isinstance(given, str) else given
+    names = _split_topics(given) if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"topics {_short(given)} are no list of names")
-    return tuple(dict.fromkeys(topics(name.strip()) for name in names if name.strip()))
+        raise ValueError(f"topics: must be a list of names, not {_quote(given)}")
+    return tuple(dict.fromkeys(parse_topic(name.strip()) for name in names if name.strip()))
 
 
-def _cell(topics: Sequence[str]) -> str:
-    """Topics in one cell: between |, or as JSON where that would not come back as it went."""
-    plain = not any(_BETWEEN in name or name.startswith("[") for name in topics)
-    return _BETWEEN.join(topics) if plain else json.dumps(topics, ensure_ascii=False)
+def _format_topics(topics: Sequence[str]) -> str:
+    """Topics in one cell, separated by |, or as JSON if that would not be read back as it was."""
+    plain = not any(_TOPIC_SEPARATOR in name or name.startswith("[") for name in topics)
+    return _TOPIC_SEPARATOR.join(topics) if plain else json.dumps(topics, ensure_ascii=False)
 
 
-def _listed(cell: str) -> Any:
-    """The topics in one cell."""
+def _split_topics(cell: str) -> Any:
     try:
-        return json.loads(cell) if cell.startswith("[") else cell.split(_BETWEEN)
+        return json.loads(cell) if cell.startswith("[") else cell.split(_TOPIC_SEPARATOR)
     except json.JSONDecodeError:
-        return cell.split(_BETWEEN)
+        return cell.split(_TOPIC_SEPARATOR)
 
 
-def _papers(row: Mapping[str, Any]) -> int | None:
-    """None where the row has no such column, 0 for as many as the digest has."""
+def _parse_limit(row: Mapping[str, Any]) -> int | None:
+    """None if the row has no such column, 0 for digest.max_papers."""
     if "max_papers" not in row:
         return None
     given = row["max_papers"] or 0
     if isinstance(given, bool) or not re.fullmatch(r"[0-9]{1,4}", str(given)) or int(given) > 1000:
-        raise ValueError(f"max_papers {_short(given)} is not a whole number from 1 to 1000")
+        raise ValueError(f"max_papers: must be a whole number from 1 to 1000, not {_quote(given)}")
     return int(given)
 
 
-def _until(row: Mapping[str, Any]) -> date | None:
+def _parse_date(row: Mapping[str, Any]) -> date | None:
     given = row.get("paused_until") or ""
     try:
         return date.fromisoformat(given) if given else None
     except (TypeError, ValueError):
-        raise ValueError(f"paused_until {_short(given)} is not a date; write one like 2026-12-01") from None
+        raise ValueError(f"paused_until: must be a date like 2026-12-01, not {_quote(given)}") from None
+
+
+def _quote(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_QUOTED else f"{text[: _MAX_QUOTED - 1]}…"
 
 
 def split_rows(rows: Iterable[ImportedSubscriber | BadRow], bad: list[BadRow]) -> Iterator[ImportedSubscriber]:
-    """The good rows; the others go into `bad`."""
+    """Yield the good rows, and append the others to `bad`."""
     for row in rows:
         if isinstance(row, BadRow):
             bad.append(row)
@@ -271,25 +274,18 @@ def split_rows(rows: Iterable[ImportedSubscriber | BadRow], bad: list[BadRow]) -
             yield row
 
 
-def format_import(done: ImportResult) -> str:
-    """What an import came to."""
-    told = [f"Added {done.added:,}; {done.known:,} were here already."]
-    if done.unsubscribed:
-        names = ", ".join(done.unsubscribed[:_FEW]) + (" …" if len(done.unsubscribed) > _FEW else "")
-        told.append(
-            f"{len(done.unsubscribed):,} unsubscribed before and stay so, until `digest subscribers add`: {names}"
-        )
-    return "\n".join(told)
+def format_import(result: ImportResult) -> str:
+    """What an import did."""
+    lines = [f"Added {plural(result.added, 'subscriber')}; {result.known:,} already existed."]
+    if unsubscribed := result.unsubscribed:
+        names = ", ".join(unsubscribed[:_MAX_LISTED]) + (" …" if len(unsubscribed) > _MAX_LISTED else "")
+        again = "`digest subscribers add` subscribes them again"
+        lines.append(f"Skipped {len(unsubscribed):,} who unsubscribed earlier; {again}: {names}")
+    return "\n".join(lines)
 
 
 def format_bad_rows(bad: Sequence[BadRow]) -> str:
-    """A sentence for each bad row, by line, as far as a person would read."""
-    few = [f"line {row.line}: {row.problem}" for row in bad[:_FEW]]
-    more = [f"… and {len(bad) - _FEW:,} more"] if len(bad) > _FEW else []
-    many = f"{len(bad):,} rows" if len(bad) != 1 else "1 row"
-    return "\n".join([f"{many} could not be taken:", *few, *more])
-
-
-def _short(value: object) -> str:
-    words = repr(value)
-    return words if len(words) <= _SHORT else f"{words[: _SHORT - 1]}…"
+    """The rows that could not be imported, by line, the first 50 of them one by one."""
+    lines = [f"line {row.line}: {row.problem}" for row in bad[:_MAX_LISTED]]
+    more = [f"… and {len(bad) - _MAX_LISTED:,} more"] if len(bad) > _MAX_LISTED else []
+    return "\n".join([f"{plural(len(bad), 'row')} could not be imported:", *lines, *more])
