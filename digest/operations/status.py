@@ -1,4 +1,4 @@
-"""What `digest status` tells, as tables for people and as a document for machines."""
+"""The output of `digest status`: tables for people, and a document for `--json`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -11,109 +11,113 @@ from digest.store.statistics import Statistics, size_on_disk
 if TYPE_CHECKING:
     from digest.operations.schedule import ScheduledRun
 
-_MOST = 5  # sentences on one source; the document has them all
+_MAX_PROBLEMS = 5  # of a source in the tables; the document has all of them
 
 
-def status_document(ledger: Statistics, database: Path, scheduled: "Sequence[ScheduledRun]") -> dict[str, Any]:
-    """The document of `status --json`."""
-    counts = ledger.deliveries_by_state()
-    following = min((found.next for found in scheduled if found.next), default=None)
+def status_document(statistics: Statistics, database: Path, scheduled: "Sequence[ScheduledRun]") -> dict[str, Any]:
+    """The document of `status --json`; `scheduled` is what runs this configuration on a schedule."""
+    counts = statistics.deliveries_by_state()
+    following = min((run.next for run in scheduled if run.next), default=None)
     return {
-        "runs": [{**run, "seconds": _seconds(run)} for run in ledger.runs()],
-        "sources": ledger.sources(),
+        "runs": [{**run, "seconds": _seconds(run)} for run in statistics.runs()],
+        "sources": statistics.sources(),
         "queue": {
             "pending": counts.get("pending", 0) + counts.get("sending", 0),
             "in_doubt": counts.get("in doubt", 0),
             "failed": counts.get("refused", 0) + counts.get("expired", 0),
             "counts": counts,
-            "troubled": ledger.troubled_deliveries(),
-            "suspended": ledger.suspended(),
+            "troubled": statistics.troubled_deliveries(),
+            "suspended": statistics.suspended(),
         },
-        "inbox": ledger.mailboxes(),
-        "schedule": [_schedule(found) for found in scheduled],
+        "inbox": statistics.mailboxes(),
+        "schedule": [_schedule(run) for run in scheduled],
         "next_run": following and following.isoformat(),
-        "history": {"path": str(database), "bytes": size_on_disk(database), **ledger.size()},
+        "history": {"path": str(database), "bytes": size_on_disk(database), **statistics.size()},
     }
 
 
 def _seconds(run: Mapping[str, Any]) -> float | None:
-    """How long a run took, None while it has not finished."""
+    """The duration of a run, None if it has not finished."""
     if not run["finished"]:
         return None
-    took = datetime.fromisoformat(run["finished"]) - datetime.fromisoformat(run["started"])
-    return round(took.total_seconds(), 1)
+    duration = datetime.fromisoformat(run["finished"]) - datetime.fromisoformat(run["started"])
+    return round(duration.total_seconds(), 1)
 
 
-def _schedule(found: "ScheduledRun") -> dict[str, Any]:
-    following = found.next and found.next.isoformat()
-    return {"where": found.where, "what": found.what, "next": following, "problem": found.problem}
+def _schedule(run: "ScheduledRun") -> dict[str, Any]:
+    following = run.next and run.next.isoformat()
+    return {"where": run.where, "what": run.what, "next": following, "problem": run.problem}
 
 
 def format_status(document: Mapping[str, Any]) -> str:
-    """The same for a terminal."""
+    """Format a status document for a terminal."""
     parts = [
-        _runs(document["runs"]),
-        _sources(document["sources"]),
-        "\n".join([*_queue(document["queue"]), *_inbox(document["inbox"])]),
-        "\n".join([_next(document), _history(document["history"])]),
+        _format_runs(document["runs"]),
+        _format_sources(document["sources"]),
+        "\n".join([*_format_queue(document["queue"]), *_format_inbox(document["inbox"])]),
+        "\n".join([_next(document), _format_history(document["history"])]),
     ]
     return "\n\n".join(parts)
 
 
-def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
-    rows = [("RUN", "DAY", "STARTED", "TOOK", "ENDED", "NEW", "SENT", "WAITING")]
+def _format_runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = [("COMMAND", "DATE", "STARTED", "DURATION", "RESULT", "NEW", "SENT", "QUEUED")]
     for run in runs:
-        summary = run["summary"]
-        ended = {None: "did not finish", 0: "well"}.get(run["exit"], f"with exit code {run['exit']}")
-        counts = (str(summary.get(key, "")) for key in ("new", "sent", "waiting"))
-        rows.append((run["command"], run["day"], _minute(run["started"]), _took(run["seconds"]), ended, *counts))
-    return format_table(rows) if runs else "No run yet: try `digest preview`, then `digest run`."
+        result = {None: "unfinished", 0: "ok"}.get(run["exit"], f"failed (exit code {run['exit']})")
+        counts = (str(run["summary"].get(key, "")) for key in ("new", "sent", "waiting"))
+        duration = _format_duration(run["seconds"])
+        rows.append((run["command"], run["day"], _minute(run["started"]), duration, result, *counts))
+    return format_table(rows) if runs else "No runs yet. Try `digest preview`, then `digest run`."
 
 
 def _minute(moment: str | None) -> str:
     return (moment or "never")[:16].replace("T", " ")
 
 
-def _took(seconds: float | None) -> str:
+def _format_duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02} min" if minutes else f"{seconds:.1f} s"
 
 
-def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
+def _format_sources(sources: Sequence[Mapping[str, Any]]) -> str:
     rows = [("SOURCE", "STATE", "LAST READ", "PAPERS", "NEW")]
     notes = []
     for source in sources:
-        state = source["state"] + (f" for {source['failed_runs']} runs" if source["failed_runs"] > 1 else "")
+        state = "ok" if source["state"] == "read" else source["state"]
         rows.append((source["source"], state, _minute(source["read"]), str(source["papers"]), str(source["new"])))
-        if source["failed_runs"] > 1:
-            last = f"last read {source['read'][:10]}" if source["read"] else "never read yet"
-            notes.append(f"  ! {source['source']}: FAILED FOR {source['failed_runs']} RUNS, {last}")
-        sentences = (*source["errors"], *source["late"])
-        notes += [f"  ! {source['source']}: {sentence}" for sentence in sentences[:_MOST]]
-        if len(sentences) > _MOST:
-            notes.append(f"  ! {source['source']}: and {len(sentences) - _MOST:,} more, see `digest status --json`")
-        if source["skipped"]:
-            notes.append(f"  ! {source['source']}: {len(source['skipped']):,} skipped, {source['skipped'][0]}")
-    return "\n".join([format_table(rows), *notes]) if sources else "No source was asked yet."
+        notes += [f"  ! {source['source']}: {problem}" for problem in _source_problems(source)]
+    return "\n".join([format_table(rows), *notes]) if sources else "No sources fetched yet."
 
 
-def _queue(queue: Mapping[str, Any]) -> Iterator[str]:
+def _source_problems(source: Mapping[str, Any]) -> Iterator[str]:
+    if source["failed_runs"] > 1:
+        last = f"last read {source['read'][:10]}" if source["read"] else "never read"
+        yield f"failed in the last {source['failed_runs']} runs, {last}"
+    problems = (*source["errors"], *source["late"])
+    yield from problems[:_MAX_PROBLEMS]
+    if len(problems) > _MAX_PROBLEMS:
+        yield f"and {len(problems) - _MAX_PROBLEMS:,} more, see `digest status --json`"
+    if skipped := source["skipped"]:
+        yield f"{plural(len(skipped), 'entry', 'entries')} skipped: {skipped[0]}"
+
+
+def _format_queue(queue: Mapping[str, Any]) -> Iterator[str]:
     counts = queue["counts"]
     yield "MAIL     " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none yet")
     for row in queue["troubled"]:
         yield f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}"
     for row in queue["suspended"]:
-        again = f"`digest subscribers add {row['address']}` tries again"
-        yield f"  ! {row['address']}: suspended, {row['why']}; {again}"
+        fix = f"to resume: `digest subscribers add {row['address']}`"
+        yield f"  ! {row['address']}: suspended, {row['why']}; {fix}"
 
 
-def _inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for box in mailboxes:
-        yield f"INBOX    {box['name']}, read {_minute(box['read'])}"
-        if box["failing"]:
-            yield f"  ! CANNOT BE READ since {_minute(box['failing'])}: {box['problem']}"
+def _format_inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for mailbox in mailboxes:
+        yield f"INBOX    {mailbox['name']}, last read: {_minute(mailbox['read'])}"
+        if mailbox["failing"]:
+            yield f"  ! cannot be read since {_minute(mailbox['failing'])}: {mailbox['problem']}"
 
 
 def _next(document: Mapping[str, Any]) -> str:
@@ -126,6 +130,6 @@ def _next(document: Mapping[str, Any]) -> str:
     return f"NEXT     {datetime.fromisoformat(following):%a} {_minute(following)}, by {by}"
 
 
-def _history(history: Mapping[str, Any]) -> str:
+def _format_history(history: Mapping[str, Any]) -> str:
     counts = (plural(history[key], key.removesuffix("s")) for key in ("papers", "subscribers", "messages"))
     return f"HISTORY  {history['bytes'] / 1e6:,.1f} MB: {', '.join(counts)}"

@@ -167,7 +167,8 @@ def test_no_readable_source_is_exit_code_3_and_status_says_why(place: Workplace)
     assert document["sources"][0]["state"] == "failed"
     assert "No such file" in document["sources"][0]["errors"][0]
     assert document["runs"][0]["exit"] == 3
-    assert "did not finish" not in digest("status").stdout
+    text = digest("status").stdout
+    assert ("failed (exit code 3)" in text, "unfinished" in text) == (True, False)
 
 
 def test_what_cannot_be_delivered_is_exit_code_4_and_stays_queued(place: Workplace) -> None:
@@ -274,7 +275,7 @@ def test_status_stays_short_however_much_is_wrong_with_a_source(place: Workplace
         db.execute("UPDATE fetches SET skipped = ?, errors = ?", [errors, errors])
     said = digest("status").stdout.splitlines()
     assert "  ! papers: and 2,995 more, see `digest status --json`" in said
-    assert "  ! papers: 3,000 skipped, list 0: it answered 500" in said
+    assert "  ! papers: 3,000 entries skipped: list 0: it answered 500" in said
     assert len(said) < 20
     assert len(json.loads(digest("status", "--json").stdout)["sources"][0]["errors"]) == 3000
 

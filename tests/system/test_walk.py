@@ -93,7 +93,7 @@ def test_from_an_empty_machine_to_three_mornings_across_the_change_of_clocks(
     assert len({title for titles in shown for title in titles}) == 8
 
     said = person.types("digest status")
-    assert len(re.findall(r"^run +2026-03-(?:28|29|30) .* well ", said, re.MULTILINE)) == 5
+    assert len(re.findall(r"^run +2026-03-(?:28|29|30) .* ok ", said, re.MULTILINE)) == 5
     assert "NEXT     Tue 2026-03-31 07:30, by crontab" in said
     assert "3 sent" in said
     assert date.fromisoformat(json.loads(person.types("digest status --json"))["runs"][0]["day"]) == date(2026, 3, 30)
