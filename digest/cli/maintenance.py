@@ -42,7 +42,8 @@ def doctor(app: App, to: str | None, as_json: bool) -> None:
 
 
 def _checks(app: App, to: str | None) -> Iterator["Check"]:
-    from digest.operations.doctor import checks_without_config, run_checks, send_test
+    from digest.operations.doctor import checks_without_config, run_checks
+    from digest.operations.doctor_mail import send_test
     from digest.sources.fetcher import Fetcher
 
     path, now = None, machine_time()

@@ -1,18 +1,7 @@
-"""The files a person writes: the configuration, and that nobody else can read what is secret or change what is run.
+"""Check everything that a run needs: what's wrong and how to fix it. Changes, records and sends nothing.
 
-What time it is, where the day begins, and whether the clock has gone back.
-
-The database: whether it is whole, of this version, and has room to grow. Opens it for reading, makes none.
-
-Who receives: that what each chose is still there to be had. Only reads.
-
-When the job runs by itself: that it does, once a day, and by a line that works.
-
-Every source, asked as a run would ask it, side by side, with what earlier runs remember. Records nothing.
-
-The mailbox of answers: that it can be read. Looks at the letters of today at most, and acts on none.
-
-The whole examination in the order in which it is read: each check is yielded as soon as it is done.
+The functions are in the order in which `run_checks` calls them. The checks of templates and delivery are in
+`doctor_mail`, those of the sender's domain in `doctor_domain`.
 """
 
 import os
@@ -29,8 +18,8 @@ from digest.errors import ConfigError, HistoryError, InboxError
 from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
 from digest.operations.checks import Check, Mark, Problem
-from digest.operations.doctor_domain import Nameserver, check_domain, reserved
-from digest.operations.doctor_mail import check_delivery, check_templates, deliver_test
+from digest.operations.doctor_domain import Nameserver, check_domain, is_reserved
+from digest.operations.doctor_mail import check_delivery, check_templates
 from digest.operations.schedule import ScheduledRun
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context
@@ -38,122 +27,222 @@ from digest.pipeline.run import fetch
 from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
-from digest.store.database import DatabaseHealth, check_health, open_read_only
+from digest.store.database import check_health, open_read_only
 from digest.store.secret import load_secret
 from digest.store.statistics import Statistics, open_statistics
 
+_RELEASE_YEAR = 2026  # of this program: a clock before it is wrong
+_CLOCK_SKEW = timedelta(minutes=5)  # the clock of a file server may be ahead of ours by this much
+_MIN_FREE = 50 * 10**6  # bytes: with less, a day's papers and the write-ahead log may not fit
+_LOW_FREE = 500 * 10**6
+
+
+def run_checks(
+    config: Config,
+    now: datetime,
+    fetcher: Fetcher,
+    scheduled: Sequence[ScheduledRun],
+    missing_secrets: Sequence[str] = (),
+    nameserver: Nameserver | None = None,
+) -> Iterator[Check]:
+    """Run every check, and yield each as soon as it is done.
+
+    `now` is in the machine's time zone. `scheduled` is what runs this configuration on a schedule. `missing_secrets`
+    are the secrets that this shell's environment has and .env lacks. `nameserver` is asked about the sender's domain,
+    by default those of this machine.
+    """
+    local_now = now.astimezone(config.digest.timezone)
+    yield check_configuration(config)
+    yield check_secrets(config.path, config.digest.database, missing_secrets)
+    templates, largest = check_templates(config, local_now)
+    yield templates
+    database, readable = check_database(config.digest.database)
+    yield database
+    if readable:
+        yield from check_topics(config)
+    yield check_clock(config, now, readable)
+    yield check_schedule(scheduled)
+    yield from check_sources(config, local_now, fetcher, readable)
+    yield check_delivery(config, local_now, largest)
+    if config.inbox is not None:
+        yield check_inbox(config.inbox, local_now.date())
+    if isinstance(config.delivery, SmtpSettings):  # a Maildir is on this machine, where nobody checks the domain
+        yield from check_domain(config.digest.from_.domain, nameserver)
+
+
+def checks_without_config(error: ConfigError, path: Path | None) -> Iterator[Check]:
+    """Run the checks that need no valid configuration; `path` is its file, None if none was found."""
+    if path is None or not _is_file(path):
+        yield Check("configuration", Mark.FAIL, str(error), "name it with -c, or create one with digest init")
+        return
+    fix = "fix this first, then run digest doctor again for the other checks"
+    yield Check("configuration", Mark.FAIL, str(error), fix)
+    yield check_secrets(path, None, ())
+
 
 def check_configuration(config: Config) -> Check:
-    """One that can be used, and whether an example was left standing in it."""
+    """Check that a valid configuration has no example address left in it."""
+    examples = [to for to in config.digest.to if is_reserved(to.rpartition("@")[2])]
+    if examples and isinstance(config.delivery, SmtpSettings):
+        message = f"digest.to still has the example address {examples[0]}"
+        return Check("configuration", Mark.WARN, message, f"put your own address into digest.to in {config.path}")
     counts = ((len(config.sources), "source"), (len(config.topics), "topic"), (len(config.digest.to), "reader"))
-    said = ", ".join(plural(count, word) for count, word in counts)
-    left = [to for to in config.digest.to if reserved(to.rpartition("@")[2])]
-    if left and isinstance(config.delivery, SmtpSettings):
-        sentence = f"digest.to still holds {left[0]}, which is an example and no address"
-        return Check("configuration", Mark.WARN, sentence, f"put your own address into digest.to in {config.path}")
-    return Check("configuration", Mark.OK, f"{config.path}: {said}")
+    listed = ", ".join(plural(count, word) for count, word in counts)
+    return Check("configuration", Mark.OK, f"{config.path}: {listed}")
 
 
-def check_secrets(path: Path, database: Path | None, stray: Sequence[str]) -> Check:
-    """Who can read and write the files beside the configuration at `path`, and the database, where it is known."""
-    private = [path.with_name(".env"), *(_parts(database) if database else ())]
-    there = [file for file in private if is_there(file)]
-    troubles = [*_open_to_others(there), *_changeable(path), *_stray(stray, path.with_name(".env"))]
-    if database is not None and is_there(database):
-        troubles += _signing(database)
-    names = ", ".join(file.name for file in there)
-    return Check.of("secrets", f"only you can read {names}" if there else "there are none yet", troubles)
+def check_secrets(path: Path, database: Path | None, missing_secrets: Sequence[str]) -> Check:
+    """Check that no other user can read .env and the database, or change the configuration at `path`."""
+    env = path.with_name(".env")
+    files = [file for file in (env, *(_database_files(database) if database else ())) if _is_file(file)]
+    problems = list(_check_permissions(files, path))
+    for name in missing_secrets:
+        message = f"cron will not see {name}: it is set in this shell, but missing or different in {env.name}"
+        problems.append(Problem(Mark.WARN, message, f"put {name}=… into {env}"))
+    if database is not None and _is_file(database):
+        problems += _check_signing_secret(database)
+    names = ", ".join(file.name for file in files)
+    return Check.of("secrets", f"only you can access {names}" if names else "no files with secrets yet", problems)
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is such a file, as far as we may look."""
+def _check_permissions(private: Sequence[Path], config: Path) -> Iterator[Problem]:
+    if exposed := [file for file in private if file.stat().st_mode & 0o077]:
+        names = ", ".join(f"{file.name} ({_format_mode(file)})" for file in exposed)
+        fix = "chmod 600 " + " ".join(shlex.quote(str(file)) for file in exposed)
+        yield Problem(Mark.FAIL, f"other users on this machine can access {names}", fix)
+    # The configuration names commands to run: who can change it can run any command as its owner.
+    if _is_file(config) and config.stat().st_mode & stat.S_IWOTH:
+        message = f"every user on this machine can change {config.name} ({_format_mode(config)})"
+        yield Problem(Mark.FAIL, message, f"chmod o-w {shlex.quote(str(config))}")
+
+
+def _format_mode(file: Path) -> str:
+    return stat.filemode(file.stat().st_mode)
+
+
+def _check_signing_secret(database: Path) -> Iterator[Problem]:
+    """Check the secret that signs unsubscribe links; it is missing if the database was moved without it."""
+    *_, secret = _database_files(database)
+    if not secret.exists():
+        message = f"{secret.name} is missing: unsubscribe links in earlier mails no longer work"
+        fix = f"restore {secret.name} from a backup; otherwise the next run creates a new one"
+        yield Problem(Mark.WARN, message, fix)
+        return
+    try:
+        load_secret(database)
+    except HistoryError as error:
+        yield Problem.parse(str(error))
+
+
+def _database_files(database: Path) -> list[Path]:
+    return [database.with_name(database.name + suffix) for suffix in ("", "-wal", ".secret")]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the file exists; False if we may not look."""
     try:
         return path.is_file()
     except OSError:
         return False
 
 
-def _parts(database: Path) -> list[Path]:
-    return [database.with_name(database.name + end) for end in ("", "-wal", ".secret")]
-
-
-def _open_to_others(files: Sequence[Path]) -> Iterator[Problem]:
-    if loose := [file for file in files if _mode(file) & 0o077]:
-        names = ", ".join(f"{file.name} ({stat.filemode(_mode(file))})" for file in loose)
-        mend = "chmod 600 " + " ".join(shlex.quote(str(file)) for file in loose)
-        yield Problem(Mark.FAIL, f"others on this machine can get at {names}", mend)
-
-
-def _changeable(path: Path) -> Iterator[Problem]:
-    """The configuration names a command to run: whoever may change it may run any."""
-    if is_there(path) and _mode(path) & stat.S_IWOTH:
-        said = f"everybody on this machine can change {path.name} ({stat.filemode(_mode(path))})"
-        yield Problem(Mark.FAIL, said, f"chmod o-w {shlex.quote(str(path))}")
-
-
-def _stray(names: Sequence[str], env: Path) -> Iterator[Problem]:
-    for name in names:
-        said = f"cron will not see the {name} of this shell; {env.name} has another or none"
-        yield Problem(Mark.WARN, said, f"put {name}=… into {env}")
-
-
-def _signing(database: Path) -> Iterator[Problem]:
-    """The secret that signs the links to unsubscribe; a history without it has been moved without it."""
-    file = _parts(database)[-1]
-    if not file.exists():
-        said = f"{file.name} is gone: the links to unsubscribe in earlier mails will not work any more"
-        yield Problem(Mark.WARN, said, "restore it from a backup; without one the next run makes a new one")
-        return
+def check_database(path: Path) -> tuple[Check, bool]:
+    """Check the database and its disk; also return whether the database can be read: it is intact and up to date."""
     try:
-        load_secret(database)
-    except HistoryError as problem:
-        yield Problem.told(str(problem))
+        return _check_existing_database(path) if path.exists() else (_check_missing_database(path), False)
+    except HistoryError as error:
+        problem = Problem.parse(str(error))
+    except OSError as error:
+        fix = "check the permissions of its folder, or choose another path in digest.database"
+        problem = Problem(Mark.FAIL, f"{path} cannot be accessed: {error.strerror}", fix)
+    return Check.of("database", "", [problem]), False
 
 
-def _mode(path: Path) -> int:
-    return path.stat().st_mode
+def _check_existing_database(path: Path) -> tuple[Check, bool]:
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):  # SQLite would open it read-only
+        message = f"{path} is not a file that you can read and write"
+        fix = "check its permissions, or choose another path in digest.database"
+        return Check("database", Mark.FAIL, message, fix), False
+    health, size, free = check_health(path), path.stat().st_size, shutil.disk_usage(path.parent).free
+    message = f"{_format_bytes(size)}, {plural(health.papers, 'paper')}, intact; {_format_bytes(free)} free"
+    if health.outdated:
+        message += "; from an earlier version: the next run upgrades it"
+    problems = check_disk_space(size, free)
+    if health.damage:
+        damage = f"the database is damaged: {'; '.join(health.damage)}"
+        problems.insert(0, Problem(Mark.FAIL, damage, "restore a backup or move it away"))
+    return Check.of("database", message, problems), not health.damage and not health.outdated
 
 
-_MADE = 2026  # the year of this program: no clock that goes right is before it
-_ASKEW = timedelta(minutes=5)  # the clock of a file server may be ahead of ours by some of it
+def _check_missing_database(path: Path) -> Check:
+    folder = next(folder for folder in path.parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        message = f"{path.name} cannot be created: {folder} is not writable"
+        return Check("database", Mark.FAIL, message, "choose another path in digest.database")
+    free = shutil.disk_usage(folder).free
+    message = f"none yet, the first run creates it; {_format_bytes(free)} free"
+    return Check.of("database", message, check_disk_space(0, free))
 
 
-def check_clock(config: Config, now: datetime, readable: bool) -> Check:
-    """`now` is in the machine's zone; `readable` says whether the database's journal can be asked."""
-    zone = config.digest.timezone
-    here = now.astimezone(zone)
-    said = f"{here:%A} {here.day} {here:%B %Y, %H:%M} in {zone.key}"
-    if here.utcoffset() != now.utcoffset():
-        said += f"; cron goes by this machine's {now:%H:%M} ({now.tzname()})"
-    troubles = _wrong_clock(now, _changed(config.digest.database))
-    if readable and not troubles:
-        troubles = _future_run(now, _last_run(config.digest.database))
-    return Check.of("clock", said, troubles)
-
-
-def _wrong_clock(now: datetime, changed: datetime | None) -> list[Problem]:
-    """The database's own file was written by the same clock, whatever day a run was told to take for today."""
-    mend = "set the clock: timedatectl set-ntp true"
-    if now.year < _MADE:
-        return [Problem(Mark.FAIL, f"it says {now:%Y-%m-%d %H:%M}, which is long ago", mend)]
-    if changed is not None and now < changed - _ASKEW:
-        said = f"it went back: it says {now:%Y-%m-%d %H:%M}, but the history was written at {changed:%Y-%m-%d %H:%M}"
-        return [Problem(Mark.FAIL, said, mend)]
+def check_disk_space(size: int, free: int) -> list[Problem]:
+    """Check that `free` bytes are enough for a database of `size` bytes, which prune and backup copy."""
+    if free < _MIN_FREE:
+        message = f"only {_format_bytes(free)} free on its disk: a run would fail halfway"
+        return [Problem(Mark.FAIL, message, "free some disk space; nothing is lost meanwhile")]
+    if free < max(_LOW_FREE, 2 * size):
+        message = f"only {_format_bytes(free)} free on its disk, and the database has {_format_bytes(size)}"
+        return [Problem(Mark.WARN, message, "free some disk space soon")]
     return []
 
 
-def _future_run(now: datetime, last: datetime | None) -> list[Problem]:
-    if last is None or last <= now:
-        return []
-    said = f"the last run was at {last:%Y-%m-%d %H:%M}, which is still to come: --date named a day ahead of its time"
-    return [Problem(Mark.WARN, said, "nothing to do if that was meant")]
+def _format_bytes(count: int) -> str:
+    """740 kB, 1.2 MB, 48 GB."""
+    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB")):
+        if count >= 10**power:
+            return f"{count / 10**power:.{0 if count >= 10 ** (power + 1) else 1}f} {unit}"
+    return f"{count / 1000:.0f} kB"
 
 
-def _changed(database: Path) -> datetime | None:
-    """When the database was last written to, None for none."""
-    files = [file for end in ("", "-wal") if is_there(file := database.with_name(database.name + end))]
-    newest = max((file.stat().st_mtime for file in files), default=None)
-    return None if newest is None else datetime.fromtimestamp(newest).astimezone()
+def check_topics(config: Config) -> Iterator[Check]:
+    """Yield a check if readers chose topics that the configuration does not have."""
+    with open_statistics(config.digest.database) as statistics:
+        missing = statistics.missing_topics(topic.name for topic in config.topics)
+    problems = [
+        Problem(
+            Mark.WARN,
+            f"{plural(count, 'reader')} chose the topic {name!r}, which is not in the configuration",
+            f"add {name!r} to [[topics]] again, or change their topics: digest subscribers add ADDR --topic NAME",
+        )
+        for name, count in missing.items()
+    ]
+    if problems:
+        yield Check.of("readers", "", problems)
+
+
+def check_clock(config: Config, now: datetime, readable: bool) -> Check:
+    """Check the clock: `now` is in the machine's time zone, `readable` says whether the database can be read."""
+    zone = config.digest.timezone
+    local_now = now.astimezone(zone)
+    message = f"{local_now:%A} {local_now.day} {local_now:%B %Y, %H:%M} in {zone.key}"
+    if local_now.utcoffset() != now.utcoffset():
+        message += f"; cron uses this machine's time, {now:%H:%M} ({now.tzname()})"
+    return Check.of("clock", message, _check_time(config.digest.database, now, readable))
+
+
+def _check_time(database: Path, now: datetime, readable: bool) -> Iterator[Problem]:
+    fix = "set the clock: timedatectl set-ntp true"
+    if now.year < _RELEASE_YEAR:
+        yield Problem(Mark.FAIL, f"the clock is wrong: it says {now:%Y-%m-%d %H:%M}", fix)
+        return
+    # This clock set the times of the files, while --date can give a run any day.
+    times = [file.stat().st_mtime for file in _database_files(database)[:2] if _is_file(file)]
+    written = datetime.fromtimestamp(max(times, default=0)).astimezone()
+    if now < written - _CLOCK_SKEW:
+        message = f"the clock went back: it says {now:%Y-%m-%d %H:%M}, but the database was written at"
+        yield Problem(Mark.FAIL, f"{message} {written:%Y-%m-%d %H:%M}", fix)
+    elif readable and (last := _last_run(database)) and last > now:
+        message = f"the last run was at {last:%Y-%m-%d %H:%M}, which is in the future: its --date was ahead of time"
+        yield Problem(Mark.WARN, message, "nothing to do if that was intended")
 
 
 def _last_run(database: Path) -> datetime | None:
@@ -162,102 +251,24 @@ def _last_run(database: Path) -> datetime | None:
     return datetime.fromisoformat(runs[0]["started"]) if runs else None
 
 
-_LITTLE = 50 * 10**6  # bytes free: a day's answers and the write-ahead log may not fit
-_SOME = 500 * 10**6
-
-
-def check_database(path: Path) -> tuple[Check, bool]:
-    """How the database at `path` stands, and whether what it remembers can be read."""
-    try:
-        return _existing_database(path) if path.exists() else (_missing_database(path), False)
-    except HistoryError as problem:
-        trouble = Problem.told(str(problem))
-    except OSError as problem:
-        mend = "check the permissions of its folder, or name another place in digest.database"
-        trouble = Problem(Mark.FAIL, f"{path} cannot be looked at: {problem.strerror}", mend)
-    return Check.of("database", "", [trouble]), False
-
-
-def _existing_database(path: Path) -> tuple[Check, bool]:
-    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):  # SQLite would open it for reading only
-        told = f"{path} is no file that you may read and write; check its permissions, or name another place"
-        raise HistoryError(f"{told} in digest.database")
-    found, size, room = check_health(path), path.stat().st_size, shutil.disk_usage(path.parent).free
-    said = f"{_bytes(size)}, {plural(found.papers, 'paper')}, intact; {_bytes(room)} free"
-    if found.outdated:
-        said += "; of an earlier version: the next run brings it up to date"
-    troubles = [*_damage(found), *check_disk_space(size, room)]
-    return Check.of("database", said, troubles), not found.damage and not found.outdated
-
-
-def _missing_database(path: Path) -> Check:
-    folder = next(folder for folder in path.parents if folder.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        said = f"{path.name} cannot be made, for {folder} cannot be written to"
-        return Check("database", Mark.FAIL, said, "name another place in digest.database")
-    room = shutil.disk_usage(folder).free
-    return Check.of("database", f"none yet, the first run makes it; {_bytes(room)} free", check_disk_space(0, room))
-
-
-def check_disk_space(size: int, room: int) -> list[Problem]:
-    """Whether `room` bytes are too few for a database of `size`: it is copied when it is tidied up or backed up."""
-    if room < _LITTLE:
-        said = f"only {_bytes(room)} are free on its disk: a run would end in the middle of its work"
-        return [Problem(Mark.FAIL, said, "make room; nothing is lost meanwhile")]
-    if room < max(_SOME, 2 * size):
-        return [Problem(Mark.WARN, f"{_bytes(room)} are free on its disk, and it has {_bytes(size)}", "make room soon")]
-    return []
-
-
-def _damage(found: DatabaseHealth) -> list[Problem]:
-    said = "; ".join(found.damage)
-    return [Problem(Mark.FAIL, f"it is damaged: {said}", "put a backup in its place or move it away")] if said else []
-
-
-def _bytes(count: int) -> str:
-    """A number of bytes as a person says it: 740 kB, 12 MB, 48 GB."""
-    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB")):
-        if count >= 10**power:
-            return f"{count / 10**power:.{0 if count >= 10 ** (power + 1) else 1}f} {unit}"
-    return f"{count / 1000:.0f} kB"
-
-
-def check_topics(config: Config) -> Iterator[Check]:
-    """A check when readers chose topics that the configuration does not have; none when all is well."""
-    with open_statistics(config.digest.database) as ledger:
-        lost = ledger.missing_topics(topic.name for topic in config.topics)
-    troubles = [
-        Problem(
-            Mark.WARN,
-            f"{plural(count, 'reader')} chose the topic {name!r}, which is not in the configuration",
-            f"write {name!r} into [[topics]] again, or choose anew with digest subscribers add ADDR --topic NAME",
-        )
-        for name, count in lost.items()
-    ]
-    if troubles:
-        yield Check.of("readers", "", troubles)
-
-
 def check_schedule(scheduled: Sequence[ScheduledRun]) -> Check:
-    """`scheduled` is what runs this configuration by itself."""
+    """Check that the job runs on a schedule, that it works, and that there is only one."""
+    problems = [Problem.parse(f"{run.where}: {run.what}: {run.problem}") for run in scheduled if run.problem]
     if not scheduled:
-        trouble = Problem(Mark.WARN, "nothing runs the job by itself", "digest schedule install")
-        return Check.of("schedule", "", [trouble])
-    troubles = [Problem.told(f"{found.where}: {found.what}: {found.problem}") for found in scheduled if found.problem]
-    if len(scheduled) > 1 and not troubles:
-        places = " and ".join(f"{found.where} ({found.what})" for found in scheduled)
-        troubles = [Problem(Mark.WARN, f"the job runs more than once: {places}", "one of them is enough")]
-    said = "; ".join(f"{found.what}, by {found.where}{_next_run(found)}" for found in scheduled)
-    return Check.of("schedule", said, troubles)
-
-
-def _next_run(found: ScheduledRun) -> str:
-    return f"; next on {found.next:%a %Y-%m-%d %H:%M}" if found.next else ""
+        problems = [Problem(Mark.WARN, "nothing runs the job on a schedule", "digest schedule install")]
+    elif len(scheduled) > 1 and not problems:
+        places = " and ".join(f"{run.where} ({run.what})" for run in scheduled)
+        problems = [Problem(Mark.WARN, f"the job runs more than once: {places}", "keep only one of them")]
+    message = "; ".join(
+        f"{run.what}, by {run.where}" + (f"; next run {run.next:%a %Y-%m-%d %H:%M}" if run.next else "")
+        for run in scheduled
+    )
+    return Check.of("schedule", message, problems)
 
 
 def check_sources(config: Config, now: datetime, fetcher: Fetcher, readable: bool) -> Iterator[Check]:
-    """Ask every source as a run would, and record nothing; `readable` says whether the database can be read."""
-    if not readable:  # then no paper was listed before: only a batch without papers is late
+    """Fetch every source as a run does, and record nothing; `readable` says whether the database can be read."""
+    if not readable:  # then no paper counts as listed before, and a batch is late only if it is empty
         for fetched in fetcher.fetch(config.sources, now, FetchMemory()):
             yield check_source(check_freshness(fetched, lambda _: False))
         return
@@ -267,98 +278,37 @@ def check_sources(config: Config, now: datetime, fetcher: Fetcher, readable: boo
 
 
 def check_source(fetched: Fetched) -> Check:
-    """How a source stands: whether it was read, and whether what it lists is fresh."""
-    listed = _listed(fetched)
-    count = len(fetched.skipped)
-    if fetched.state == "failed":
-        trouble = [_failed(fetched)]
-    elif fetched.errors:
-        said = f"read in part: {listed}; {fetched.errors[0]}{_more(len(fetched.errors))}"
-        trouble = [Problem(Mark.WARN, said, "nothing to do: the next run asks for it again")]
-    elif sentences := late_batches(fetched):
-        said = f"{listed}; {sentences[0]}{_more(len(sentences))}"
-        trouble = [Problem(Mark.WARN, said, "nothing to do: the next run looks again")]
-    elif count:
-        said = f"{listed}; {count:,} {'entries' if count > 1 else 'entry'} left out: {fetched.skipped[0]}"
-        trouble = [Problem(Mark.WARN, said, "the rest is used; mend it if it is yours")]
-    else:
-        trouble = []
-    return Check.of(f"source {fetched.source}", listed, trouble)
-
-
-def _failed(fetched: Fetched) -> Problem:
-    previous = fetched.previous
-    since = f"; last read {previous.last_read}" if previous.failed_runs and previous.last_read else ""
-    said = f"{fetched.errors[0]}{_more(len(fetched.errors))}{since}"
-    mend = "check its url or path in the configuration, and the network; a later run catches up"
-    return Problem(Mark.FAIL, said, mend)
-
-
-def _listed(fetched: Fetched) -> str:
-    count = len(fetched.sightings)
+    """Check that a source could be read, and that what it lists is new."""
     days = [day for sighting in fetched.sightings if (day := sighting.day or sighting.paper.published)]
-    newest = f", the newest of {max(days)}" if days else ""
-    return f"{plural(count, 'paper')}{newest}" if count else "it answers, and lists no paper now"
+    newest = f", newest from {max(days)}" if days else ""
+    count = len(fetched.sightings)
+    listed = f"{plural(count, 'paper')}{newest}" if count else "reachable, but it lists no papers now"
+    return Check.of(f"source {fetched.source}", listed, _check_fetched(fetched, listed))
 
 
-def _more(count: int) -> str:
-    return f" (and {count - 1:,} more)" if count > 1 else ""
+def _check_fetched(fetched: Fetched, listed: str) -> Iterator[Problem]:
+    if fetched.state == "failed":
+        last = f"; last read {fetched.previous.last_read}" if fetched.previous.failed_runs and fetched.previous.last_read else ""
+        fix = "check its url or path in the configuration and your network; a later run catches up"
+        yield Problem(Mark.FAIL, f"{_first_of(fetched.errors)}{last}", fix)
+    elif fetched.errors:
+        message = f"partly read: {listed}; {_first_of(fetched.errors)}"
+        yield Problem(Mark.WARN, message, "nothing to do: the next run retries")
+    elif late := late_batches(fetched):
+        yield Problem(Mark.WARN, f"{listed}; {_first_of(late)}", "nothing to do: the next run retries")
+    elif skipped := fetched.skipped:
+        message = f"{listed}; {plural(len(skipped), 'entry', 'entries')} skipped: {skipped[0]}"
+        yield Problem(Mark.WARN, message, "the rest is used; fix the source if it is yours")
+
+
+def _first_of(messages: Sequence[str]) -> str:
+    return messages[0] + (f" (and {len(messages) - 1:,} more)" if len(messages) > 1 else "")
 
 
 def check_inbox(settings: InboxSettings, today: date) -> Check:
-    """Open the mailbox as a run does."""
+    """Check that the mailbox of replies can be read. Reads at most the messages of today, and acts on none."""
     try:
         next(read_mailbox(settings, "", today), None)
-    except InboxError as problem:
-        return Check.of("inbox", "", [Problem.told(str(problem))])
+    except InboxError as error:
+        return Check.of("inbox", "", [Problem.parse(str(error))])
     return Check("inbox", Mark.OK, f"{mailbox_name(settings)} can be read")
-
-
-def run_checks(
-    config: Config,
-    now: datetime,
-    fetcher: Fetcher,
-    scheduled: Sequence[ScheduledRun],
-    stray: Sequence[str] = (),
-    nameserver: Nameserver | None = None,
-) -> Iterator[Check]:
-    """Look at everything that a run needs. Makes, records and sends nothing.
-
-    `now` is the moment in the machine's own time zone, `scheduled` what runs this configuration by itself. `stray` are
-    the secrets that the environment of this shell has and .env has not. `nameserver` is asked about the sender's
-    domain, those of the machine without one.
-    """
-    here = now.astimezone(config.digest.timezone)
-    yield check_configuration(config)
-    yield check_secrets(config.path, config.digest.database, stray)
-    rendered, largest = check_templates(config, here)
-    yield rendered
-    found, readable = check_database(config.digest.database)
-    yield found
-    if readable:
-        yield from check_topics(config)
-    yield check_clock(config, now, readable)
-    yield check_schedule(scheduled)
-    yield from check_sources(config, here, fetcher, readable)
-    yield check_delivery(config, here, largest)
-    if config.inbox is not None:
-        yield check_inbox(config.inbox, here.date())
-    if isinstance(config.delivery, SmtpSettings):  # nobody asks whose domain it is before mail leaves the machine
-        yield from check_domain(config.digest.from_.domain, nameserver)
-
-
-def checks_without_config(problem: ConfigError, path: Path | None, stray: Sequence[str] = ()) -> Iterator[Check]:
-    """What can be examined when the configuration cannot be used; `path` is where it is, None for nowhere."""
-    there = path is not None and is_there(path)
-    mend = "the rest can be examined when this is mended" if there else "name it with -c, or write one with digest init"
-    yield Check("configuration", Mark.FAIL, str(problem), mend)
-    if path is not None and there:
-        yield check_secrets(path, None, stray)
-
-
-def send_test(config: Config, to: str, now: datetime) -> Check:
-    """Send one message that says it is a test to the address `to`; see `digest.doctor.mail`."""
-    try:
-        return deliver_test(config, to, now.astimezone(config.digest.timezone))
-    except ConfigError as problem:
-        return Check("test mail", Mark.FAIL, f"not sent to {to}: {problem.problems[0]}")

@@ -1,184 +1,158 @@
-"""A made-up edition and the message of it: what templates are tried on, and what a test mail holds.
+"""Check the templates and the delivery of mail, and send a test message.
 
-The templates, tried by really making mails with them: one with as many papers as fit, and an empty one.
-
-How mail goes out: the server's door tried as a run would, or the Maildir; and a test mail for whoever wants one.
+Templates are checked by rendering made-up papers: as many as fit in a mail, and none. Delivery is checked by connecting
+and logging in as a run does.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from digest.config import Config
 from digest.delivery import MaildirSettings, Message, ServerRejected, ServerUnreachable, SmtpSettings, State, maildir
 from digest.errors import ConfigError
 from digest.mail.edition import Edition, Entry, Section
-from digest.mail.message import (
-    fill_frame,
-    quoted_printable,
-)
+from digest.mail.message import fill_frame, quoted_printable
 from digest.mail.render import SIZE_LIMIT, Renderer, bundled_file
 from digest.operations.checks import Check, Mark, Problem
 from digest.papers.text.fit import plural
 from digest.pipeline.context import delivery_method, make_renderer
 from digest.ranking.selection import MAX_PAPERS
 
-_SENTENCE = "This abstract was made up to see how a mail of today looks, with 3 < 4, “quotes”, α & β and an – dash. "
-_SECRET = b"a made-up edition"  # makes placeholders; no token is made with it
-_TEST = "This is a test by `digest doctor`: its papers are made up, and nothing of it is remembered."
+_SECRET = b"a made-up edition"  # for placeholders only: no token is signed with it
+_RENEWAL_DAYS = 14  # days before it expires at which a certificate should have been renewed
 
 
-def sample_edition(config: Config, now: datetime, papers: int) -> Edition:
-    """An edition of so many papers, the second of them as bare as a paper can be; none at all for 0."""
-    entries = tuple(_bare_entry(place) if place == 2 else _full_entry(place) for place in range(1, papers + 1))
+def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
+    """Check the templates; also return the bytes of the largest mail they make, 0 if they cannot be rendered."""
+    renderer = make_renderer(config, _SECRET)
+    for papers in (0, most := min(config.digest.max_papers, MAX_PAPERS)):
+        edition = _sample_edition(config, now, papers)
+        try:
+            size = len(renderer.frame(edition, now).bytes)
+        except ConfigError as error:
+            message = "\n".join(error.problems) + ("" if papers else " (in a mail without papers)")
+            fix = "fix that line, or delete the file to use the built-in template"
+            return Check("templates", Mark.FAIL, message, fix), 0
+    names = [path.name for path in sorted(bundled_file("templates").iterdir())]
+    folder = config.digest.templates
+    custom = [name for name in names if folder and (folder / name).is_file()]
+    used = f"{len(custom)} custom ({', '.join(custom)})" if custom else "built-in"
+    problems = list(_check_size_and_links(renderer, edition))
+    if folder and not custom:
+        message = f"no file in {folder} has the name of a template, so the built-in ones are used"
+        problems.append(Problem(Mark.WARN, message, f"name each file like the one it replaces: {', '.join(names)}"))
+    return Check.of("templates", f"{used}; a mail with {plural(most, 'paper')} has {size:,} bytes", problems), size
+
+
+def _check_size_and_links(renderer: Renderer, edition: Edition) -> Iterator[Problem]:
+    """Check what custom templates get wrong: Gmail clips long mails, and readers must be able to unsubscribe."""
+    rendered, link = renderer.render(edition), renderer.unsubscribe_link(edition)
+    if (size := len(quoted_printable(rendered.html))) > SIZE_LIMIT:
+        clipped = f"Gmail hides everything after {SIZE_LIMIT:,}, including the unsubscribe link"
+        fix = "shorten digest.html or _paper.html, or lower digest.max_papers"
+        yield Problem(Mark.WARN, f"the HTML has {size:,} bytes; {clipped}", fix)
+    for name, text in (("digest.txt", rendered.text), ("digest.html", rendered.html.replace("&amp;", "&"))):
+        if link not in text:
+            yield Problem(Mark.WARN, f"{name} has no unsubscribe link", f"add {{{{ leave }}}} to your {name}")
+
+
+def check_delivery(config: Config, now: datetime, largest: int) -> Check:
+    """Check that a mail of `largest` bytes could be delivered, without sending one."""
+    problems = []
+    try:
+        delivery_method(config)
+    except ConfigError as error:
+        problems = [Problem.parse(error.problems[0])]
+    if isinstance(config.delivery, MaildirSettings):
+        return _check_maildir(config.delivery)
+    if isinstance(config.delivery, SmtpSettings) and not problems:
+        return _check_smtp(config.delivery, now, largest)
+    return Check.of("delivery", "", problems)
+
+
+def _check_maildir(settings: MaildirSettings) -> Check:
+    try:
+        maildir.probe(settings)
+    except OSError as error:
+        message = f"{settings.path} cannot be written to: {error.strerror}"
+        return Check("maildir", Mark.FAIL, message, "check its permissions, or choose another folder in maildir.path")
+    return Check("maildir", Mark.OK, f"{settings.path} is writable")
+
+
+def _check_smtp(settings: SmtpSettings, now: datetime, largest: int) -> Check:
+    from digest.delivery import smtp
+
+    try:
+        server = smtp.check_server(settings)
+    except ServerUnreachable as error:
+        fix = "check smtp.host, smtp.port and your network; some providers block the ports of mail servers"
+        return Check("smtp", Mark.FAIL, str(error), fix)
+    except ServerRejected as error:
+        return Check("smtp", Mark.FAIL, str(error))
+    facts = [f"{settings.host}:{settings.port}", server.tls or "unencrypted, on this machine"]
+    expires = None if server.expires is None else datetime.fromtimestamp(server.expires, UTC)
+    if expires:
+        facts.append(f"certificate valid until {expires:%Y-%m-%d}")
+    facts.append(f"logged in as {settings.username}" if settings.username else "no login")
+    if server.max_bytes:
+        facts.append(f"accepts messages up to {server.max_bytes:,} bytes")
+    return Check.of("smtp", ", ".join(facts), _check_limits(expires, server.max_bytes, now, largest))
+
+
+def _check_limits(expires: datetime | None, limit: int, now: datetime, largest: int) -> Iterator[Problem]:
+    """Check when the server's certificate expires, and its limit in bytes (0 if unknown) against our largest mail."""
+    if expires and (days := (expires - now).days) < _RENEWAL_DAYS:
+        message = f"the server's certificate expires in {plural(days, 'day')}, on {expires:%Y-%m-%d %H:%M} UTC"
+        fix = "ask the server's operator to renew it: once it has expired, no mail is sent"
+        yield Problem(Mark.WARN, message, fix)
+    if 0 < limit < largest:
+        message = f"the server accepts messages up to {limit:,} bytes, and ours can have {largest:,}"
+        yield Problem(Mark.FAIL, message, "lower digest.max_papers")
+
+
+def send_test(config: Config, to: str, now: datetime) -> Check:
+    """Send one test message to the address `to`, without the outbox: nothing is recorded or counts as shown."""
+    now = now.astimezone(config.digest.timezone)
+    edition = _sample_edition(config, now, 3)
+    try:
+        frame = make_renderer(config, _SECRET).frame(edition, now, subject_prefix="Test: ")
+        # A new token each time: the same Message-ID again would be taken for a copy.
+        content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.day.isoformat())
+        batches = delivery_method(config)(iter([Message(1, frame.sender, to, content)]), lambda: False)
+    except ConfigError as error:
+        return Check("test mail", Mark.FAIL, f"not sent to {to}: {error.problems[0]}")
+    outcomes = [outcome for batch in batches for outcome in batch]
+    reply = outcomes[-1].reply if outcomes else "the server did not reply"
+    if outcomes and outcomes[-1].state is State.SENT:
+        return Check("test mail", Mark.OK, f"to {to}: {reply}")
+    return Check("test mail", Mark.FAIL, f"to {to}: {reply}", "nothing is queued; fix the problem and try again")
+
+
+def _sample_edition(config: Config, now: datetime, papers: int) -> Edition:
+    """An edition of that many made-up papers; the second one has a title and nothing else."""
+    entries = tuple(_minimal_entry(place) if place == 2 else _full_entry(place) for place in range(1, papers + 1))
     parts = (Section("Trending today", entries[1:]),) if papers > 1 else ()
-    top = entries[0] if entries else None
-    return Edition(config.digest.title, now.date(), _TEST, top, parts, ("A source is named here when it fails.",))
+    intro = "This is a test message from `digest doctor`. Its papers are made up, and nothing is recorded."
+    notices = ("If a source fails, it is named here.",)
+    return Edition(config.digest.title, now.date(), intro, entries[0] if entries else None, parts, notices)
 
 
 def _full_entry(place: int) -> Entry:
+    sentence = "This abstract is made up to show how a mail looks, with 3 < 4, “quotes”, α & β and an – dash. "
     return Entry(
         place=place,
         id=place,
-        title=f"A made-up paper, number {place}: what it takes to read a title of ordinary length in the morning",
+        title=f"Made-up paper number {place}: a title of ordinary length, to see how it looks in a mail",
         link=f"https://arxiv.org/abs/2601.{place:05}",
         authors="Ada Example, Bo Beispiel, Chloé Exemple +4 more",
         votes="12 upvotes",
         movement="new",
         categories="cs.LG, stat.ML",
-        abstract=_SENTENCE * 6,
+        abstract=sentence * 6,
         reasons=("matches a topic",),
         links=tuple((label, f"https://example.org/{place}/{label}") for label in ("PDF", "HTML", "Code", "Project")),
     )
 
 
-def _bare_entry(place: int) -> Entry:
-    return Entry(place, place, f"A made-up paper, number {place}", "", "", "", "", "", "", (), ())
-
-
-def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
-    """How the configured templates do, and the bytes of the largest mail they make, 0 when they make none."""
-    renderer = make_renderer(config, _SECRET)
-    for papers in (0, most := min(config.digest.max_papers, MAX_PAPERS)):
-        try:
-            edition = sample_edition(config, now, papers)
-            size = len(renderer.frame(edition, now).bytes)
-        except ConfigError as problem:
-            said = "\n".join(problem.problems) + (" (in a mail without papers)" if not papers else "")
-            return Check("templates", Mark.FAIL, said, "mend that line, or remove the file"), 0
-    said = f"{_whose(config.digest.templates)}; a mail of {plural(most, 'paper')} has {size:,} bytes"
-    return Check.of("templates", said, [*_unused(config), *_shape(renderer, edition)]), size
-
-
-def _overrides(folder: Path) -> list[str]:
-    return sorted(path.name for path in bundled_file("templates").iterdir() if (folder / path.name).is_file())
-
-
-def _whose(folder: Path | None) -> str:
-    names = _overrides(folder) if folder else []
-    return f"{len(names)} of your own ({', '.join(names)})" if names else "as shipped"
-
-
-def _unused(config: Config) -> list[Problem]:
-    folder = config.digest.templates
-    if folder is None or _overrides(folder):
-        return []
-    names = ", ".join(sorted(path.name for path in bundled_file("templates").iterdir()))
-    said = f"{folder} holds no file with the name of a template, so the shipped ones are used"
-    return [Problem(Mark.WARN, said, f"name yours like the one it replaces: {names}")]
-
-
-def _shape(renderer: Renderer, edition: Edition) -> list[Problem]:
-    """What a template of one's own can forget: that Gmail cuts long mails, and that readers must be able to leave."""
-    troubles = []
-    rendered, leave = renderer.render(edition), renderer.unsubscribe_link(edition)
-    if (size := len(quoted_printable(rendered.html))) > SIZE_LIMIT:
-        hidden = f"Gmail hides what comes after {SIZE_LIMIT:,}, the link to unsubscribe included"
-        said = f"the page has {size:,} bytes; {hidden}"
-        troubles.append(Problem(Mark.WARN, said, "make digest.html or _paper.html shorter, or digest.max_papers lower"))
-    for name, text in (("digest.txt", rendered.text), ("digest.html", rendered.html.replace("&amp;", "&"))):
-        if leave not in text:
-            said = f"{name} has no link to unsubscribe"
-            troubles.append(Problem(Mark.WARN, said, f"put {{{{ leave }}}} into your {name}"))
-    return troubles
-
-
-_SOON = 14  # days in which a certificate should have been renewed
-
-
-def check_delivery(config: Config, now: datetime, largest: int) -> Check:
-    """Whether the way of delivery is open to a mail of `largest` bytes, without sending one."""
-    missing = _missing(config)
-    if isinstance(config.delivery, SmtpSettings) and not missing:
-        return _server(config.delivery, now, largest)
-    if isinstance(config.delivery, MaildirSettings):
-        return _folder(config.delivery)
-    return Check.of("delivery", "", missing)
-
-
-def deliver_test(config: Config, to: str, now: datetime) -> Check:
-    """Send one message that says it is a test to `to` alone. Not in the outbox: nothing counts as shown.
-
-    Raises ConfigError when there is no way to deliver, or no message can be made.
-    """
-    made = sample_edition(config, now, 3)
-    frame = make_renderer(config, _SECRET).frame(made, now, subject_prefix="Test: ")
-    # A new token each time, or the next test would have the Message-ID of this one and be taken for a copy.
-    content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", made.day.isoformat())
-    message = Message(1, frame.sender, to, content)
-    outcomes = [o for batch in delivery_method(config)(iter([message]), lambda: False) for o in batch]
-    reply = outcomes[-1].reply if outcomes else "the server said nothing"
-    if outcomes and outcomes[-1].state is State.SENT:
-        return Check("test mail", Mark.OK, f"to {to}: {reply}")
-    return Check("test mail", Mark.FAIL, f"to {to}: {reply}", "nothing is queued: mend it and try again")
-
-
-def _missing(config: Config) -> list[Problem]:
-    """What the configuration leaves out that a run would not begin without."""
-    try:
-        delivery_method(config)
-    except ConfigError as problem:
-        return [Problem.told(problem.problems[0])]
-    return []
-
-
-def _folder(settings: MaildirSettings) -> Check:
-    try:
-        maildir.probe(settings)
-    except OSError as problem:
-        said = f"{settings.path} cannot be written to: {problem.strerror}"
-        return Check("maildir", Mark.FAIL, said, "check its permissions, or name another folder in maildir.path")
-    return Check("maildir", Mark.OK, f"{settings.path} can be written to")
-
-
-def _server(settings: SmtpSettings, now: datetime, largest: int) -> Check:
-    from digest.delivery import smtp
-
-    try:
-        welcome = smtp.check_server(settings)
-    except ServerUnreachable as problem:
-        mend = "check smtp.host, smtp.port and the network; some providers block the ports of mail"
-        return Check("smtp", Mark.FAIL, str(problem), mend)
-    except ServerRejected as problem:
-        return Check("smtp", Mark.FAIL, str(problem))
-    said = [f"{settings.host}:{settings.port}", welcome.tls or "in clear text, on this machine"]
-    ends = None if welcome.expires is None else datetime.fromtimestamp(welcome.expires, UTC)
-    if ends is not None:
-        said.append(f"certificate until {ends:%Y-%m-%d}")
-    said.append(f"logged in as {settings.username}" if settings.username else "no login")
-    if welcome.max_bytes:
-        said.append(f"takes {welcome.max_bytes:,} bytes")
-    return Check.of("smtp", ", ".join(said), [*_ending(ends, now), *_small(welcome.max_bytes, largest)])
-
-
-def _ending(ends: datetime | None, now: datetime) -> list[Problem]:
-    if ends is None or (ends - now).days >= _SOON:
-        return []
-    said = f"the certificate of the server ends in {(ends - now).days} days, on {ends:%Y-%m-%d %H:%M} UTC"
-    return [Problem(Mark.WARN, said, "ask who runs the server to renew it: once it has ended no mail goes out")]
-
-
-def _small(most: int, largest: int) -> list[Problem]:
-    if not most or largest <= most:
-        return []
-    said = f"the server takes messages of {most:,} bytes, and ours have up to {largest:,}"
-    return [Problem(Mark.FAIL, said, "set digest.max_papers lower")]
+def _minimal_entry(place: int) -> Entry:
+    return Entry(place, place, f"Made-up paper number {place}", "", "", "", "", "", "", (), ())

@@ -537,7 +537,8 @@ def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place
     assert b"bob@example.org" in previewed
     assert "Even (no such topic)" in digest(place, "subscribers", "list").stdout
     (check,) = check_topics(place.config())
-    assert (check.mark, check.said) == ("warn", "2 readers chose the topic 'Even', which is not in the configuration")
+    message = "2 readers chose the topic 'Even', which is not in the configuration"
+    assert (check.mark, check.message) == ("warn", message)
     place.more = place.more.replace('"Straight"', '"Even"')
     assert list(check_topics(place.config())) == []
 

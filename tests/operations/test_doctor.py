@@ -1,4 +1,4 @@
-"""The examination: each ailment made for real and its line read; a sound installation; a folder left as it was."""
+"""`digest doctor`: every problem caused for real, a healthy installation, and no file changed."""
 
 import json
 import os
@@ -23,13 +23,12 @@ from sqlite_utils import Database, Migrations
 
 from digest.cli import main
 from digest.config import Config, load
-from digest.delivery import SmtpSettings
+from digest.delivery import Secret, SmtpSettings
 from digest.errors import HistoryError
 from digest.operations.checks import Check, Mark, format_check
 from digest.operations.doctor import check_clock, check_disk_space, check_schedule, check_source, run_checks
 from digest.operations.doctor_mail import check_delivery
 from digest.operations.schedule import ScheduledRun
-from digest.settings import Secret
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.store import database
@@ -46,7 +45,7 @@ NOW = datetime.now().astimezone()
 
 @pytest.fixture
 def place(workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
-    """A sound installation that has run once and is scheduled, as current folder and home."""
+    """A healthy installation that has run once and is scheduled, as current folder and home."""
     monkeypatch.chdir(workplace.folder)
     programs(tmp_path_factory.mktemp("bin"), monkeypatch)
     monkeypatch.setenv("HOME", str(workplace.folder))
@@ -61,9 +60,9 @@ def place(workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path_factor
 DAILY = ScheduledRun("crontab", "07:30 UTC, every day", True, NOW, "")
 
 
-def examined(place: Workplace, stray: Sequence[str] = ()) -> dict[str, Check]:
-    found = run_checks(place.config(), NOW, Fetcher("digest@example.org", sleep=lambda _: None), [DAILY], stray)
-    return {check.name: check for check in found}
+def run_doctor(place: Workplace) -> dict[str, Check]:
+    checks = run_checks(place.config(), NOW, Fetcher("digest@example.org", sleep=lambda _: None), [DAILY])
+    return {check.name: check for check in checks}
 
 
 def digest(*words: str) -> Result:
@@ -75,7 +74,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-def test_a_sound_installation_gives_only_good_marks(place: Workplace) -> None:
+def test_a_healthy_installation_passes_every_check(place: Workplace) -> None:
     result = digest("doctor")
     assert (result.exit_code, result.stderr) == (0, "")
     assert [line[:2] for line in result.stdout.splitlines()] == ["✓ "] * 8
@@ -86,58 +85,58 @@ def test_a_sound_installation_gives_only_good_marks(place: Workplace) -> None:
     assert "2 papers, intact" in result.stdout
 
 
-def test_looking_leaves_everything_as_it_is(place: Workplace) -> None:
+def test_it_changes_no_file(place: Workplace) -> None:
     before = contents(place.folder)
     assert digest("doctor").exit_code == 0
     assert contents(place.folder) == before
 
 
-def test_before_the_first_run_it_makes_neither_history_nor_secret_nor_mail(place: Workplace) -> None:
+def test_before_the_first_run_it_creates_neither_database_nor_secret_nor_mail(place: Workplace) -> None:
     for path in [*place.folder.glob("history.db*")]:
         path.unlink()
     shutil.rmtree(place.folder / "mail")
     before = contents(place.folder)
-    found = examined(place)
-    assert {check.mark for check in found.values()} == {Mark.OK}
-    assert "none yet, the first run makes it" in found["database"].said
+    checks = run_doctor(place)
+    assert {check.mark for check in checks.values()} == {Mark.OK}
+    assert "none yet, the first run creates it" in checks["database"].message
     assert {*contents(place.folder)} == {*before}
     assert not (place.folder / "mail").exists()
 
 
-def test_a_group_may_keep_the_configuration_together(place: Workplace) -> None:
+def test_a_group_may_share_the_configuration(place: Workplace) -> None:
     place.path.chmod(0o664)
-    assert examined(place)["secrets"].mark is Mark.OK
+    assert run_doctor(place)["secrets"].mark is Mark.OK
 
 
-def test_looking_at_a_history_that_is_not_there_makes_none(tmp_path: Path) -> None:
+def test_a_missing_database_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="cannot be used"), open_read_only(tmp_path / "history.db"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-# --- Ailments: how to make each, which check tells of it, and how
+# --- Problems: how to cause each, and what the check says
 
 
-def with_mail(place: Workplace, table: str, to: str = "ann@lab.edu") -> None:
+def set_delivery(place: Workplace, table: str, to: str = "ann@lab.edu") -> None:
     """Another way of delivery than the Maildir."""
     text = place.path.read_text().replace('[maildir]\npath = "mail"', table).replace("ann@example.org", to)
     place.path.write_text(text)
     place.config = lambda: load(place.path, {})  # type: ignore[method-assign]
 
 
-def template(place: Workplace, name: str, text: str) -> None:
+def override_template(place: Workplace, name: str, text: str) -> None:
     (place.folder / "mine").mkdir()
     (place.folder / "mine" / name).write_text(text)
     place.digest = {"templates": "mine"}
 
 
-def sql(place: Workplace, *statements: str) -> None:
+def execute(place: Workplace, *statements: str) -> None:
     with closing(sqlite3.connect(place.folder / "history.db")) as db, db:
         for statement in statements:
             db.execute(statement)
 
 
-def broken_page(place: Workplace) -> None:
+def corrupt_database(place: Workplace) -> None:
     path = place.folder / "history.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -147,24 +146,24 @@ def broken_page(place: Workplace) -> None:
     path.write_bytes(good[: (root - 1) * size] + b"\xff" * size + good[root * size :])
 
 
-def of_something_else(place: Workplace) -> None:
+def replace_with_other_database(place: Workplace) -> None:
     (place.folder / "history.db").unlink()
-    sql(place, "CREATE TABLE wine (year INTEGER)")
+    execute(place, "CREATE TABLE wine (year INTEGER)")
     (place.folder / "history.db").chmod(0o600)
 
 
-def a_folder(place: Workplace) -> None:
+def replace_with_folder(place: Workplace) -> None:
     for path in place.folder.glob("history.db*"):
         path.unlink()
     (place.folder / "history.db").mkdir()
 
 
-def no_folder(place: Workplace) -> None:
+def replace_maildir_with_file(place: Workplace) -> None:
     shutil.rmtree(place.folder / "mail")
     (place.folder / "mail").write_text("not a folder")
 
 
-def one_more_line(place: Workplace, line: str) -> None:
+def append_line(place: Workplace, line: str) -> None:
     place.papers.write_text(place.papers.read_text() + line)
 
 
@@ -181,68 +180,68 @@ def write(name: str, text: str, mode: int) -> Callable[[Workplace], None]:
 
 
 @dataclass(frozen=True)
-class Ailment:
+class Case:
     name: str
     make: Callable[[Workplace], object]
     mark: Mark
-    said: str
-    mend: str = ""
+    message: str
+    fix: str = ""
 
 
 FAIL, WARN = Mark.FAIL, Mark.WARN
-AILMENTS = [
-    Ailment("secrets", write(".env", "X=1\n", 0o644), FAIL, "others on this machine can get at .env (-rw-r--r--)", "chmod 600 "),
-    Ailment("secrets", lambda p: (p.folder / "history.db").chmod(0o640), FAIL, "history.db (-rw-r-----)", "history.db"),
-    Ailment("secrets", lambda p: secret(p).chmod(0o604), FAIL, "history.db.secret (-rw----r--)", "chmod 600 "),
-    Ailment("secrets", lambda p: secret(p).unlink(), WARN, "history.db.secret is gone", "restore it from a backup"),
-    Ailment("secrets", lambda p: secret(p).write_text("hm"), FAIL, "it is not what digest wrote", "restore it from a backup"),
-    Ailment("secrets", lambda p: secret(p).write_text("ab"), FAIL, "is too short", "restore it from a backup"),
-    Ailment("secrets", lambda p: p.path.chmod(0o666), FAIL, "everybody on this machine can change config.toml", "chmod o-w "),
-    Ailment("templates", lambda p: template(p, "digest.txt", "{{ leave }}\n{% if"), FAIL, "mine/digest.txt, line 2: ", "mend that line"),
-    Ailment("templates", lambda p: template(p, "_paper.html", "\n{{ paper.titel }}"), FAIL, "mine/_paper.html, line 2: "),
-    Ailment("templates", lambda p: template(p, "digest.txt", "{{ leave }}{{ edition.top.title }}"), FAIL, "(in a mail without papers)"),
-    Ailment("templates", lambda p: template(p, "digest.htm", "x"), WARN, "holds no file with the name of a template", "digest.html"),
-    Ailment("templates", lambda p: template(p, "digest.txt", "hello"), WARN, "digest.txt has no link to unsubscribe", "{{ leave }}"),
-    Ailment("templates", lambda p: template(p, "digest.html", "<p>hello"), WARN, "digest.html has no link", "{{ leave }}"),
-    Ailment("templates", lambda p: template(p, "digest.html", "<p>{{ leave }}" + "long " * 30_000), WARN, "Gmail hides", "shorter"),
-    Ailment("database", write("history.db", "hello, I am a text\n" * 1000, 0o600), FAIL, "not a database, or damaged", "restore a backup"),
-    Ailment("database", broken_page, FAIL, "it is damaged", "restore a backup"),
-    Ailment("database", of_something_else, FAIL, "it belongs to another program", "name another file"),
-    Ailment("database", a_folder, FAIL, "is no file that you may read and write", "check its permissions"),
-    Ailment("database", lambda p: sql(p, "INSERT INTO shown VALUES (77, 88, 1)"), FAIL, "2 rows refer to deleted ones"),
-    Ailment("database", lambda p: sql(p, "INSERT INTO _sqlite_migrations VALUES (99, 'digest', 'later', '')"), FAIL, "written by a newer version of digest", "upgrade"),
-    Ailment("clock", lambda p: os.utime(p.folder / "history.db", (4e9, 4e9)), FAIL, "it went back", "timedatectl"),
-    Ailment("clock", lambda p: p.run((NOW + timedelta(3)).date()), WARN, "which is still to come: --date named", "nothing to do if"),
-    Ailment("source papers", lambda p: p.papers.unlink(), FAIL, "the file cannot be read: No such file", "check its url or path"),
-    Ailment("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line holds a paper"),
-    Ailment("source papers", lambda p: one_more_line(p, "{broken\n"), WARN, "2 papers; 1 entry left out: line 3: it is not JSON"),
-    Ailment("delivery", lambda p: with_mail(p, ""), FAIL, "smtp: is missing", "write [smtp] with host"),
-    Ailment("delivery", lambda p: with_mail(p, '[smtp]\nhost = "h"\nusername = "u"'), FAIL, "there is no password", "DIGEST_SMTP_PASSWORD"),
-    Ailment("maildir", no_folder, FAIL, "cannot be written to: Not a directory", "maildir.path"),
+CASES = [
+    Case("secrets", write(".env", "X=1\n", 0o644), FAIL, "other users on this machine can access .env (-rw-r--r--)", "chmod 600 "),
+    Case("secrets", lambda p: (p.folder / "history.db").chmod(0o640), FAIL, "history.db (-rw-r-----)", "history.db"),
+    Case("secrets", lambda p: secret(p).chmod(0o604), FAIL, "history.db.secret (-rw----r--)", "chmod 600 "),
+    Case("secrets", lambda p: secret(p).unlink(), WARN, "history.db.secret is missing", "restore history.db.secret from a backup"),
+    Case("secrets", lambda p: secret(p).write_text("hm"), FAIL, "it is not what digest wrote", "restore it from a backup"),
+    Case("secrets", lambda p: secret(p).write_text("ab"), FAIL, "is too short", "restore it from a backup"),
+    Case("secrets", lambda p: p.path.chmod(0o666), FAIL, "every user on this machine can change config.toml", "chmod o-w "),
+    Case("templates", lambda p: override_template(p, "digest.txt", "{{ leave }}\n{% if"), FAIL, "mine/digest.txt, line 2: ", "fix that line"),
+    Case("templates", lambda p: override_template(p, "_paper.html", "\n{{ paper.titel }}"), FAIL, "mine/_paper.html, line 2: "),
+    Case("templates", lambda p: override_template(p, "digest.txt", "{{ leave }}{{ edition.top.title }}"), FAIL, "(in a mail without papers)"),
+    Case("templates", lambda p: override_template(p, "digest.htm", "x"), WARN, "mine has the name of a template", "digest.html"),
+    Case("templates", lambda p: override_template(p, "digest.txt", "hello"), WARN, "digest.txt has no unsubscribe link", "{{ leave }}"),
+    Case("templates", lambda p: override_template(p, "digest.html", "<p>hello"), WARN, "digest.html has no unsubscribe link", "{{ leave }}"),
+    Case("templates", lambda p: override_template(p, "digest.html", "<p>{{ leave }}" + "long " * 30_000), WARN, "Gmail hides", "shorten"),
+    Case("database", write("history.db", "hello, I am a text\n" * 1000, 0o600), FAIL, "not a database, or damaged", "restore a backup"),
+    Case("database", corrupt_database, FAIL, "it is damaged", "restore a backup"),
+    Case("database", replace_with_other_database, FAIL, "it belongs to another program", "name another file"),
+    Case("database", replace_with_folder, FAIL, "is not a file that you can read and write", "check its permissions"),
+    Case("database", lambda p: execute(p, "INSERT INTO shown VALUES (77, 88, 1)"), FAIL, "2 rows refer to deleted ones"),
+    Case("database", lambda p: execute(p, "INSERT INTO _sqlite_migrations VALUES (99, 'digest', 'later', '')"), FAIL, "written by a newer version of digest", "upgrade"),
+    Case("clock", lambda p: os.utime(p.folder / "history.db", (4e9, 4e9)), FAIL, "the clock went back", "timedatectl"),
+    Case("clock", lambda p: p.run((NOW + timedelta(3)).date()), WARN, "which is in the future: its --date was", "nothing to do if"),
+    Case("source papers", lambda p: p.papers.unlink(), FAIL, "the file cannot be read: No such file", "check its url or path"),
+    Case("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line of it is a paper"),
+    Case("source papers", lambda p: append_line(p, "{broken\n"), WARN, "2 papers; 1 entry skipped: line 3: it is not JSON"),
+    Case("delivery", lambda p: set_delivery(p, ""), FAIL, "smtp: is missing", "write [smtp] with host"),
+    Case("delivery", lambda p: set_delivery(p, '[smtp]\nhost = "h"\nusername = "u"'), FAIL, "there is no password", "DIGEST_SMTP_PASSWORD"),
+    Case("maildir", replace_maildir_with_file, FAIL, "cannot be written to: Not a directory", "maildir.path"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ailment", AILMENTS, ids=[f"{a.name}: {a.said[:40]}" for a in AILMENTS])
-def test_an_ailment_is_told_with_how_to_mend_it_and_hides_nothing_else(place: Workplace, ailment: Ailment) -> None:
-    ailment.make(place)
-    found = examined(place)
-    check = found[ailment.name]
-    assert (check.mark, ailment.said in check.said, ailment.mend in check.mend) == (ailment.mark, True, True), check
-    assert len(found) >= 7
-    others = {check.name for check in found.values() if check.mark is not Mark.OK} - {ailment.name, "domain"}
-    assert not others, [found[name] for name in others]
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.name}: {case.message[:40]}" for case in CASES])
+def test_a_problem_is_reported_with_its_fix_and_hides_no_other_check(place: Workplace, case: Case) -> None:
+    case.make(place)
+    checks = run_doctor(place)
+    check = checks[case.name]
+    assert (check.mark, case.message in check.message, case.fix in check.fix) == (case.mark, True, True), check
+    assert len(checks) >= 7
+    others = {check.name for check in checks.values() if check.mark is not Mark.OK} - {case.name, "domain"}
+    assert not others, [checks[name] for name in others]
 
 
-def test_an_older_history_is_no_trouble_and_stays_as_it_is(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_no_problem_and_is_not_migrated(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     newer = Migrations("digest")
     for migration in migrations().pending(Database(memory=True)):
         newer(name=migration.name)(migration.fn)
     newer(name="yet to come")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
     monkeypatch.setattr(database, "migrations", lambda: newer)
     before = (place.folder / "history.db").read_bytes()
-    found = examined(place)
-    assert found["database"].mark is Mark.OK
-    assert "the next run brings it up to date" in found["database"].said
+    checks = run_doctor(place)
+    assert checks["database"].mark is Mark.OK
+    assert "the next run upgrades it" in checks["database"].message
     assert (place.folder / "history.db").read_bytes() == before
 
 
@@ -256,14 +255,14 @@ def test_an_older_history_is_no_trouble_and_stays_as_it_is(place: Workplace, mon
         (10_000, 20_001, Mark.OK),
     ],
 )
-def test_a_disk_should_have_room_for_the_history_twice(size: int, room: int, mark: Mark) -> None:
+def test_a_disk_should_have_room_for_the_database_twice(size: int, room: int, mark: Mark) -> None:
     assert Check.of("database", "", check_disk_space(size * 10**6, room * 10**6)).mark is mark
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(MEEK) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv")
 @pytest.mark.parametrize("block", ["file", "folder", "nothing there yet", "hidden"])
-def test_what_may_not_be_written_to_is_told_before_a_run_finds_out(place: Workplace, block: str) -> None:
+def test_missing_write_permission_is_reported(place: Workplace, block: str) -> None:
     for path in place.folder.glob("history.db*"):
         path.chmod(0o400 if block == "file" else 0o600)
         if block == "nothing there yet":
@@ -281,13 +280,13 @@ def test_what_may_not_be_written_to_is_told_before_a_run_finds_out(place: Workpl
     assert "✗ database" in done.stdout
 
 
-def test_the_clock_is_told_in_the_zone_of_the_digest_and_in_that_of_cron(place: Workplace) -> None:
+def test_the_time_is_shown_in_the_time_zones_of_the_digest_and_of_cron(place: Workplace) -> None:
     place.digest = {"timezone": "Asia/Kolkata"}
     now = datetime(2090, 4, 20, 22, 30, tzinfo=UTC)
     check = check_clock(place.config(), now, readable=True)
-    assert check.said == "Friday 21 April 2090, 04:00 in Asia/Kolkata; cron goes by this machine's 22:30 (UTC)"
+    assert check.message == "Friday 21 April 2090, 04:00 in Asia/Kolkata; cron uses this machine's time, 22:30 (UTC)"
     long_ago = check_clock(place.config(), datetime(1970, 1, 1, tzinfo=UTC), readable=True)
-    assert (long_ago.mark, "which is long ago" in long_ago.said) == (Mark.FAIL, True)
+    assert (long_ago.mark, "the clock is wrong: it says 1970-01-01 00:00" in long_ago.message) == (Mark.FAIL, True)
 
 
 # --- Sources
@@ -296,17 +295,17 @@ def test_the_clock_is_told_in_the_zone_of_the_digest_and_in_that_of_cron(place: 
 PAST = PreviousRuns(None, date(2026, 4, 17), 3)
 STATES = [
     (Fetched("x", errors=("a", "b"), previous=PAST), Mark.FAIL, "a (and 1 more); last read 2026-04-17"),
-    (Fetched("x", errors=("a",), read=1), Mark.WARN, "read in part: it answers, and lists no paper now; a"),
+    (Fetched("x", errors=("a",), read=1), Mark.WARN, "partly read: reachable, but it lists no papers now; a"),
     (Fetched("x", read=1, stale=("cs.LG",)), Mark.WARN, "cs.LG still shows an earlier day's papers"),
     (Fetched("x", read=1, empty=("cs.LG", "cs.CV")), Mark.WARN, "although new papers are due (and 1 more)"),
-    (Fetched("x", read=1), Mark.OK, "it answers, and lists no paper now"),
+    (Fetched("x", read=1), Mark.OK, "reachable, but it lists no papers now"),
 ]
 
 
-@pytest.mark.parametrize(("fetched", "mark", "said"), STATES)
-def test_how_a_source_stands_decides_its_mark(fetched: Fetched, mark: Mark, said: str) -> None:
+@pytest.mark.parametrize(("fetched", "mark", "message"), STATES)
+def test_the_state_of_a_source_decides_its_mark(fetched: Fetched, mark: Mark, message: str) -> None:
     check = check_source(fetched)
-    assert (check.name, check.mark, said in check.said) == ("source x", mark, True)
+    assert (check.name, check.mark, message in check.message) == ("source x", mark, True)
 
 
 @contextmanager
@@ -343,7 +342,7 @@ FEED = b"""<?xml version="1.0"?><rss version="2.0"><channel><title>x</title><ite
 <pubDate>Mon, 20 Apr 2026 06:00:00 GMT</pubDate></item></channel></rss>"""
 
 
-def test_sources_are_really_asked_with_what_earlier_runs_remember_and_nothing_is_recorded(place: Workplace) -> None:
+def test_sources_are_fetched_with_the_cache_of_earlier_runs_and_nothing_is_recorded(place: Workplace) -> None:
     with website({"/feed.xml": FEED}) as (base, asked):
         feeds = (
             f'[[sources]]\ntype = "feed"\nname = "{name}"\nurl = "{base}/{name}.xml"\n' for name in ("feed", "gone")
@@ -352,11 +351,11 @@ def test_sources_are_really_asked_with_what_earlier_runs_remember_and_nothing_is
         place.run(MONDAY + timedelta(1))
         asked.clear()
         history = (place.folder / "history.db").read_bytes()
-        found = examined(place)
-    assert found["source feed"].said == "1 paper, the newest of 2026-04-20"
+        checks = run_doctor(place)
+    assert checks["source feed"].message == "1 paper, newest from 2026-04-20"
     assert sorted(asked) == [("/feed.xml", '"one"'), ("/gone.xml", "")]
-    gone = found["source gone"]
-    assert (gone.mark, "404 Not Found" in gone.said) == (Mark.FAIL, True)
+    gone = checks["source gone"]
+    assert (gone.mark, "404 Not Found" in gone.message) == (Mark.FAIL, True)
     assert (place.folder / "history.db").read_bytes() == history
 
 
@@ -376,7 +375,7 @@ def certified(folder: Path, days: int) -> ssl.SSLContext:
     return context
 
 
-def knocked(config: Config, server: Server, largest: int = 50_000, **more: Any) -> Check:
+def check_server(config: Config, server: Server, largest: int = 50_000, **more: Any) -> Check:
     settings = SmtpSettings("127.0.0.1", server.port, "none", timeout=2.0)
     return check_delivery(replace(config, delivery=replace(settings, **more)), NOW, largest)
 
@@ -396,41 +395,46 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], 
     return make
 
 
-def test_the_server_is_met_as_a_delivery_meets_it(place: Workplace, trusted: Callable[[int], ssl.SSLContext]) -> None:
+def test_the_server_is_checked_as_a_delivery_uses_it(
+    place: Workplace, trusted: Callable[[int], ssl.SSLContext]
+) -> None:
     features = (*STARTTLS, "SIZE 35882577")
     with Server(features=features, context=trusted(90)).running() as server:
-        check = knocked(place.config(), server, **login(SECRET))
+        check = check_server(place.config(), server, **login(SECRET))
     ends = (NOW + timedelta(90)).astimezone(UTC)
     assert check.mark is Mark.OK
-    assert f"127.0.0.1:{server.port}, TLS 1." in check.said
-    assert f"certificate until {ends:%Y-%m-%d}, logged in as me, takes 35,882,577 bytes" in check.said
+    assert f"127.0.0.1:{server.port}, TLS 1." in check.message
+    assert (
+        f"certificate valid until {ends:%Y-%m-%d}, logged in as me, accepts messages up to 35,882,577 bytes"
+        in check.message
+    )
     stages = [stage for stage, _ in server.commands]
     assert stages == ["GREETING", "EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
     assert not server.taken
 
 
 @pytest.mark.parametrize(("days", "mark"), [(2, Mark.WARN), (13, Mark.WARN), (16, Mark.OK), (-1, Mark.FAIL)])
-def test_a_certificate_that_ends_soon_is_told_in_time(
+def test_a_certificate_that_expires_soon_is_reported_in_time(
     place: Workplace, trusted: Callable[[int], ssl.SSLContext], days: int, mark: Mark
 ) -> None:
     with Server(features=STARTTLS, context=trusted(days)).running() as server:
-        check = knocked(place.config(), server, **login(SECRET))
+        check = check_server(place.config(), server, **login(SECRET))
     assert check.mark is mark
     if mark is Mark.WARN:
-        assert "the certificate of the server ends in" in check.said
+        assert "the server's certificate expires in" in check.message
     if mark is Mark.FAIL:
-        assert "certificate has expired" in check.said
+        assert "certificate has expired" in check.message
         assert not server.heard("AUTH")
 
 
-def test_a_certificate_nobody_vouches_for_fails(place: Workplace, tmp_path: Path) -> None:
+def test_a_self_signed_certificate_fails(place: Workplace, tmp_path: Path) -> None:
     with Server(features=STARTTLS, context=certified(tmp_path, 90)).running() as server:
-        check = knocked(place.config(), server, **login(SECRET))
-    assert (check.mark, "certificate verification failed: self-signed certificate" in check.said) == (Mark.FAIL, True)
+        check = check_server(place.config(), server, **login(SECRET))
+    assert (check.mark, "certificate verification failed: self-signed certificate" in check.message) == (Mark.FAIL, True)
     assert not server.heard("AUTH")
 
 
-DOORS: list[tuple[Answer, tuple[str, ...], dict[str, Any], str]] = [
+REJECTIONS: list[tuple[Answer, tuple[str, ...], dict[str, Any], str]] = [
     (answers("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",), {"username": "me", "password": Secret("x")}, "rejected the login of me"),
     (answers("", ""), (), {"username": "me", "password": Secret("x")}, "does not offer login"),
     (answers("", ""), (), {"security": "starttls"}, "does not offer STARTTLS"),
@@ -438,60 +442,60 @@ DOORS: list[tuple[Answer, tuple[str, ...], dict[str, Any], str]] = [
     (answers("GREETING", "421 4.7.0 busy"), (), {}, "cannot be used right now"),
     (answers("GREETING", STALL), (), {"timeout": 0.2}, "did not answer within 0.2 seconds"),
     (answers("EHLO", DROP), (), {}, "cannot be reached"),
-    (answers("", ""), ("SIZE 49999",), {}, "takes messages of 49,999 bytes, and ours have up to 50,000"),
+    (answers("", ""), ("SIZE 49999",), {}, "accepts messages up to 49,999 bytes, and ours can have 50,000"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "features", "more", "said"), DOORS, ids=[door[3] for door in DOORS])
-def test_a_server_that_will_not_have_us_fails_with_the_sentence_a_run_would_say(
-    place: Workplace, answer: Answer, features: tuple[str, ...], more: dict[str, Any], said: str
+@pytest.mark.parametrize(("answer", "features", "more", "message"), REJECTIONS, ids=[case[3] for case in REJECTIONS])
+def test_a_server_that_rejects_us_fails_with_the_error_message_of_a_run(
+    place: Workplace, answer: Answer, features: tuple[str, ...], more: dict[str, Any], message: str
 ) -> None:
     with Server(answer, features).running() as server:
-        check = knocked(place.config(), server, **more)
-    assert (check.name, check.mark, said in check.said) == ("smtp", Mark.FAIL, True), check
-    assert "Traceback" not in check.said
+        check = check_server(place.config(), server, **more)
+    assert (check.name, check.mark, message in check.message) == ("smtp", Mark.FAIL, True), check
+    assert "Traceback" not in check.message
 
 
 @pytest.mark.parametrize("features", [(), ("SIZE",), ("SIZE 0",), ("SIZE many",), ("SIZE 50000",)])
-def test_a_server_without_a_limit_or_with_a_larger_one_is_fine(place: Workplace, features: tuple[str, ...]) -> None:
+def test_a_server_without_a_limit_or_with_a_larger_one_passes(place: Workplace, features: tuple[str, ...]) -> None:
     with Server(features=features).running() as server:
-        check = knocked(place.config(), server)
+        check = check_server(place.config(), server)
     assert check.mark is Mark.OK
-    assert "in clear text, on this machine, no login" in check.said
+    assert "unencrypted, on this machine, no login" in check.message
 
 
-def test_a_whole_installation_over_smtp_with_a_domain_of_its_own_is_sound(
+def test_an_installation_with_smtp_and_its_own_domain_passes_every_check(
     place: Workplace, trusted: Callable[[int], ssl.SSLContext]
 ) -> None:
     pytest.importorskip("dns", reason="dnspython is not installed (pip install 'paper-digest[dns]')")
     from tests.nameserver import serving
-    from tests.operations.test_doctor_domain import DOMAIN, SOUND
+    from tests.operations.test_doctor_domain import DOMAIN, HEALTHY
 
-    with Server(features=STARTTLS, context=trusted(90)).running() as server, serving(SOUND) as nameserver:
+    with Server(features=STARTTLS, context=trusted(90)).running() as server, serving(HEALTHY) as nameserver:
         table = f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nusername = "me"'
         text = place.path.read_text().replace('[maildir]\npath = "mail"', table)
         place.path.write_text(text.replace("@example.org", f"@{DOMAIN}"))
         config = load(place.path, {"DIGEST_SMTP_PASSWORD": SECRET})
-        found = list(run_checks(config, NOW, Fetcher("x@y.edu"), [DAILY], nameserver=nameserver))
-    assert {check.mark for check in found} == {Mark.OK}, found
-    assert [check.name for check in found][-5:] == ["smtp", "SPF", "DKIM", "DMARC", "replies"]
-    assert SECRET not in repr(found)
+        checks = list(run_checks(config, NOW, Fetcher("x@y.edu"), [DAILY], nameserver=nameserver))
+    assert {check.mark for check in checks} == {Mark.OK}, checks
+    assert [check.name for check in checks][-5:] == ["smtp", "SPF", "DKIM", "DMARC", "replies"]
+    assert SECRET not in repr(checks)
 
 
-def test_an_example_left_in_the_configuration_is_pointed_at(place: Workplace) -> None:
+def test_an_example_address_in_the_configuration_is_a_warning(place: Workplace) -> None:
     with Server().running() as server:
-        with_mail(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"', "ann@example.org")
-        found = examined(place)
-    assert {check.name for check in found.values() if check.mark is Mark.WARN} == {"configuration", "domain"}
-    assert "digest.to still holds ann@example.org" in found["configuration"].said
+        set_delivery(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"', "ann@example.org")
+        checks = run_doctor(place)
+    assert {check.name for check in checks.values() if check.mark is Mark.WARN} == {"configuration", "domain"}
+    assert "digest.to still has the example address ann@example.org" in checks["configuration"].message
 
 
 # --- The test mail
 
 
-def test_a_test_mail_goes_to_one_address_says_it_is_a_test_and_is_not_remembered(place: Workplace) -> None:
+def test_a_test_mail_goes_to_one_address_says_it_is_a_test_and_is_not_recorded(place: Workplace) -> None:
     with Server(answers("BODY", "250 2.0.0 queued as 77")).running() as server:
-        with_mail(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"')
+        set_delivery(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"')
         before = (place.folder / "history.db").read_bytes()
         results = [digest("doctor", "--send-test", "Me <me@Example.org>") for _ in range(2)]
     assert [result.exit_code for result in results] == [0, 0]
@@ -502,13 +506,13 @@ def test_a_test_mail_goes_to_one_address_says_it_is_a_test_and_is_not_remembered
     assert first["Subject"].startswith("Test: Trending papers")
     assert first["To"] == "me@example.org"
     assert first["Message-ID"] != second["Message-ID"]
-    assert "This is a test by `digest doctor`" in " ".join(text_of(first).split())
-    assert "This is a test by `digest doctor`" in html_of(first)
+    assert "This is a test message from `digest doctor`" in " ".join(text_of(first).split())
+    assert "This is a test message from `digest doctor`" in html_of(first)
 
 
-def test_a_test_mail_that_is_refused_fails_with_the_servers_reply(place: Workplace) -> None:
+def test_a_refused_test_mail_fails_with_the_reply_of_the_server(place: Workplace) -> None:
     with Server(answers("RCPT", "550 5.1.1 no such user")).running() as server:
-        with_mail(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"')
+        set_delivery(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"')
         result = digest("doctor", "--send-test", "me@example.org")
     assert result.exit_code == 2
     assert "✗ test mail          to me@example.org: 550 5.1.1 no such user" in result.stdout
@@ -521,7 +525,7 @@ def test_a_test_mail_can_go_into_a_maildir(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize("address", ["nobody", "a b@example.org", ""])
-def test_a_test_mail_to_no_address_is_a_usage_error(place: Workplace, address: str) -> None:
+def test_a_test_mail_to_an_invalid_address_is_a_usage_error(place: Workplace, address: str) -> None:
     result = digest("doctor", "--send-test", address)
     assert (result.exit_code, "--send-test" in result.stderr, result.stdout) == (2, True, "")
 
@@ -529,7 +533,7 @@ def test_a_test_mail_to_no_address_is_a_usage_error(place: Workplace, address: s
 # --- The command
 
 
-def test_a_broken_configuration_is_told_whole_and_the_rest_is_still_looked_at(place: Workplace) -> None:
+def test_every_problem_of_a_configuration_is_reported_and_its_permissions_are_still_checked(place: Workplace) -> None:
     place.path.write_text('[digest]\nfrom = 3\nmax_paper = 4\n[[sources]]\ntype = "fil"\n')
     (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD=x\n")
     (place.folder / ".env").chmod(0o644)
@@ -547,7 +551,7 @@ def test_a_broken_configuration_is_told_whole_and_the_rest_is_still_looked_at(pl
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[digest", b""])
-def test_no_configuration_ends_in_a_traceback(place: Workplace, content: bytes) -> None:
+def test_an_unreadable_or_missing_configuration_fails_without_a_traceback(place: Workplace, content: bytes) -> None:
     place.path.write_bytes(content)
     assert digest("doctor").exit_code == 2
     result = digest("-c", "nowhere.toml", "doctor")
@@ -557,7 +561,7 @@ def test_no_configuration_ends_in_a_traceback(place: Workplace, content: bytes) 
     assert (result.exit_code, "`digest init` writes one" in result.stdout) == (2, True)
 
 
-def test_an_env_file_that_is_no_text_is_a_sentence(place: Workplace) -> None:
+def test_an_env_file_that_is_not_text_is_an_error(place: Workplace) -> None:
     (place.folder / ".env").write_bytes(b"X=\xff\xfe\n")
     result = digest("doctor")
     assert (result.exit_code, ".env cannot be read: it is not UTF-8 text" in result.stdout) == (2, True)
@@ -567,14 +571,14 @@ def test_a_password_that_cron_will_not_see_is_a_warning(place: Workplace, monkey
     monkeypatch.setenv("DIGEST_SMTP_PASSWORD", SECRET)
     result = digest("doctor")
     assert result.exit_code == 0
-    assert "! secrets            cron will not see the DIGEST_SMTP_PASSWORD of this shell" in result.stdout
+    assert "! secrets            cron will not see DIGEST_SMTP_PASSWORD: it is set in this shell" in result.stdout
     assert SECRET not in result.output
     (place.folder / ".env").write_text(f"DIGEST_SMTP_PASSWORD={SECRET}\n")
     (place.folder / ".env").chmod(0o600)
-    assert "of this shell" not in digest("doctor").stdout
+    assert "cron will not see" not in digest("doctor").stdout
 
 
-def test_quiet_says_only_what_is_not_well(place: Workplace) -> None:
+def test_quiet_prints_only_problems(place: Workplace) -> None:
     result = digest("-q", "doctor")
     assert (result.exit_code, result.output) == (0, "")
     place.papers.unlink()
@@ -586,7 +590,7 @@ def test_quiet_says_only_what_is_not_well(place: Workplace) -> None:
 def test_json_is_one_document_with_every_check(place: Workplace) -> None:
     document = json.loads(digest("doctor", "--json").stdout)
     assert document["ok"] is True
-    assert {tuple(check) for check in document["checks"]} == {("name", "mark", "said", "mend")}
+    assert {tuple(check) for check in document["checks"]} == {("name", "mark", "message", "fix")}
     place.papers.unlink()
     result = digest("doctor", "--json")
     document = json.loads(result.stdout)
@@ -595,7 +599,7 @@ def test_json_is_one_document_with_every_check(place: Workplace) -> None:
 
 
 @pytest.mark.parametrize("environ", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"}])
-def test_a_terminal_that_knows_ascii_only_gets_signs_it_can_show(place: Workplace, environ: dict[str, str]) -> None:
+def test_an_ascii_terminal_gets_ascii_signs(place: Workplace, environ: dict[str, str]) -> None:
     place.papers.write_text(json.dumps(paper(1)) + '\n{"title": 7}\nµ\n')
     words = [sys.executable, "-m", "digest", "doctor"]
     done = subprocess.run(words, env={**os.environ, **environ}, capture_output=True, check=True)
@@ -604,22 +608,29 @@ def test_a_terminal_that_knows_ascii_only_gets_signs_it_can_show(place: Workplac
     assert (b"+ clock" in done.stdout) == ("PYTHONIOENCODING" in environ)
 
 
-def test_a_line_shows_what_was_found_and_below_it_what_to_do() -> None:
-    check = Check("論文", Mark.FAIL, "one\ntwo", "mend")
+def test_a_check_is_printed_with_its_fix_below() -> None:
+    check = Check("論文", Mark.FAIL, "one\ntwo", "do this")
     pad = " " * 21
-    assert format_check(check) == f"✗ 論文{' ' * 14} one\n{pad}two\n{pad}→ mend"
-    assert format_check(check, "ascii") == f"x ??{' ' * 14} one\n{pad}two\n{pad}-> mend"
+    assert format_check(check) == f"✗ 論文{' ' * 14} one\n{pad}two\n{pad}→ do this"
+    assert format_check(check, "ascii") == f"x ??{' ' * 14} one\n{pad}two\n{pad}-> do this"
 
 
 # --- The schedule and the inbox
 
 
+
+
 @pytest.mark.parametrize(
-    ("scheduled", "mark", "said", "mend"),
+    ("scheduled", "mark", "message", "fix"),
     [
-        ([], Mark.WARN, "nothing runs the job by itself", "digest schedule install"),
-        ([DAILY], Mark.OK, "07:30 UTC, every day, by crontab; next on", ""),
-        ([DAILY, DAILY], Mark.WARN, "the job runs more than once: crontab (07:30 UTC, every day) and", "one of them"),
+        ([], Mark.WARN, "nothing runs the job on a schedule", "digest schedule install"),
+        ([DAILY], Mark.OK, "07:30 UTC, every day, by crontab; next run", ""),
+        (
+            [DAILY, DAILY],
+            Mark.WARN,
+            "the job runs more than once: crontab (07:30 UTC, every day) and",
+            "only one of them",
+        ),
         ([ScheduledRun("crontab", "0 7 * * * digest run", False, None, "")], Mark.OK, "digest run, by crontab", ""),
         (
             [DAILY, ScheduledRun("a.timer", "x", True, None, "it is off; switch it on")],
@@ -629,9 +640,9 @@ def test_a_line_shows_what_was_found_and_below_it_what_to_do() -> None:
         ),
     ],
 )
-def test_the_schedule_is_looked_at(scheduled: Sequence[ScheduledRun], mark: Mark, said: str, mend: str) -> None:
+def test_the_schedule_is_checked(scheduled: Sequence[ScheduledRun], mark: Mark, message: str, fix: str) -> None:
     check = check_schedule(scheduled)
-    assert (check.mark, said in check.said, mend in check.mend) == (mark, True, True), check
+    assert (check.mark, message in check.message, fix in check.fix) == (mark, True, True), check
 
 
 def test_a_crontab_line_of_the_users_own_is_a_schedule(place: Workplace) -> None:
@@ -642,9 +653,9 @@ def test_a_crontab_line_of_the_users_own_is_a_schedule(place: Workplace) -> None
     assert f"{line}, by crontab" in shown
 
 
-def test_a_mailbox_of_answers_is_opened_and_nothing_in_it_acted_on(place: Workplace) -> None:
+def test_the_mailbox_of_replies_is_only_opened(place: Workplace) -> None:
     place.more = '[[sources]]\ntype = "file"\npath = "papers.jsonl"\n[inbox]\npath = "answers"'
-    assert (examined(place)["inbox"].mark, "answers" in examined(place)["inbox"].said) == (Mark.FAIL, True)
+    assert (run_doctor(place)["inbox"].mark, "answers" in run_doctor(place)["inbox"].message) == (Mark.FAIL, True)
     for part in ("new", "cur", "tmp"):
         (place.folder / "answers" / part).mkdir(parents=True)
-    assert examined(place)["inbox"] == Check("inbox", Mark.OK, f"{place.folder}/answers can be read")
+    assert run_doctor(place)["inbox"] == Check("inbox", Mark.OK, f"{place.folder}/answers can be read")

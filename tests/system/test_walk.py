@@ -64,7 +64,7 @@ def test_from_an_empty_machine_to_three_mornings_across_the_change_of_clocks(
     person.papers.lists(*(paper(n, upvotes=n) for n in range(4)))
     said = person.types("digest doctor")
     assert "✗" not in said
-    assert re.search(r"^! schedule +nothing runs the job by itself\n +→ digest schedule install", said, re.MULTILINE)
+    assert re.search(r"^! schedule +nothing runs the job on a schedule\n +→ digest schedule install", said, re.M)
 
     assert "4 papers" in person.types("digest preview --open")
     assert Path("digest-preview.html").read_text().startswith("<!DOCTYPE html>")
