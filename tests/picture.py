@@ -6,7 +6,7 @@ import tempfile
 from html import escape
 from pathlib import Path
 
-from digest.demo import play
+from digest.demo import run_demo
 from tests.system.test_browser import chromium
 
 PICTURE = Path(__file__).resolve().parents[1] / "digest" / "demo" / "mail.png"
@@ -23,7 +23,7 @@ PAGE = """\
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder = Path(name) / "demo"
-        list(play(folder))
+        list(run_demo(folder))
         mail = max(folder.glob("*.html")).read_text(encoding="utf-8")
         mail = re.sub(r"(?i)<body", '<body style="overflow:hidden"', mail, count=1)  # no scroll bars in the frames
         page = browser.new_page(viewport={"width": DESKTOP + PHONE + 48, "height": HEIGHT + 32}, color_scheme="light")

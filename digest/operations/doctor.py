@@ -288,7 +288,11 @@ def check_source(fetched: Fetched) -> Check:
 
 def _check_fetched(fetched: Fetched, listed: str) -> Iterator[Problem]:
     if fetched.state == "failed":
-        last = f"; last read {fetched.previous.last_read}" if fetched.previous.failed_runs and fetched.previous.last_read else ""
+        last = (
+            f"; last read {fetched.previous.last_read}"
+            if fetched.previous.failed_runs and fetched.previous.last_read
+            else ""
+        )
         fix = "check its url or path in the configuration and your network; a later run catches up"
         yield Problem(Mark.FAIL, f"{_first_of(fetched.errors)}{last}", fix)
     elif fetched.errors:

@@ -99,7 +99,7 @@ def test_adding_again_changes_what_is_said_and_nothing_else(place: Workplace) ->
     [
         (("add", "bob@example.org", "--topic", "Evn"), "there is no topic 'Evn'; did you mean Even?"),
         (("add", "bob@example.org", "--topic", "physics"), "the topics are Even, Odd"),
-        (("add", "bob"), "'bob': it is not a mail address; write one like you@example.org"),
+        (("add", "bob"), "'bob' is not an email address; write one like you@example.org"),
         (("add",), "Missing argument 'ADDR...'"),
         (("remove", "bob@example.org"), "no subscriber has the address bob@example.org"),
         (("pause", "ann@example.org", "--until", "2026-04-20"), "2026-04-20 is not after today, 2026-04-20"),

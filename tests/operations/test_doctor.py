@@ -23,12 +23,13 @@ from sqlite_utils import Database, Migrations
 
 from digest.cli import main
 from digest.config import Config, load
-from digest.delivery import Secret, SmtpSettings
+from digest.delivery import SmtpSettings
 from digest.errors import HistoryError
 from digest.operations.checks import Check, Mark, format_check
 from digest.operations.doctor import check_clock, check_disk_space, check_schedule, check_source, run_checks
 from digest.operations.doctor_mail import check_delivery
 from digest.operations.schedule import ScheduledRun
+from digest.settings import Secret
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.store import database
@@ -213,7 +214,7 @@ CASES = [
     Case("clock", lambda p: os.utime(p.folder / "history.db", (4e9, 4e9)), FAIL, "the clock went back", "timedatectl"),
     Case("clock", lambda p: p.run((NOW + timedelta(3)).date()), WARN, "which is in the future: its --date was", "nothing to do if"),
     Case("source papers", lambda p: p.papers.unlink(), FAIL, "the file cannot be read: No such file", "check its url or path"),
-    Case("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line of it is a paper"),
+    Case("source papers", lambda p: p.papers.write_text("{broken"), FAIL, "no line holds a paper"),
     Case("source papers", lambda p: append_line(p, "{broken\n"), WARN, "2 papers; 1 entry skipped: line 3: it is not JSON"),
     Case("delivery", lambda p: set_delivery(p, ""), FAIL, "smtp: is missing", "write [smtp] with host"),
     Case("delivery", lambda p: set_delivery(p, '[smtp]\nhost = "h"\nusername = "u"'), FAIL, "there is no password", "DIGEST_SMTP_PASSWORD"),
@@ -430,7 +431,10 @@ def test_a_certificate_that_expires_soon_is_reported_in_time(
 def test_a_self_signed_certificate_fails(place: Workplace, tmp_path: Path) -> None:
     with Server(features=STARTTLS, context=certified(tmp_path, 90)).running() as server:
         check = check_server(place.config(), server, **login(SECRET))
-    assert (check.mark, "certificate verification failed: self-signed certificate" in check.message) == (Mark.FAIL, True)
+    assert (check.mark, "certificate verification failed: self-signed certificate" in check.message) == (
+        Mark.FAIL,
+        True,
+    )
     assert not server.heard("AUTH")
 
 
@@ -616,8 +620,6 @@ def test_a_check_is_printed_with_its_fix_below() -> None:
 
 
 # --- The schedule and the inbox
-
-
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,10 @@ def test_a_crontab_line_of_the_users_own_runs_at_an_unknown_time(tmp_path: Path)
     assert document["next_run"] is None
     assert "NEXT     unknown; a crontab line of your own runs it" in text
     assert document["schedule"][0] == {"where": "crontab", "what": own.what, "next": None, "problem": ""}
-    assert "NEXT     no run is scheduled" in show_status(tmp_path / "history.db", [scheduled_run(None, problem="the timer is off")])[1]
+    assert (
+        "NEXT     no run is scheduled"
+        in show_status(tmp_path / "history.db", [scheduled_run(None, problem="the timer is off")])[1]
+    )
 
 
 @pytest.mark.parametrize(
