@@ -4,4 +4,15 @@
 `status` and `doctor` say how it is doing, and `subscriber_files` imports and exports subscribers.
 """
 
-__all__ = ["checks", "crontab", "doctor", "init", "schedule", "status", "subscriber_files", "systemd", "timetable"]
+__all__ = [
+    "checks",
+    "crontab",
+    "doctor",
+    "doctor_mail",
+    "init",
+    "schedule",
+    "status",
+    "subscriber_files",
+    "systemd",
+    "timetable",
+]
