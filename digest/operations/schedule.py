@@ -21,14 +21,12 @@ _NAMED_CONFIG = re.compile(r"""\s(?:-c|--config)[ =]+["']?([/~$].*)""")
 class ScheduledRun:
     """Something that runs digest by itself.
 
-    `where` is "crontab" or the path of a timer; `what` is the plan in words or the user's own line; `ours` is
-    whether `digest schedule` wrote it; `next` is the next run, None if unknown; `problem` is what is wrong with it and
-    how to fix it, or "".
+    `where` is "crontab" or the path of a timer; `what` is the plan in words or the user's own line; `next` is the next
+    run, None if unknown; `problem` is what is wrong with it and how to fix it, or "".
     """
 
     where: str
     what: str
-    ours: bool
     next: datetime | None
     problem: str
 
@@ -56,14 +54,14 @@ def _find_block(table: bytes, config: Path, now: datetime, machine_zone: tzinfo)
     try:
         plan = parse_block(table, config)
     except ScheduleError as error:
-        yield ScheduledRun("crontab", f"# BEGIN digest {config}", True, None, str(error))
+        yield ScheduledRun("crontab", f"# BEGIN digest {config}", None, str(error))
         return
     if plan is None:
         return
     problem = _find_problem(plan, now, "")
     if not problem and not has_current_block(table, plan, machine_zone, now.date()):
         problem = "it was edited or is out of date; run `digest schedule install` to update it"
-    yield ScheduledRun("crontab", plan.describe(), True, plan.next_run(now), problem)
+    yield ScheduledRun("crontab", plan.describe(), plan.next_run(now), problem)
 
 
 def _find_own_lines(table: bytes, config: Path, home: Path) -> Iterator[ScheduledRun]:
@@ -76,7 +74,7 @@ def _find_own_lines(table: bytes, config: Path, home: Path) -> Iterator[Schedule
             named = _NAMED_CONFIG.search(command[0])
             path = re.sub(r"^(~|\$HOME|\$\{HOME\})(?=/)", lambda _: str(home), named[1]) if named else ""
             if not named or f"{path} ".startswith(tuple(f"{config}{end}" for end in " \"'")):
-                yield ScheduledRun("crontab", line.strip(), False, None, "")
+                yield ScheduledRun("crontab", line.strip(), None, "")
 
 
 def _find_timer(timers: SystemdTimers, config: Path, now: datetime) -> Iterator[ScheduledRun]:
@@ -91,7 +89,7 @@ def _find_timer(timers: SystemdTimers, config: Path, now: datetime) -> Iterator[
         problem = f"{paths.service} starts nothing; run `digest schedule install --systemd` to rewrite it"
     else:
         problem = _find_problem(plan, now, " --systemd")
-    yield ScheduledRun(str(paths.timer), plan.describe(), True, plan.next_run(now) if enabled else None, problem)
+    yield ScheduledRun(str(paths.timer), plan.describe(), plan.next_run(now) if enabled else None, problem)
 
 
 def _find_problem(plan: Plan, now: datetime, option: str) -> str:

@@ -18,9 +18,7 @@ _STATES = ("active", "paused", "suspended", "left", "dropped")
 _COLUMNS = ("address", "state", "topics", "max_papers", "paused_until")
 _ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs call it
 _TOPIC_SEPARATOR = "|"  # in a cell of CSV
-_JSON_SEPARATORS = re.compile(r"[\s,]*")
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
-_MAX_JSON_LINE = 10_000  # characters of a line of JSON that is decoded on its own
 _MAX_LISTED = 50  # rows or addresses that a report lists
 _MAX_QUOTED = 60  # characters of an invalid value in a message
 
@@ -149,43 +147,38 @@ def _csv_records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | BadRow
 
 
 def _read_json(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each element of a JSON array, or of each value where they simply follow one another."""
-    line, counted = 1, 0
-    array = text.lstrip().startswith("[")
-    place = text.index("[") + 1 if array else 0
-    while (separator := _JSON_SEPARATORS.match(text, place)) and separator.end() < len(text):
-        place = separator.end()
-        line, counted = line + text.count("\n", counted, place), place
-        if array and text[place] == "]":
-            array, place = False, place + 1
-            continue
-        try:
-            value, place = _decode_json(text, place)
-            yield line, value
-        except (ValueError, RecursionError):
-            yield line, BadRow(line, "not valid JSON" + ("; the rows after it were not read" if array else ""))
-            end = text.find("\n", place)
-            if array or end < 0:
-                return
-            place = end
-    if array:
-        yield line, BadRow(line, "the array is not closed; the file may be incomplete")
+    """(line, value) of each element of a JSON array; of each line, where the text is not one valid array."""
+    try:
+        is_array = isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        is_array = False
+    if is_array:
+        yield from _array_elements(text)
+        return
+    lines = text.rstrip().split("\n")
+    for number, line in enumerate(lines, start=1):
+        if value := line.strip("[], \t\r"):  # what is around a value in an array with a value per line
+            try:
+                yield number, json.loads(value)
+            except (ValueError, RecursionError):
+                yield number, BadRow(number, "not valid JSON")
+    if text.lstrip().startswith("[") and "]" not in text:
+        yield len(lines), BadRow(len(lines), "the array is not closed; the file may be incomplete")
 
 
-def _decode_json(text: str, place: int) -> tuple[Any, int]:
-    """The JSON value that begins at `place`, and where it ends. Raises ValueError or RecursionError."""
-    decoder, end = json.JSONDecoder(), text.find("\n", place)
-    if 0 < end - place < _MAX_JSON_LINE:
-        # The line on its own: for an error's position, Python counts the lines of all the text before it.
-        line = text[place:end].rstrip()
-        try:
-            value, length = decoder.raw_decode(line)
-        except json.JSONDecodeError as error:
-            if error.pos < len(line):
-                raise
-        else:
-            return value, place + length
-    return decoder.raw_decode(text, place)
+def _array_elements(text: str) -> Iterator[tuple[int, Any]]:
+    decoder, line, counted = json.JSONDecoder(), 1, 0
+    place = text.index("[") + 1
+    while (start := _next_value(text, place)) is not None:
+        line, counted = line + text.count("\n", counted, start), start
+        value, place = decoder.raw_decode(text, start)
+        yield line, value
+
+
+def _next_value(text: str, place: int) -> int | None:
+    """Where the next element of a valid array starts; None at its end."""
+    found = re.compile(r"[^\s,]").search(text, place)
+    return found.start() if found and found[0] != "]" else None
 
 
 def _parse_row(row: Any, parse_topic: ParseTopic) -> ImportedSubscriber:

@@ -58,7 +58,7 @@ def place(workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     return workplace
 
 
-DAILY = ScheduledRun("crontab", "07:30 UTC, every day", True, NOW, "")
+DAILY = ScheduledRun("crontab", "07:30 UTC, every day", NOW, "")
 
 
 def run_doctor(place: Workplace) -> dict[str, Check]:
@@ -633,9 +633,9 @@ def test_a_check_is_printed_with_its_fix_below() -> None:
             "the job runs more than once: crontab (07:30 UTC, every day) and",
             "only one of them",
         ),
-        ([ScheduledRun("crontab", "0 7 * * * digest run", False, None, "")], Mark.OK, "digest run, by crontab", ""),
+        ([ScheduledRun("crontab", "0 7 * * * digest run", None, "")], Mark.OK, "digest run, by crontab", ""),
         (
-            [DAILY, ScheduledRun("a.timer", "x", True, None, "it is off; switch it on")],
+            [DAILY, ScheduledRun("a.timer", "x", None, "it is off; switch it on")],
             Mark.FAIL,
             "a.timer: x: it is off",
             "switch it on",

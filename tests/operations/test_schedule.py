@@ -568,11 +568,11 @@ def test_what_is_installed_is_found_with_its_next_run(machine: Machine) -> None:
     by_cron, by_timer = machine.found("2026-11-27T08:00:00+01:00")
     assert by_cron.where == "crontab"
     assert by_cron.what == "06:45 Europe/Berlin, every day"
-    assert (by_cron.ours, by_cron.problem) == (True, "")
+    assert by_cron.problem == ""
     assert str(by_cron.next) == "2026-11-28 06:45:00+01:00"
     assert by_timer.where.endswith(".timer")
     assert by_timer.what == "07:30 Europe/Berlin, Monday to Friday"
-    assert (by_timer.ours, by_timer.problem) == (True, "")
+    assert by_timer.problem == ""
     assert str(by_timer.next) == "2026-11-30 07:30:00+01:00"
 
 
@@ -643,7 +643,7 @@ def test_a_timer_whose_service_is_gone_is_a_problem(machine: Machine) -> None:
 def test_a_crontab_line_of_the_users_own_is_found(machine: Machine, line: str) -> None:
     line = line.format(config=machine.workplace.path, home=machine.home)
     machine.table.write_bytes(OTHERS + f"{line}\n0 1 * * * other run\n".encode())
-    assert machine.found() == [ScheduledRun("crontab", line.strip(), False, None, "")]
+    assert machine.found() == [ScheduledRun("crontab", line.strip(), None, "")]
     assert "a crontab line of your own runs it" in machine.digest("status").stdout
 
 

@@ -22,7 +22,7 @@ def show_status(database: Path, scheduled: Sequence[ScheduledRun] = ()) -> tuple
 
 
 def scheduled_run(moment: datetime | None, where: str = "crontab", problem: str = "") -> ScheduledRun:
-    return ScheduledRun(where, "a line", True, moment, problem)
+    return ScheduledRun(where, "a line", moment, problem)
 
 
 def test_the_next_run_is_the_first_of_all_that_are_scheduled(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_without_a_schedule_it_names_the_command_that_installs_one(tmp_path: Pat
 
 
 def test_a_crontab_line_of_the_users_own_runs_at_an_unknown_time(tmp_path: Path) -> None:
-    own = ScheduledRun("crontab", "0 7 * * * digest run", False, None, "")
+    own = ScheduledRun("crontab", "0 7 * * * digest run", None, "")
     document, text = show_status(tmp_path / "history.db", [own, scheduled_run(None, problem="the timer is off")])
     assert document["next_run"] is None
     assert "NEXT     unknown; a crontab line of your own runs it" in text
