@@ -48,20 +48,9 @@ from pathlib import Path
 from digest.settings import Secret, invalid_value, number_between, one_of, quote_value
 
 __all__ = [
-    "LOOPBACK",
-    "Batches",
-    "Deliver",
-    "MaildirSettings",
-    "Message",
-    "Outcome",
-    "Rate",
-    "ServerRejected",
-    "ServerUnreachable",
-    "SmtpSettings",
-    "State",
-    "maildir",
-    "smtp",
-]
+    "LOOPBACK", "Batches", "Deliver", "MaildirSettings", "Message", "Outcome", "Rate", "ServerRejected",
+    "ServerUnreachable", "SmtpSettings", "State", "maildir", "smtp",
+]  # fmt: skip
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

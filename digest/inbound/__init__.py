@@ -16,15 +16,9 @@ from digest.delivery import LOOPBACK
 from digest.settings import Secret, number_between, one_of
 
 __all__ = [
-    "MAX_LETTER_BYTES",
-    "Bounce",
-    "Complaint",
-    "InboxSettings",
-    "Letter",
-    "LetterEvent",
-    "UnsubscribeRequest",
+    "MAX_LETTER_BYTES", "Bounce", "Complaint", "InboxSettings", "Letter", "LetterEvent", "UnsubscribeRequest",
     "mailbox",
-]
+]  # fmt: skip
 
 MAX_LETTER_BYTES = 1_000_000  # read of a letter; its events are in the first few thousand
 

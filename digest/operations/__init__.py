@@ -5,14 +5,6 @@
 """
 
 __all__ = [
-    "checks",
-    "crontab",
-    "doctor",
-    "doctor_mail",
-    "init",
-    "schedule",
-    "status",
-    "subscriber_files",
-    "systemd",
+    "checks", "crontab", "doctor", "doctor_mail", "init", "schedule", "status", "subscriber_files", "systemd",
     "timetable",
-]
+]  # fmt: skip

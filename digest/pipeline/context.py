@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -30,24 +29,25 @@ if TYPE_CHECKING:
     from digest.sources.fetcher import FetchMemory
 
 
-@dataclass(frozen=True)
 class Context:
-    """The stores of a configuration, over the open database `db`."""
+    """The stores of a configuration, over the open database `db`.
 
-    config: Config
-    db: "Database"
+    What needs the secret, which is created on first use, is made when it is asked for.
+    """
+
+    def __init__(self, config: Config, db: "Database") -> None:
+        self.config = config
+        self.db = db
+        self.papers = Papers(db)
+        self.similar = SimilarPapers(self.papers, SearchIndex(db))
+        self.http_cache = HttpCache(db)
+        self.outbox = Outbox(db)
+        self.runs = Runs(db)
+        self.statistics = Statistics(db.conn)
 
     @cached_property
-    def papers(self) -> Papers:
-        return Papers(self.db)
-
-    @cached_property
-    def similar(self) -> SimilarPapers:
-        return SimilarPapers(self.papers, SearchIndex(self.db))
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        return Outbox(self.db)
+    def secret(self) -> bytes:
+        return load_secret(self.config.digest.database)
 
     @cached_property
     def subscribers(self) -> Subscribers:
@@ -56,22 +56,6 @@ class Context:
     @cached_property
     def inbox_reader(self) -> InboxReader:
         return InboxReader(Mailboxes(self.db), self.subscribers, self.outbox)
-
-    @cached_property
-    def runs(self) -> Runs:
-        return Runs(self.db)
-
-    @cached_property
-    def http_cache(self) -> HttpCache:
-        return HttpCache(self.db)
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        return Statistics(self.db.conn)
-
-    @cached_property
-    def secret(self) -> bytes:
-        return load_secret(self.config.digest.database)
 
     @cached_property
     def renderer(self) -> "Renderer":

@@ -12,16 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 
 __all__ = [
-    "DEFAULT_PROFILE",
-    "Candidate",
-    "Listing",
-    "Profile",
-    "embeddings",
-    "selection",
-    "similarity",
-    "topics",
+    "DEFAULT_PROFILE", "Candidate", "Listing", "Profile", "embeddings", "selection", "similarity", "topics",
     "trending",
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

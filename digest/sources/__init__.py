@@ -21,18 +21,9 @@ from typing import Protocol
 from digest.papers import Paper
 
 __all__ = [
-    "Batch",
-    "CachedResponse",
-    "Fetched",
-    "Page",
-    "PreviousRuns",
-    "Request",
-    "Sighting",
-    "Source",
-    "fetcher",
-    "freshness",
-    "registry",
-]
+    "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source", "fetcher",
+    "freshness", "registry",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

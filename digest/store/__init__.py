@@ -12,16 +12,6 @@ Writes happen in a `transaction`; what has to be safe against crashes says so in
 """
 
 __all__ = [
-    "backup",
-    "database",
-    "http_cache",
-    "mailboxes",
-    "outbox",
-    "papers",
-    "prune",
-    "runs",
-    "search",
-    "secret",
-    "statistics",
-    "subscribers",
-]
+    "backup", "database", "http_cache", "mailboxes", "outbox", "papers", "prune", "runs", "search", "secret",
+    "statistics", "subscribers",
+]  # fmt: skip
