@@ -230,7 +230,7 @@ def test_a_full_disk_loses_nothing(office: Office, more: int) -> None:
         code, output = digest(office, server.port, limit=size + more - 60_000)
         if code != 0:
             assert code == 3, output
-            assert "make room and run again, nothing is lost" in output
+            assert "free some space and run again, nothing is lost" in output
         first = list(server.taken)
         code, output = digest(office, server.port)
     assert code == 0, output

@@ -75,7 +75,7 @@ def test_nobody_is_told_to_remove_a_secret_that_is_only_somebody_elses(place: Wo
     secret = place.folder / "history.db.secret"
     secret.chmod(0)
     done = digest(place.folder, "run")
-    assert (done.returncode, "or remove it" in done.stderr, "run digest as its owner" in done.stderr) == (
+    assert (done.returncode, "or delete it" in done.stderr, "run digest as its owner" in done.stderr) == (
         3,
         False,
         True,
