@@ -11,7 +11,7 @@ from digest.ranking.trending import Ranked, TrendKind
 _HEADINGS = {
     TrendKind.TODAY: "Trending today",
     TrendKind.RISING: "Rising from earlier days",
-    TrendKind.MORE: "Also not seen yet",
+    TrendKind.MORE: "More papers",
 }
 _MAX_LINK = 300  # characters of a link beside the title; a longer one costs more than it is worth
 _NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -140,7 +140,7 @@ def _days(count: int) -> str:
 
 def _intro(ranked: Sequence[Ranked], new: int) -> str:
     if not ranked:
-        return "Nothing new today: every paper on the lists has been in an earlier mail, or there was none."
+        return "Nothing new today: the sources had only papers from earlier mails."
     count, sources = len(ranked), len({r.trend.listing.source for r in ranked})
     found = f"{count} paper{'s' * (count != 1)} from {sources} source{'s' * (sources != 1)}"
     return f"{found}, picked from {new:,} new today." if new >= count else f"{found}."
