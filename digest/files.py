@@ -16,12 +16,15 @@ def write_file(
     sync: bool = False,
     draft: Path | None = None,
 ) -> None:
-    """Put `content` into the file at `path`, or leave what was there.
+    """Put `content` into the file at `path`, or leave what was there. A pipe or a device is written to, never replaced.
 
     `mode` is reduced by the umask. Without `replace` an existing file stays and FileExistsError is raised. With `sync`
     the file is on disk when this returns, also after a power cut. `draft` is where it is written first, if that should
     not be a hidden file beside `path`. Raises OSError.
     """
+    if replace and path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     with (
         whole_file(path, mode=mode, replace=replace, sync=sync, draft=draft) as temporary,
         temporary.open("wb") as file,
@@ -37,6 +40,9 @@ def whole_file(
 
     Arguments and exceptions as in `write_file`. Whatever happens, the temporary file is gone afterwards.
     """
+    # Like the kernel's protected_symlinks, follow a link unless somebody else may have put it there.
+    if replace and path.is_symlink() and path.lstat().st_uid in (0, os.geteuid()):
+        path = Path(os.path.realpath(path))
     # A name nobody can guess, and O_EXCL: another user must not be able to put a link there first.
     temporary = draft or path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
