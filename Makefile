@@ -28,7 +28,7 @@ $(READY): $(INSTALLED)
 	@$(PIP) --editable '.[dev]'
 	@touch $(READY)
 
-demo: $(INSTALLED)  ## Try digest on bundled papers: no network, account or configuration
+demo: $(INSTALLED)  ## Try digest on bundled papers: no account or configuration
 	@$(BIN)/digest demo
 
 run: $(INSTALLED)  ## Run the daily job, with ./config.toml
