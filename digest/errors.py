@@ -35,7 +35,7 @@ class Interrupted(DigestError):
     exit_code = 130  # 128 + the number of SIGINT, as in shells
 
     def __init__(self) -> None:
-        super().__init__("interrupted; what was done so far is kept, and it is safe to run the command again")
+        super().__init__("interrupted; you can safely run the command again")
 
 
 class ConfigError(DigestError):

@@ -256,11 +256,14 @@ def time_zone(name: str) -> zoneinfo.ZoneInfo:
 
 
 def _closest_zone(name: str) -> str:
-    """The zone with that name in another case, with that city, or with a similar name; "" for none."""
+    """The zone with that name in another case, with that city, or with a similar name; "" for none.
+
+    Nothing is similar to an abbreviation: CEST is not EST.
+    """
     wanted = name.strip().lower().replace(" ", "_")
     known = {zone.lower(): zone for zone in sorted(zoneinfo.available_timezones())}
     city = next((zone for low, zone in known.items() if low.rpartition("/")[2] == wanted.rpartition("/")[2]), "")
-    return known.get(wanted) or city or known.get(_closest(wanted, known, 0.8), "")
+    return known.get(wanted) or city or known.get(_closest(wanted, known, 0.8) if len(wanted) > 4 else "", "")
 
 
 def _closest(word: str, known: Collection[str], cutoff: float = 0.6) -> str:

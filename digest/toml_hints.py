@@ -75,7 +75,7 @@ def _table_or_key(line: str) -> str:
 def _suggest_fix(key: str, sign: str, value: str) -> tuple[str, str]:
     """What may be wrong with a line, and what to write, which need not be valid TOML."""
     if sign == ":":
-        return "a colon instead of =", f"{key} = {_quote_text(value)}"
+        return "there must be = instead of the colon", f"{key} = {_quote_text(value)}"
     if value.lower() in _BOOLEANS:
         return f"{value} is not a TOML value", f"{key} = {_BOOLEANS[value.lower()]}"
     if re.match(r"(?!true\b|false\b)[^\"'\[{+\d-]", value):
@@ -84,7 +84,7 @@ def _suggest_fix(key: str, sign: str, value: str) -> tuple[str, str]:
         items = (_quote_text(item.strip()) for item in value[1:-1].split(","))
         return "text without quotes", f"{key} = [{', '.join(items)}]"
     if value and value.count(value[0]) == 1:
-        return "a missing closing quote", f"{key} = {value}{value[0]}"
+        return "the closing quote is missing", f"{key} = {value}{value[0]}"
     return ("a backslash in double quotes", f"{key} = '{value[1:-1]}'") if "\\" in value else ("", "")
 
 

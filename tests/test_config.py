@@ -129,6 +129,10 @@ LINES = [
         'digest.timezone: must be a time zone, not "US/New York"; did you mean "America/New_York"?',
     ),
     (
+        'timezone = "CEST"',
+        'digest.timezone: must be a time zone, not "CEST"; write one like "Europe/Berlin" or "UTC"',
+    ),
+    (
         'timezone = "UTC+1"',
         'digest.timezone: must be a time zone, not "UTC+1"; write one like "Europe/Berlin" or "UTC"',
     ),
@@ -358,8 +362,8 @@ SYNTAX_ERRORS = [
     ("[digest]\nto = [‘a’]\n", "line 2: curly quotes or a special space; write to = ['a']", "to = ["),
     ("[digest]\nto = [\n“a”,\n]\n", 'line 3: curly quotes or a special space; write "a",', ""),
     ("[digest]\ntitle =\u00a0'a'\n", "line 2: curly quotes or a special space; write title = 'a'", "title ="),
-    ('[digest]\ntitle = "abc\n', 'line 2: a missing closing quote; write title = "abc"', 'title = "abc'),
-    ("[digest]\ntitle = 'abc", "line 2: a missing closing quote; write title = 'abc'", "title = 'abc"),
+    ('[digest]\ntitle = "abc\n', 'line 2: the closing quote is missing; write title = "abc"', 'title = "abc'),
+    ("[digest]\ntitle = 'abc", "line 2: the closing quote is missing; write title = 'abc'", "title = 'abc"),
     ('[digest]\ntitle = """abc\n\n', "line 2: TOML syntax error: unterminated string", 'title = """abc'),
     (
         '[maildir]\npath = "C:\\Users\\ann"\n',
@@ -386,8 +390,8 @@ SYNTAX_ERRORS = [
         "line 5: TOML syntax error: unclosed array",
         "to = ['a' ",
     ),
-    ("[digest]\ntitle: 'x'\n", "line 2: a colon instead of =; write title = 'x'", "title"),
-    ("[digest]\ntitle: x: y # me\n", 'line 2: a colon instead of =; write title = "x: y"', "title"),
+    ("[digest]\ntitle: 'x'\n", "line 2: there must be = instead of the colon; write title = 'x'", "title"),
+    ("[digest]\ntitle: x: y # me\n", 'line 2: there must be = instead of the colon; write title = "x: y"', "title"),
     ("[digest\n", "line 1: TOML syntax error: expected ']' at the end of a table declaration", "[digest"),
     ("[digest]\ntitle =\n", "line 2: TOML syntax error: invalid value", "title ="),
     ("[digest]\ntitle = 'a\x07'\n", "line 2: TOML syntax error: found invalid character '\\x07'", "title = 'a"),

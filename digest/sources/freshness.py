@@ -27,11 +27,14 @@ def late_batches(fetched: Fetched) -> tuple[str, ...]:
 
 
 def source_notice(fetched: Fetched) -> str:
-    """Return what readers should know about a source today, for the foot of the mail; '' if all is well."""
+    """Return what readers should know about a source today, for the foot of the mail; '' if all is well.
+
+    The details are in the log and in `status`: they name files and servers that are no business of readers.
+    """
     if fetched.state == "failed":
-        return f"{fetched.source} could not be read {_failure_period(fetched)} ({fetched.errors[0]})"
+        return f"{fetched.source} could not be read {_failure_period(fetched)}"
     if fetched.errors:
-        return f"{fetched.source} was only partly read ({fetched.errors[0]})"
+        return f"{fetched.source} was only partly read today"
     if messages := late_batches(fetched):
         more = {1: "", 2: " (and one more)"}.get(len(messages), f" (and {len(messages) - 1:,} more)")
         return f"{fetched.source}: {messages[0]}{more}; retrying tomorrow"
