@@ -1,4 +1,4 @@
-"""The floor plan: imports go one way, each package has a public face, and each door to the outside is in one place."""
+"""The layers: imports go one way, packages are used through `__all__`, and each library is imported in one place."""
 
 import ast
 import re
@@ -10,16 +10,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "digest"
 
-# The rooms in the order of the data flow: each imports only from those above it.
+# The packages and top-level modules in the order of the data flow: each imports only from those above it.
 ORDER = """
     errors logs files settings toml_hints
     papers sources ranking mail delivery inbound
     config store pipeline operations demo cli __main__
 """.split()
 
-# Third-party package -> the modules that may import it.
+# Third-party package -> the modules or packages that may import it.
 HOMES = {
-    "click": {"cli"},  # the whole package
+    "click": {"cli"},
     "dns": {"operations.doctor_domain"},
     "dotenv": {"cli.app"},
     "feedparser": {"sources.syndication"},
@@ -32,11 +32,11 @@ HOMES = {
     "premailer": {"mail.render"},
     "numpy": {"ranking.embeddings"},
     "wordllama": {"ranking.embeddings"},
-    "sqlite_utils": {"store", "pipeline"},  # the whole packages
+    "sqlite_utils": {"store", "pipeline"},
     "wcwidth": {"papers.text.clean"},
 }
-# The standard library's doors to the outside, and who may open them.
-DOORS = {
+# The same for modules of the standard library that reach out of the process.
+STANDARD_HOMES = {
     "smtplib": {"delivery.smtp"},
     "imaplib": {"inbound.imap"},
     "ssl": {"delivery.smtp", "inbound.imap"},
@@ -77,7 +77,7 @@ MODULES = modules()
 USED = {name: set(imports(path)) for name, path in MODULES.items()}
 
 
-def public_face(path: Path) -> set[str]:
+def public_names(path: Path) -> set[str]:
     """The names in `__all__`; none for a module that is no package."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
@@ -85,18 +85,18 @@ def public_face(path: Path) -> set[str]:
     return set()
 
 
-FACES = {name: public_face(path) for name, path in MODULES.items() if "." not in name}
+PUBLIC_NAMES = {name: public_names(path) for name, path in MODULES.items() if "." not in name}
 
 
-def room(name: str) -> str:
+def package_of(name: str) -> str:
     return name.split(".")[0]
 
 
 @pytest.mark.parametrize("package", sorted(HOMES))
-def test_each_package_is_imported_at_home_only(package: str) -> None:
+def test_each_library_is_imported_in_one_place(package: str) -> None:
     found = {name for name, used in USED.items() if any(u.split(".")[0] == package for u in used)}
     assert found
-    assert all(name in HOMES[package] or room(name) in HOMES[package] for name in found)
+    assert all(name in HOMES[package] or package_of(name) in HOMES[package] for name in found)
 
 
 def test_no_other_package_is_imported() -> None:
@@ -104,43 +104,43 @@ def test_no_other_package_is_imported() -> None:
     assert {u.split(".")[0] for used in USED.values() for u in used} <= known
 
 
-@pytest.mark.parametrize("door", sorted(DOORS))
-def test_doors_to_the_outside_are_opened_in_one_place(door: str) -> None:
-    found = {name for name, used in USED.items() if any(u.split(".")[0] == door for u in used)}
-    assert all(name in DOORS[door] or room(name) in DOORS[door] for name in found)
+@pytest.mark.parametrize("module", sorted(STANDARD_HOMES))
+def test_files_networks_and_databases_are_reached_from_one_place(module: str) -> None:
+    found = {name for name, used in USED.items() if any(u.split(".")[0] == module for u in used)}
+    assert all(name in STANDARD_HOMES[module] or package_of(name) in STANDARD_HOMES[module] for name in found)
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_the_core_touches_nothing(name: str) -> None:
+def test_pure_modules_do_no_input_or_output(name: str) -> None:
     inside = [module for module in USED if module == name or module.startswith(f"{name}.")]
     assert inside
     assert not {u.split(".")[0] for module in inside for u in USED[module]} & IMPURE
 
 
 def test_imports_go_one_way() -> None:
-    """Between rooms: every import names a room above. The version is in the package itself."""
-    assert {room(name) for name in MODULES} == {*ORDER, "__init__"}
+    """Every import from another package names one above. The version is in `digest` itself."""
+    assert {package_of(name) for name in MODULES} == {*ORDER, "__init__"}
     wrong = set()
     for name, used in USED.items():
-        for target in (room(u.removeprefix("digest.")) for u in used if u.startswith("digest.")):
-            if target in ORDER and target != room(name) and ORDER.index(target) > ORDER.index(room(name)):
-                wrong.add(f"{room(name)} → {target}")
+        for target in (package_of(u.removeprefix("digest.")) for u in used if u.startswith("digest.")):
+            if target in ORDER and target != package_of(name) and ORDER.index(target) > ORDER.index(package_of(name)):
+                wrong.add(f"{package_of(name)} → {target}")
     assert not wrong
 
 
-def test_packages_are_used_through_their_public_face() -> None:
+def test_packages_are_used_through_their_public_names() -> None:
     """What a module imports from another package is in that package's `__all__`: a name, or a module of it."""
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("digest."):
                 package, _, module = node.module.removeprefix("digest.").partition(".")
-                if package != room(name) and FACES[package]:
+                if package != package_of(name) and PUBLIC_NAMES[package]:
                     used = {module.split(".")[0]} if module else {alias.name for alias in node.names}
-                    assert used <= FACES[package], f"{name} imports {used - FACES[package]} of {package}"
+                    assert used <= PUBLIC_NAMES[package], f"{name} imports {used - PUBLIC_NAMES[package]} of {package}"
 
 
 def test_no_modules_import_each_other() -> None:
-    """No circle within a room either, imports inside functions included."""
+    """No circle within a package either, imports inside functions included."""
     graph = {
         name: {m for u in used if (m := u.removeprefix("digest.")) in MODULES and m != name}
         for name, used in USED.items()
@@ -158,18 +158,17 @@ def test_no_modules_import_each_other() -> None:
         visit(name, ())
 
 
-def test_sql_is_spoken_in_one_room() -> None:
+def test_all_sql_is_in_one_package() -> None:
     sql = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|VACUUM|ALTER) [A-Za-z(*]")
-    rooms = set()
+    packages = set()
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and sql.match(node.value):
-                rooms.add(room(name))
-    assert rooms == {"store"}
+                packages.add(package_of(name))
+    assert packages == {"store"}
 
 
-def test_one_name_has_one_meaning() -> None:
-    """No two public classes share a name."""
+def test_no_two_public_classes_share_a_name() -> None:
     names = [
         node.name
         for path in MODULES.values()
@@ -179,12 +178,12 @@ def test_one_name_has_one_meaning() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_every_module_says_what_it_promises() -> None:
+def test_every_module_has_a_docstring() -> None:
     for name, path in MODULES.items():
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), name
 
 
-def test_the_clock_is_read_at_the_command_line_alone() -> None:
+def test_the_clock_is_read_only_by_the_command_line() -> None:
     for name, path in MODULES.items():
         calls = {ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)}
         assert name == "cli.app" or not {"datetime.now", "date.today", "datetime.utcnow", "time.time"} & calls, name
