@@ -59,19 +59,21 @@ class App:
     """The global options. The configuration is read when a command asks for it."""
 
     def __init__(
-        self, path: Path | None, verbose: bool, quiet: bool, redactor: Redactor | None = None, log_format: str = "text"
+        self, path: Path | None, *, quiet: bool, redactor: Redactor | None = None, log_format: str = "text"
     ) -> None:
         self._path = path
         self.log_format = log_format
-        self.verbose = verbose
         self.quiet = quiet
         self.redactor = redactor or Redactor()
 
-    def config(self) -> "Config":
-        """The configuration, with secrets from .env and the environment. Raises ConfigError."""
+    def config(self, other: Path | None = None) -> "Config":
+        """The configuration, or that in the file `other`, with secrets from .env and the environment.
+
+        Its secrets are redacted from now on. Raises ConfigError.
+        """
         from digest.config import load
 
-        path = self.find_config()
+        path = other.expanduser() if other else self.find_config()
         environ = {**self.read_env(path), **os.environ}
         self.redactor.add(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ)
@@ -248,4 +250,4 @@ def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_
     redactor = Redactor()
     logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, redactor)], force=True)
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    ctx.obj = App(path, verbose, quiet, redactor, log_format)
+    ctx.obj = App(path, quiet=quiet, redactor=redactor, log_format=log_format)

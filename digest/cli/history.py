@@ -81,7 +81,7 @@ def backtest(app: App, days: int, other: Path | None, to: str | None, day: date 
     Prints a table of the papers that would enter (+) and leave (-). Sends nothing and marks nothing as shown.
     """
     config = app.config()
-    tried = App(other, app.verbose, app.quiet).config() if other else config
+    tried = app.config(other) if other else config
     from digest.cli.output import format_backtest
     from digest.pipeline.backtest import backtest as compare_days
     from digest.pipeline.backtest import last_days

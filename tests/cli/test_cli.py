@@ -88,7 +88,7 @@ def test_the_password_is_read_from_the_env_file_and_the_environment_wins(
     text = place.path.read_text().replace('[maildir]\npath = "mail"', '[smtp]\nhost = "localhost"\nusername = "u"')
     place.path.write_text(text)
     (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD=from-file\n")
-    chosen = App(None, verbose=False, quiet=False)
+    chosen = App(None, quiet=False)
     delivery = chosen.config().delivery
     assert isinstance(delivery, SmtpSettings)
     assert delivery.password == "from-file"
@@ -293,5 +293,5 @@ def test_a_line_of_env_that_is_none_is_told_by_file_and_line_without_its_words(p
     result = digest("status")
     assert f'line ignored file={place.folder}/.env line=3 why="it is not NAME=value"' in result.stderr
     assert (result.exit_code, "hunter2" in result.output) == (0, False)
-    kept = App(None, verbose=False, quiet=False).read_env(place.path)
+    kept = App(None, quiet=False).read_env(place.path)
     assert kept == {"DIGEST_SMTP_PASSWORD": "a b # c", "HF_TOKEN": "x", "A": "$B"}

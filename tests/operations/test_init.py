@@ -304,7 +304,7 @@ def test_awkward_passwords_reach_the_configuration(here: Path, password: str) ->
     from digest.cli import App
 
     init.write(here, {"to": ("a@b.example",)}, password)
-    delivery = App(None, verbose=False, quiet=False).config().delivery
+    delivery = App(None, quiet=False).config().delivery
     assert isinstance(delivery, SmtpSettings)
     assert delivery.password == password
 

@@ -81,6 +81,16 @@ def test_backtest_compares_with_another_file(place: Workplace) -> None:
     assert len(place.titles()) == 1
 
 
+def test_backtest_redacts_the_secrets_of_the_other_configuration(place: Workplace) -> None:
+    other = place.folder / "other" / "config.toml"
+    other.parent.mkdir()
+    topic = '[[topics]]\nname = "Hidden"\nlike = ["arxiv:2604.99999"]\n[[sources]]'
+    other.write_text(place.path.read_text().replace("[[sources]]", topic), encoding="utf-8")
+    (other.parent / ".env").write_text("DIGEST_SMTP_PASSWORD=2604.99999\n")
+    result = digest("backtest", "--config", str(other))
+    assert (result.exit_code, "like=arxiv:***" in result.stderr, "2604.99999" in result.output) == (0, True, False)
+
+
 def test_without_a_history_asking_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Workplace(tmp_path).config()
