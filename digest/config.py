@@ -56,6 +56,8 @@ def _mailbox(value: str, example: str) -> Mailbox:
 
 
 def _weekdays(values: list[str]) -> frozenset[int]:
+    if not values:
+        raise ValueError('must not be empty; write days like ["mon", "fri"]')
     return frozenset(_DAYS.index(one_of(*_DAYS)(value)) for value in values)
 
 

@@ -148,6 +148,7 @@ LINES = [
         'digest.days: must be "mon", "tue", "wed", "thu", "fri", "sat" or "sun", not "monday"; did you mean "mon"?',
     ),
     ('days = "mon, fri"', 'digest.days: must be a list of strings, not "mon, fri"; write days = ["mon", "fri"]'),
+    ("days = []", 'digest.days: must not be empty; write days like ["mon", "fri"]'),
     ("days = [1]", 'digest.days: must be a list of strings, not [1]; write something like days = ["mon", "fri"]'),
     (
         'templates = "nowhere"',
