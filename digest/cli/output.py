@@ -26,12 +26,12 @@ def format_run(report: "RunReport") -> str:
     count = report.summary()
     if count["sent"]:
         papers = f" with {plural(int(count['papers']), 'paper')}" if count["papers"] else ""
-        line = f"Sent {plural(int(count['sent']), 'message')}{papers}."
+        line = f"Sent {plural(int(count['sent']), 'message')}{papers}"
     else:
-        line = "Nothing new to send."
+        line = "Sent no messages" if count["refused"] else "Nothing new to send"
     if count["refused"]:
-        line += f" {plural(int(count['refused']), 'address', 'addresses')} refused it: see `digest status`."
-    return line
+        line += f"; {plural(int(count['refused']), 'message')} refused: see `digest status`"
+    return f"{line}."
 
 
 def format_fetch(report: "RunReport") -> str:
