@@ -1,7 +1,8 @@
 """A file of papers in JSON Lines format.
 
 Each line is an object with `title` and optionally `abstract`, `id`, `doi`, `authors`, `url`, `published`, `upvotes`,
-`categories` and `code`. Its votes count for the day on which the file is read.
+`categories` and `code`. A paper is listed on the day on which the file was first read with it; later readings update
+its votes.
 """
 
 import json
