@@ -1,4 +1,4 @@
-"""The commands of every day: demo, run, fetch, preview, send, inbox, status."""
+"""The everyday commands: demo, run, fetch, preview, send, inbox, status."""
 
 from datetime import date
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from digest.cli.app import AddressParam, App, clock, date_option, handle_errors, main, scheduled
+from digest.errors import ConfigError
 
 
 @main.command()
@@ -78,7 +79,9 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
     Sends nothing and marks nothing as shown.
     """
     config = app.config()
-    from digest.pipeline.preview import describe_preview, message_part, save_preview
+    from digest.cli.output import format_preview
+    from digest.files import write_file
+    from digest.pipeline.preview import message_part
     from digest.pipeline.preview import preview as preview_mail
     from digest.sources.fetcher import Fetcher
 
@@ -90,8 +93,11 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
         click.echo(content, nl=False)
         return
     path = Path(output or f"digest-preview.{form}")
-    save_preview(path, content)
-    app.report(f"Wrote {path}: {describe_preview(shown)}")
+    try:
+        write_file(path, content)
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be written: {error.strerror}; name another file with -o"]) from None
+    app.report(f"Wrote {path}: {format_preview(shown)}")
     if opened:
         import webbrowser
 

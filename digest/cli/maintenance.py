@@ -109,7 +109,8 @@ def backup(app: App, file: Path, force: bool) -> None:
     Writes FILE and FILE.secret, also during a run. To restore, put both back in their places.
     """
     config = app.config()
+    from digest.papers.text.fit import format_bytes
     from digest.store.backup import backup as copy
 
     size = copy(config.digest.database, file, force=force)
-    app.report(f"Wrote {file}: {size / 1e6:,.1f} MB, checked. {file}.secret belongs to it: keep both.")
+    app.report(f"Wrote {file}: {format_bytes(size)}, checked. {file}.secret belongs to it: keep both.")

@@ -5,13 +5,14 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from digest.mail.edition import format_authors, format_date
-from digest.papers.text.fit import format_table, plural, snippet
+from digest.papers.text.fit import format_bytes, format_table, plural, snippet
 
 if TYPE_CHECKING:
     from digest.mail.edition import Edition
     from digest.pipeline.backtest import DayComparison
     from digest.pipeline.explain import Explanation, PaperStatus
     from digest.pipeline.inbox import InboxReport
+    from digest.pipeline.preview import Preview
     from digest.pipeline.run import RunReport
     from digest.pipeline.search import SearchResult
     from digest.ranking.trending import Ranked
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from digest.store.prune import PruneResult
 
 _TITLE = 70  # characters of a title in a table
+_GMAIL_LIMIT = 102 * 1024  # bytes of HTML at which Gmail clips a mail, as far as anybody has measured
 
 
 def format_run(report: "RunReport") -> str:
@@ -51,6 +53,17 @@ def _plan(size: int, edition: "Edition") -> Iterator[str]:
     yield f"Would send {plural(len(edition.entries), 'paper')} to {plural(size, 'subscriber')}:"
     for entry in edition.entries:
         yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
+
+
+def format_preview(preview: "Preview") -> str:
+    """How many papers and bytes a preview has, and how far that is from Gmail's limit."""
+    from email import message_from_bytes
+
+    html = next(p for p in message_from_bytes(preview.bytes).walk() if p.get_content_type() == "text/html")
+    size = len(str(html.get_payload()))
+    what = "already queued for that day" if preview.queued else plural(preview.papers, "paper")
+    distance = f"{format_bytes(abs(_GMAIL_LIMIT - size))} {'below' if size <= _GMAIL_LIMIT else 'above'}"
+    return f"{what}, {format_bytes(size)} of HTML, {distance} the size at which Gmail clips."
 
 
 def format_inbox(report: "InboxReport") -> str:
@@ -149,7 +162,7 @@ def format_pruned(result: "PruneResult", *, dry_run: bool) -> str:
     deleted = ", ".join(filter(None, parts)) or "nothing"
     if dry_run:
         return f"Would delete: {deleted}."
-    return f"Deleted: {deleted}.\n{result.before / 1e6:,.1f} MB before, {result.after / 1e6:,.1f} MB now."
+    return f"Deleted: {deleted}.\n{format_bytes(result.before)} before, {format_bytes(result.after)} now."
 
 
 def _count(count: int, word: str, more: str = "", words: str = "") -> str:

@@ -9,11 +9,13 @@ from threading import Event
 from types import FrameType
 from typing import TextIO
 
+from digest.pipeline.deliver import Progress
+
 _INTERVAL = 0.2  # seconds between two updates of the line
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class TerminalProgress:
+class TerminalProgress(Progress):
     """Counts messages on one line of `screen`, if that is a terminal, and notices signals to stop."""
 
     def __init__(self, screen: TextIO | None) -> None:
@@ -23,13 +25,12 @@ class TerminalProgress:
         self._began = self._shown = 0.0
 
     def begin(self, total: int) -> None:
-        """`total` messages are about to be sent. From now on a signal stops cleanly, and a second one at once."""
+        """From now on a signal stops cleanly, and a second one at once."""
         self._total, self._began = total, time.monotonic()
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
 
     def advance(self, count: int) -> None:
-        """`count` more messages came to an end."""
         self._done += count
         now = time.monotonic()
         if self._screen is not None and (now - self._shown >= _INTERVAL or self._done == self._total):

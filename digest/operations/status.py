@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digest.papers.text.fit import format_table, plural
+from digest.papers.text.fit import format_bytes, format_table, plural
 from digest.store.statistics import Statistics, size_on_disk
 
 if TYPE_CHECKING:
@@ -132,4 +132,4 @@ def _next(document: Mapping[str, Any]) -> str:
 
 def _format_history(history: Mapping[str, Any]) -> str:
     counts = (plural(history[key], key.removesuffix("s")) for key in ("papers", "subscribers", "messages"))
-    return f"HISTORY  {history['bytes'] / 1e6:,.1f} MB: {', '.join(counts)}"
+    return f"HISTORY  {format_bytes(history['bytes'])}: {', '.join(counts)}"

@@ -8,4 +8,4 @@
 `context` opens what the steps work with. `select`, `similar`, `deliver` and `notify` are steps of the job.
 """
 
-__all__ = ["backtest", "context", "explain", "inbox", "preview", "run", "search"]
+__all__ = ["backtest", "context", "deliver", "explain", "inbox", "preview", "run", "search"]

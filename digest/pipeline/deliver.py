@@ -2,13 +2,12 @@
 
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import Event
-from typing import Protocol
 
 from digest.delivery import Deliver, Outcome, State
 from digest.store.outbox import Outbox
@@ -20,35 +19,27 @@ _PAUSES = (1.0, 3.0, 8.0)
 _MAX_WARNINGS = 5  # of one kind; the rest is in `digest status`
 
 
-class Progress(Protocol):
-    """Watches mail go out, and may stop it."""
+class Progress:
+    """Receives the progress of a delivery, and can stop it. This one does neither."""
 
-    def begin(self, total: int) -> None: ...
-    def advance(self, count: int) -> None: ...
-    def stopped(self) -> bool: ...
-    def pause(self, seconds: float) -> None: ...
+    def begin(self, total: int) -> None:
+        """`total` messages are about to be sent."""
 
-
-class NoProgress:
-    """Shows nothing and never stops."""
-
-    def begin(self, total: int) -> None: ...
-
-    def advance(self, count: int) -> None: ...
+    def advance(self, count: int) -> None:
+        """`count` more messages were sent or refused."""
 
     def stopped(self) -> bool:
+        """Whether to stop."""
         return False
 
     def pause(self, seconds: float) -> None:
-        Event().wait(seconds)
-
-
-NO_PROGRESS: Progress = NoProgress()
+        """Wait before the next round."""
+        time.sleep(seconds)
 
 
 @dataclass
 class DeliveryTally:
-    """The latest outcomes, counted; `reason` says why what is left was left."""
+    """The number of outcomes by state; `reason` says why messages remain in the queue."""
 
     outcomes: Counter[State] = field(default_factory=Counter)
     reason: str = ""

@@ -54,7 +54,7 @@ def explain(context: Context, name: str, to: str | None, day: date) -> Explanati
     groups: dict[tuple[Profile, frozenset[int]], list[str]] = {}
     for address in [to] if to else list(context.config.digest.to)[:_MAX_READERS]:
         subscriber = context.subscribers.get(address)
-        shown = context.outbox.shown_to(subscriber, {row, *(c.id for c in selection.candidates)}, day)
+        shown = context.outbox.shown_to(subscriber, {row, *selection.paper_ids}, day)
         groups.setdefault((subscriber.profile, shown), []).append(address)
     readers = [(_status(context, selection, row, paper, first_seen, *key), who) for key, who in groups.items()]
     reader = context.subscribers.get(to).id if to else None

@@ -42,7 +42,7 @@ class InboxReport:
         """Why no mail may be sent, '' while it may."""
         if self.failing is None or now - self.failing < GRACE:
             return ""
-        return f"nobody could unsubscribe by mail since {self.failing:%Y-%m-%d %H:%M}: {self.problem}"
+        return f"requests to unsubscribe cannot be read since {self.failing:%Y-%m-%d %H:%M}: {self.problem}"
 
 
 class InboxReader:

@@ -2,22 +2,23 @@
 
     fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
 
-`run_daily` does these steps in order; each takes what the one before returned:
+Before the steps, `run_daily` takes the run lock, opens the database and reads the replies: those who unsubscribed get
+nothing from now on. Mail that earlier runs left behind is recovered or expires, so that its papers can be chosen again.
+Then each step is a function:
 
-1. It takes the run lock and opens the database. Replies come first: those who unsubscribed get nothing from now on.
-   Mail that earlier runs left behind is recovered or expires, so that its papers can be chosen again.
-2. `fetch` asks every source, side by side, with what earlier runs remember (validators, missed days).
-3. `record` stores what a source lists: papers and sightings. Seen is not shown.
-4. `select` loads the day's candidates and groups subscribers who chose the same and were shown the same papers; each
-   group gets one list of papers, best first (`digest.ranking.selection`).
-5. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
-6. `render` makes it a message with gaps for address and token (`digest.mail.render`).
-7. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
+1. `fetch` asks every source, side by side, with what earlier runs remember (validators, missed days).
+2. `record` stores what a source lists: papers and sightings. A recorded paper is not yet a sent one.
+3. `select` loads the day's candidates and groups subscribers who chose the same and were shown the same papers; each
+   group gets one list of papers, best first (`digest.pipeline.select`).
+4. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
+5. `render` makes it a message with gaps for address and token (`digest.mail.render`).
+6. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
    count as shown, and no later run makes another mail for that day.
-8. `deliver` sends the queue. Each outcome is on disk before the next message leaves on the same connection.
+7. `deliver` sends the queue. Each outcome is on disk before the next message leaves on the same connection.
 
-Steps 3, 7 and 8 write, each in transactions that are safe to repeat: a run may be killed at any moment and run again.
-`preview` is the same path up to step 6, and `--dry-run` up to step 5.
+What they count is collected in a `RunReport`. Every step but compose and render may write, in transactions that are
+safe to repeat: a run may be killed at any moment and run again. `preview` is the same path up to step 5, and
+`--dry-run` up to step 4.
 """
 
 import logging
@@ -34,29 +35,43 @@ from digest.errors import ConfigError, DigestError, InboxError, NoSourceReadable
 from digest.mail.edition import Edition, compose
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context, delivery_method, open_context
-from digest.pipeline.deliver import NO_PROGRESS, Progress, deliver_queue
+from digest.pipeline.deliver import Progress, deliver_queue
 from digest.pipeline.inbox import InboxReport
 from digest.pipeline.notify import pinging
-from digest.pipeline.select import load_selection
+from digest.pipeline.select import load_selection, select
 from digest.ranking.trending import Ranked
 from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import check_freshness, late_batches, source_notice
-from digest.store.database import run_lock
+from digest.store.database import rolled_back, run_lock
 from digest.store.outbox import Audience
 
 log = logging.getLogger("digest")
 
 _MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
+# The current time in the digest's time zone; with --date, that time of day on the given day. Only reading the inbox
+# needs the real time as well (`real_clock`): how long it has not been readable does not depend on --date.
 Clock = Callable[[], datetime]
 
 
 @dataclass
 class RunReport:
-    """What a run did so far."""
+    """What a run did so far.
+
+    number      of the run in the database; 0 for a preview or dry run, which is not recorded
+    fetched     one result per source
+    new         papers recorded for the first time
+    papers      papers in the largest edition
+    queued      messages queued by this run
+    outcomes    delivery attempts by how they ended
+    stopped     why messages remain in the queue
+    waiting     messages in the queue
+    held        why no mail may be sent, "" if it may
+    """
 
     day: date
+    number: int = 0
     fetched: list[Fetched] = field(default_factory=list)
     new: int = 0
     papers: int = 0
@@ -71,8 +86,20 @@ class RunReport:
         """Whether any source could be read."""
         return any(fetched.state != "failed" for fetched in self.fetched)
 
+    def check_readable(self) -> None:
+        """Raise NoSourceReadable unless a source could be read."""
+        if not self.readable:
+            raise NoSourceReadable("no source could be read; the next run tries again")
+
+    def check_delivered(self) -> None:
+        """Raise Undelivered if messages remain in the queue."""
+        if self.waiting:
+            why = f" ({self.stopped})" if self.stopped else ""
+            messages = plural(self.waiting, "message")
+            raise Undelivered(f"{messages} could not be delivered{why}; queued for the next run or `digest send`")
+
     def summary(self) -> dict[str, int | str]:
-        """What the database keeps of it."""
+        """The part that is stored in the database."""
         return {
             "new": self.new,
             "papers": self.papers,
@@ -89,71 +116,70 @@ def run_daily(
     day: date,
     clock: Clock,
     fetcher: Fetcher,
-    progress: Progress = NO_PROGRESS,
+    progress: Progress | None = None,
     real_clock: Clock | None = None,
 ) -> RunReport:
-    """The daily job. Raises NoSourceReadable or Undelivered once everything that could be done is done.
-
-    `clock` gives the moment that the run takes for now, on `day`; `real_clock` the real time, for reading replies.
-    """
-    with pinging(config.notify.ping) as ping_start, run_lock(config.digest.database):
-        ping_start()
+    """The daily job. Raises NoSourceReadable or Undelivered once everything that could be done is done."""
+    with pinging(config.notify.ping) as ping_start:
         method = delivery_method(config)
-        with open_context(config) as context, _recorded(context, "run", day, clock) as (run, report):
-            _prepare(context, run, report, clock, real_clock or clock)
-            for fetched in fetch(context, fetcher, day, clock()):
-                record(context, report, fetched, run)
+        with _recorded_run(config, "run", day, clock, ping_start) as (context, report):
+            _prepare(context, report, clock, real_clock or clock)
+            fetch_and_record(context, report, fetcher, clock())
             if report.readable and day.weekday() in config.digest.days:
-                _publish_all(context, report, clock)
-            deliver(context, method, run, report, clock, progress)
-            if not report.readable:
-                raise NoSourceReadable("no source could be read, so there is no new mail; the next run tries again")
-            _check_delivered(report)
-        return report
+                _warn_about_topics(context)
+                now = clock()
+                for audience, ranked in select(context, day):
+                    edition = compose_edition(context, report, ranked)
+                    if edition.entries or config.digest.when_empty == "send":
+                        publish(context, report, audience, edition, now)
+                    else:
+                        log.info("nothing new", {"subscribers": audience.size})
+            deliver(context, method, report, clock, progress)
+            report.check_readable()
+            report.check_delivered()
+    return report
 
 
 def fetch_only(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> RunReport:
     """Fetch and record. Raises NoSourceReadable when no source could be read."""
-    with (
-        run_lock(config.digest.database),
-        open_context(config) as context,
-        _recorded(context, "fetch", day, clock) as (run, report),
-    ):
-        for fetched in fetch(context, fetcher, day, clock()):
-            record(context, report, fetched, run)
-        if not report.readable:
-            raise NoSourceReadable("no source could be read; the next run tries again")
+    with _recorded_run(config, "fetch", day, clock) as (context, report):
+        fetch_and_record(context, report, fetcher, clock())
+        report.check_readable()
     return report
 
 
-def send_queued(config: Config, day: date, clock: Clock, progress: Progress = NO_PROGRESS) -> RunReport:
+def send_queued(config: Config, day: date, clock: Clock, progress: Progress | None = None) -> RunReport:
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
     method = delivery_method(config)
-    with (
-        run_lock(config.digest.database),
-        open_context(config) as context,
-        _recorded(context, "send", day, clock) as (run, report),
-    ):
-        _prepare(context, run, report, clock, clock)
-        deliver(context, method, run, report, clock, progress)
-        _check_delivered(report)
+    with _recorded_run(config, "send", day, clock) as (context, report):
+        _prepare(context, report, clock, clock)
+        deliver(context, method, report, clock, progress)
+        report.check_delivered()
     return report
 
 
 def plan_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[tuple[int, Edition]]:
-    """What `run_daily` would queue: (number of subscribers, edition) for each edition. Only fetches and records."""
+    """What `run_daily` would queue: (number of subscribers, edition) for each edition.
+
+    Fetches and records papers; changes neither the subscribers nor the queue. Raises NoSourceReadable.
+    """
     with open_context(config) as context:
         report = RunReport(day)
-        context.subscribers.configure(config.digest.to)
-        for fetched in fetch(context, fetcher, day, clock()):
-            record(context, report, fetched)
-        if not report.readable:
-            raise NoSourceReadable("no source could be read, so there would be no mail")
-        return [(audience.size, compose_edition(context, report, ranked)) for audience, ranked in select(context, day)]
+        fetch_and_record(context, report, fetcher, clock())
+        report.check_readable()
+        selection = load_selection(context, day)
+        with rolled_back(context.db):
+            context.subscribers.configure(config.digest.to)
+            audiences = context.outbox.audiences(day, selection.paper_ids)
+        chosen = ((a.size, selection.pick(a.profile, a.shown)) for a in audiences)
+        return [(size, compose_edition(context, report, ranked)) for size, ranked in chosen]
 
 
 def read_inbox(config: Config, day: date, clock: Clock) -> InboxReport:
-    """Read the replies: who unsubscribes, and whose mail bounced. Raises InboxError when they cannot be read."""
+    """Read the replies: unsubscribe requests and bounces.
+
+    Raises ConfigError without an inbox, AlreadyRunning during a run, and InboxError when it cannot be read.
+    """
     if config.inbox is None:
         problem = "inbox: is missing; write [inbox] with host = …, or with path = … for a Maildir"
         raise ConfigError([problem], str(config.path))
@@ -175,25 +201,21 @@ def fetch(context: Context, fetcher: Fetcher, day: date, now: datetime) -> Itera
         yield check_freshness(fetched, partial(context.papers.all_listed, fetched.source, before=day))
 
 
-def record(context: Context, report: RunReport, fetched: Fetched, run: int | None = None) -> None:
-    """Store what a source lists; under the number of a `run` also how the source did in it."""
+def record(context: Context, report: RunReport, fetched: Fetched) -> None:
+    """Store what a source lists and, for a recorded run, how the source did."""
     new = context.papers.record(fetched.source, fetched.sightings, report.day)
     context.http_cache.store(fetched.responses, report.day)
-    if run is not None:
-        context.runs.record_fetch(run, fetched, new)
+    if report.number:
+        context.runs.record_fetch(report.number, fetched, new)
     report.fetched.append(fetched)
     report.new += new
     _log_fetch(fetched, new)
 
 
-def select(context: Context, day: date) -> Iterator[tuple[Audience, list[Ranked]]]:
-    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first."""
-    candidates = context.papers.candidates(day, context.config.digest.window_days)
-    audiences = context.outbox.audiences(day, [candidate.id for candidate in candidates])
-    if audiences:
-        selection = load_selection(context, day, candidates)
-        for audience in audiences:
-            yield audience, selection.pick(audience.profile, audience.shown)
+def fetch_and_record(context: Context, report: RunReport, fetcher: Fetcher, now: datetime) -> None:
+    """Record what each source lists as soon as it is fetched."""
+    for fetched in fetch(context, fetcher, report.day, now):
+        record(context, report, fetched)
 
 
 def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked]) -> Edition:
@@ -214,14 +236,15 @@ def publish(context: Context, report: RunReport, audience: Audience, edition: Ed
     log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.bytes)})
 
 
-def deliver(context: Context, method: Deliver, run: int, report: RunReport, clock: Clock, progress: Progress) -> None:
+def deliver(context: Context, method: Deliver, report: RunReport, clock: Clock, progress: Progress | None) -> None:
     """Send what is queued, unless it is held; each outcome is on disk before the next message leaves."""
     waiting = context.outbox.count_waiting()
     if waiting and report.held:
         report.stopped = report.held
     elif waiting:
+        progress = progress or Progress()
         progress.begin(waiting)
-        tally = deliver_queue(context.outbox, method, run, clock, progress)
+        tally = deliver_queue(context.outbox, method, report.number, clock, progress)
         report.outcomes, report.stopped = tally.outcomes, tally.reason
     report.waiting = context.outbox.count_waiting()
 
@@ -230,60 +253,50 @@ def deliver(context: Context, method: Deliver, run: int, report: RunReport, cloc
 
 
 @contextmanager
-def _recorded(context: Context, command: str, day: date, clock: Clock) -> Iterator[tuple[int, RunReport]]:
-    """Record in the database that a run begins and how it ends. Yields its number and its report."""
-    report = RunReport(day)
-    number = context.runs.begin(command, day, clock())
-    try:
-        yield number, report
-    except DigestError as problem:
-        context.runs.end(number, problem.exit_code, report.summary(), clock())
-        raise
-    context.runs.end(number, 0, report.summary(), clock())
+def _recorded_run(
+    config: Config, command: str, day: date, clock: Clock, ping_start: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Context, RunReport]]:
+    """Hold the run lock, open the database, and record in it that a run begins and how it ends."""
+    with run_lock(config.digest.database):
+        ping_start()
+        with open_context(config) as context:
+            number = context.runs.begin(command, day, clock())
+            report = RunReport(day, number)
+            try:
+                yield context, report
+            except DigestError as error:
+                context.runs.end(number, error.exit_code, report.summary(), clock())
+                raise
+            context.runs.end(number, 0, report.summary(), clock())
 
 
-def _prepare(context: Context, run: int, report: RunReport, clock: Clock, real_clock: Clock) -> None:
+def _prepare(context: Context, report: RunReport, clock: Clock, real_clock: Clock) -> None:
     """Settle who gets mail from now on, and what earlier runs left in the queue for them."""
     context.subscribers.configure(context.config.digest.to)
     if context.config.inbox is not None:
         replies = context.inbox_reader.read(context.config.inbox, real_clock)
         report.held = replies.held(real_clock())
         if replies.problem:
-            log.error("replies cannot be read", {"since": replies.failing, "why": replies.problem})
-    context.outbox.recover(run, report.day, clock())
+            log.error("inbox cannot be read", {"since": replies.failing, "why": replies.problem})
+    context.outbox.recover(report.number, report.day, clock())
 
 
-def _publish_all(context: Context, report: RunReport, clock: Clock) -> None:
-    """Select, compose and publish for every group of subscribers."""
+def _warn_about_topics(context: Context) -> None:
+    """Warn about topics that subscribers chose and that are no longer in the configuration."""
     for name, count in context.statistics.missing_topics(topic.name for topic in context.config.topics).items():
-        why = "it is not in [[topics]]; those who chose no other topic get all"
+        why = "it is not in [[topics]]; subscribers who chose no other topic get papers of all topics"
         log.warning("unknown topic", {"topic": name, "subscribers": count, "why": why})
-    now = clock()
-    for audience, ranked in select(context, report.day):
-        edition = compose_edition(context, report, ranked)
-        if edition.entries or context.config.digest.when_empty == "send":
-            publish(context, report, audience, edition, now)
-        else:
-            log.info("nothing new", {"subscribers": audience.size})
 
 
 def _log_fetch(fetched: Fetched, new: int) -> None:
     source = {"source": fetched.source}
     log.info("fetched", {**source, "state": fetched.state, "papers": len(fetched.sightings), "new": new})
-    for event, sentences in (
+    for event, messages in (
         ("unreadable", fetched.errors),
         ("late", late_batches(fetched)),
         ("skipped", fetched.skipped),
     ):
-        for sentence in sentences[:_MAX_WARNINGS]:
-            log.warning(event, {**source, "why": sentence})
-        if len(sentences) > _MAX_WARNINGS:
-            log.warning(event, {**source, "more": len(sentences) - _MAX_WARNINGS})
-
-
-def _check_delivered(report: RunReport) -> None:
-    if report.waiting:
-        why = f" ({report.stopped})" if report.stopped else ""
-        raise Undelivered(
-            f"{plural(report.waiting, 'message')} could not be delivered{why}; queued for the next run or `digest send`"
-        )
+        for message in messages[:_MAX_WARNINGS]:
+            log.warning(event, {**source, "why": message})
+        if len(messages) > _MAX_WARNINGS:
+            log.warning(event, {**source, "more": len(messages) - _MAX_WARNINGS})

@@ -1,19 +1,26 @@
-"""Read what choosing a day's papers needs from the database. The choice itself is pure: `digest.ranking.selection`."""
+"""Select the papers of each mail: read what that needs; the choice itself is pure (`digest.ranking.selection`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 from digest.pipeline.context import Context
-from digest.ranking import Candidate
 from digest.ranking.selection import Rules, Selection
+from digest.ranking.trending import Ranked
+from digest.store.outbox import Audience
 
 
-def load_selection(context: Context, day: date, candidates: Sequence[Candidate] | None = None) -> Selection:
-    """The selection of `day`; `candidates` are those of that day, if they were read already."""
+def select(context: Context, day: date) -> Iterator[tuple[Audience, list[Ranked]]]:
+    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first."""
+    selection = load_selection(context, day)
+    for audience in context.outbox.audiences(day, selection.paper_ids):
+        yield audience, selection.pick(audience.profile, audience.shown)
+
+
+def load_selection(context: Context, day: date) -> Selection:
+    """The selection of `day`, over its candidates. May store their embeddings."""
     settings = context.config.digest
-    if candidates is None:
-        candidates = context.papers.candidates(day, settings.window_days)
-    rows = [candidate.id for candidate in candidates]
+    candidates = context.papers.candidates(day, settings.window_days)
+    paper_ids = [candidate.id for candidate in candidates]
     rules = Rules(
         topics=context.config.topics,
         weights={source.name: source.weight for source in context.config.sources},
@@ -22,6 +29,6 @@ def load_selection(context: Context, day: date, candidates: Sequence[Candidate] 
         topics_only=settings.topics_only,
         variety=settings.variety,
     )
-    similarities = {topic: context.similar.to_topic(topic, rows) for topic in context.config.topics}
+    similarities = {topic: context.similar.to_topic(topic, paper_ids) for topic in context.config.topics}
     since = day - timedelta(settings.window_days)
-    return Selection(rules, since, day, candidates, context.papers.load(rows), similarities)
+    return Selection(rules, since, day, candidates, context.papers.load(paper_ids), similarities)

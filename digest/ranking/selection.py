@@ -61,7 +61,8 @@ class Selection:
     ) -> None:
         self.since = since
         self.day = day
-        self.candidates = candidates
+        self.paper_ids = [candidate.id for candidate in candidates]
+        self._candidates = candidates
         self._rules = rules
         self._papers = papers
         self._similarities = similarities
@@ -91,7 +92,7 @@ class Selection:
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Every candidate with its whole score, best first, but those muted or in `shown`."""
-        trends = trending(self.candidates, self.since, self.day, shown, self._rules.weights)
+        trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights)
         wanted = self._score_topics(self.topics(profile))
         return rank((trend for trend in trends if trend.id in wanted), wanted)
 

@@ -54,6 +54,18 @@ def transaction(db: "Database") -> Iterator[None]:
 
 
 @contextmanager
+def rolled_back(db: "Database") -> Iterator[None]:
+    """A transaction that undoes its changes at the end, to find out what they would lead to."""
+
+    class Undo(Exception):
+        pass
+
+    with suppress(Undo), transaction(db):
+        yield
+        raise Undo
+
+
+@contextmanager
 def run_lock(database: Path) -> Iterator[None]:
     """Hold the lock that allows one run at a time. Raises AlreadyRunning when another process has it.
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from freezegun import freeze_time
 
 from digest.cli import App, main, output
+from digest.pipeline.preview import Preview
 from tests.conftest import Workplace, paper
 
 
@@ -190,6 +191,13 @@ def test_preview_writes_html_text_or_the_whole_message(place: Workplace) -> None
     assert "TRENDING PAPERS" in digest("preview", "--format", "txt", "-o", "-").stdout
     assert digest("preview", "--to", "nobody").exit_code == 2
     assert digest("preview", "-o", "no/such/folder/x.html").exit_code == 2
+
+
+@pytest.mark.parametrize(("kilobytes", "distance"), [(100, "2 KB below"), (150, "48 KB above")])
+def test_preview_compares_the_size_with_the_limit_of_gmail(kilobytes: int, distance: str) -> None:
+    message = b"Content-Type: text/html\r\n\r\n" + b"x" * kilobytes * 1024
+    said = output.format_preview(Preview(message, 3, queued=False))
+    assert said == f"3 papers, {kilobytes} KB of HTML, {distance} the size at which Gmail clips."
 
 
 def test_fetch_records_and_sends_nothing(place: Workplace) -> None:

@@ -257,10 +257,10 @@ def test_a_mailbox_that_cannot_be_read_is_said_loudly_and_after_two_days_holds_t
         box.day = MONDAY + timedelta(1 + later)
         box.workplace.lists(*(paper(n) for n in range(4 + 2 * later)))
         result = box.command("-q", "run")
-        assert "replies cannot be read" in result.stderr
+        assert "inbox cannot be read" in result.stderr
         assert len(box.workplace.mails()["ann@example.org"]) == mails
         assert result.exit_code == (0 if mails > 1 + later else 4)
-    assert "nobody could unsubscribe by mail since 2026-04-21 09:00" in result.stderr
+    assert "requests to unsubscribe cannot be read since 2026-04-21 09:00" in result.stderr
     assert "cannot be read since 2026-04-21 09:00" in box.command("status").stdout
     (box.workplace.folder / "away").rename(box.folder)
     box.deliver(leaving(box.mail("bob@example.org")))
@@ -361,7 +361,7 @@ def test_a_refused_login_is_loud_and_holds_nothing_back_yet(
     box.workplace.lists(*(paper(n) for n in range(4)))
     result = box.command("-q", "run")
     assert result.exit_code == 0
-    assert "replies cannot be read" in result.stderr
+    assert "inbox cannot be read" in result.stderr
     assert "not-the-password" not in result.output
     assert len(box.workplace.mails()["bob@example.org"]) == 2
 

@@ -10,9 +10,11 @@ import pytest
 from sqlite_utils import Database
 
 from digest.errors import AlreadyRunning, HistoryError, NoSourceReadable, Undelivered
+from digest.pipeline.context import open_context
 from digest.pipeline.run import plan_run
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database, run_lock
+from digest.store.subscribers import SubscriberStatus
 from tests.conftest import MONDAY, Workplace, at, html_of, paper, text_of, titles
 from tests.ranking.test_selection import DIFFUSION, OTHERS
 
@@ -190,6 +192,22 @@ def test_a_dry_run_says_what_a_run_would_send_and_does_not(workplace: Workplace)
     assert (size, [entry.title for entry in edition.entries]) == (1, ["Paper number 1 on something"])
     assert workplace.mails() == {}
     assert workplace.run(MONDAY).queued == 1
+
+
+def test_a_dry_run_changes_nothing_about_subscribers(workplace: Workplace) -> None:
+    workplace.to = ("ann@example.org", "bob@example.org")
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    workplace.to = ("bob@example.org", "eve@example.org")
+    before = subscribers(workplace)
+    plan = plan_run(workplace.config(), TUESDAY, at(TUESDAY), Fetcher("a@example.org"))
+    assert [(size, len(edition.entries)) for size, edition in plan] == [(1, 0), (1, 1)]
+    assert subscribers(workplace) == before
+
+
+def subscribers(workplace: Workplace) -> list[SubscriberStatus]:
+    with open_context(workplace.config()) as context:
+        return list(context.subscribers.statuses(TUESDAY))
 
 
 BROKEN = '[[sources]]\ntype = "file"\nname = "gone"\npath = "gone.jsonl"\n'

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 from digest.cli import main
 from digest.errors import HistoryError, Undelivered
-from digest.pipeline.deliver import NoProgress
+from digest.papers.text.fit import format_bytes
+from digest.pipeline.deliver import Progress
 from digest.pipeline.run import run_daily, send_queued
 from digest.sources.fetcher import Fetcher
 from digest.store.backup import backup
@@ -83,10 +84,8 @@ def restore(copy: Path, workplace: Workplace) -> Workplace:
 def test_the_command_says_what_it_wrote_and_it_is_its_owners_alone(place: Workplace, safe: Path) -> None:
     result = digest(place, str(safe / "h.db"))
     assert (result.exit_code, result.stderr) == (0, "")
-    size = (safe / "h.db").stat().st_size / 1e6
-    assert result.stdout == (
-        f"Wrote {safe}/h.db: {size:.1f} MB, checked. {safe}/h.db.secret belongs to it: keep both.\n"
-    )
+    size = format_bytes((safe / "h.db").stat().st_size)
+    assert result.stdout == (f"Wrote {safe}/h.db: {size}, checked. {safe}/h.db.secret belongs to it: keep both.\n")
     assert names(safe) == ["h.db", "h.db.secret"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in safe.iterdir()} == {0o600}
     assert (safe / "h.db.secret").read_bytes() == (place.folder / "history.db.secret").read_bytes()
@@ -196,7 +195,7 @@ def test_a_backup_in_the_middle_of_a_run_continues_where_that_was(place: Workpla
     tuesday = MONDAY + timedelta(1)
     left: list[int] = []
 
-    class Looking(NoProgress):
+    class Looking(Progress):
         def advance(self, count: int) -> None:
             if count and not left:
                 backup(place.folder / "history.db", safe / "h.db")

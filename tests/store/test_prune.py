@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from digest.cli import main
 from digest.cli.output import format_pruned
 from digest.errors import AlreadyRunning, ConfigError, HistoryError, MailPruned, NoSourceReadable, Undelivered
+from digest.papers.text.fit import format_bytes
 from digest.pipeline.run import send_queued
 from digest.store.database import open_database, run_lock
 from digest.store.prune import fewest_days, prune
@@ -266,10 +267,8 @@ def test_the_file_gets_smaller(place: Workplace) -> None:
     done = prune(place.config(), day(100), 60)
     assert done.before > 2_000_000 > 500_000 > done.after
     assert done.after == (place.folder / "history.db").stat().st_size
-    assert (
-        format_pruned(done, dry_run=False).splitlines()[1]
-        == f"{done.before / 1e6:.1f} MB before, {done.after / 1e6:.1f} MB now."
-    )
+    sizes = f"{format_bytes(done.before)} before, {format_bytes(done.after)} now."
+    assert format_pruned(done, dry_run=False).splitlines()[1] == sizes
 
 
 def test_too_few_days_are_refused_with_the_least_that_is_allowed(place: Workplace) -> None:

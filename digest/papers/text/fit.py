@@ -104,3 +104,8 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 def plural(count: int, word: str, words: str = "") -> str:
     """Return "1 paper", "1,234 papers"; `words` is the plural form where it is not `word` with an "s"."""
     return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+def format_bytes(count: int) -> str:
+    """Return "48 KB", "1.5 MB"; a KB has 1,024 bytes."""
+    return f"{count / 2**20:,.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
