@@ -97,13 +97,13 @@ def search_row(result: "SearchResult") -> dict[str, Any]:
 
 
 def format_explanation(explanation: "Explanation") -> str:
-    """Everything about a paper: sightings, mails, score, and its status for each reader."""
-    paper, readers = explanation.paper, explanation.readers
+    """Everything about a paper: sightings, mails, score, and its status for each subscriber."""
+    paper, statuses = explanation.paper, explanation.statuses
     head = "\n".join(filter(None, (paper.title, format_authors(paper.authors), paper.link)))
-    scores = ("\n".join(_format_score(explanation.day, s, s.ranked)) for s, _ in readers if s.ranked)
-    statuses = [f"{', '.join(who)}: {status.sentence}." for status, who in readers]
+    scores = ("\n".join(_format_score(explanation.day, s, s.ranked)) for s, _ in statuses if s.ranked)
+    messages = [f"{', '.join(addresses)}: {status.message}." for status, addresses in statuses]
     parts = [head, _format_readings(explanation), _format_appearances(explanation.appearances)]
-    return "\n\n".join([*parts, *dict.fromkeys(scores), "\n".join(statuses)]).rstrip()
+    return "\n\n".join([*parts, *dict.fromkeys(scores), "\n".join(messages)]).rstrip()
 
 
 def _format_readings(explanation: "Explanation") -> str:

@@ -404,7 +404,10 @@ def test_a_token_is_that_of_its_subscriber_and_no_other(place: Workplace) -> Non
 def test_explain_counts_with_the_topics_of_the_reader(place: Workplace) -> None:
     digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "1")
     fetch_only(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
-    for name, words in (("2604.00007", "a mail has at most 1"), ("2604.00008", "has place 1 of at most 1")):
+    for name, words in (
+        ("2604.00007", "a mail has at most 1"),
+        ("2604.00008", "is number 1 in that day's mail (at most 1 paper)"),
+    ):
         assert words in digest(place, "explain", name, "--to", "bob@example.org", "--date", "2026-04-20").stdout
 
 
@@ -552,6 +555,6 @@ def test_a_limit_beyond_what_a_mail_holds_is_that_of_the_mail_and_so_explained(p
     digest(place, "subscribers", "add", "bob@example.org", "--max-papers", "1000")
     place.lists(*(paper(n, upvotes=n) for n in range(200)))
     fetch_only(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
-    for number, words in ((199, "has place 1 of at most 120"), (1, "a mail has at most 120")):
+    for number, words in ((199, "(at most 120 papers)"), (1, "a mail has at most 120")):
         told = digest(place, "explain", f"2604.{number:05}", "--to", "bob@example.org", "--date", "2026-04-20").stdout
         assert words in told, told

@@ -36,7 +36,7 @@ def test_a_sent_paper_says_when_it_was_seen_and_sent(workplace: Workplace, name:
     assert re.search(r"2026-04-20  papers +2026-04-20  10\n", told)
     assert re.search(r"2026-04-21  papers +2026-04-20  480\n", told)
     assert "In the mail of 2026-04-20 at place 1: 1 message sent." in told
-    assert "ann@example.org: was shown before, and never comes twice." in told
+    assert "ann@example.org: is already in a mail; no paper is sent twice." in told
     assert points(told) == [1.0, 1.0]
 
 
@@ -87,9 +87,11 @@ def test_a_muted_a_weak_a_waiting_and_an_old_paper_say_so(workplace: Workplace) 
     workplace.digest = {"max_papers": 1, "days": ["sun"]}
     workplace.lists(paper(1, upvotes=100), OTTERS)
     workplace.run(MONDAY)
-    assert "waits at place 2; a mail has at most 1" in account(workplace, "2604.00002", MONDAY)
+    assert "is number 2, but a mail has at most 1 paper; it can be in a later one" in account(
+        workplace, "2604.00002", MONDAY
+    )
     assert "rank 2 of 2 candidates" in account(workplace, "2604.00002", MONDAY)
-    assert "has place 1 of at most 1" in account(workplace, "2604.00001", MONDAY)
+    assert "is number 1 in that day's mail (at most 1 paper)" in account(workplace, "2604.00001", MONDAY)
     assert "window_days = 7" in account(workplace, "2604.00002", MONDAY + timedelta(8))
     workplace.digest["min_score"] = 0.9
     assert "below min_score = 0.9" in account(workplace, "2604.00002", MONDAY)
@@ -107,12 +109,19 @@ def test_readers_who_stand_alike_share_a_line_and_one_can_be_asked_for(workplace
     workplace.run(MONDAY)
     workplace.to = (*workplace.to, "eve@example.org")
     told = account(workplace, "2604.00001", TUESDAY)
-    assert "ann@example.org, bob@example.org: was shown" in told
-    assert "eve@example.org: has place 1 of at most 12" in told
+    assert "ann@example.org, bob@example.org: is already in a mail" in told
+    assert "eve@example.org: is number 1 in that day's mail (at most 12 papers)" in told
     assert "2 messages sent" in told
     only = account(workplace, "2604.00001", TUESDAY, "eve@example.org")
     assert "In no mail so far." in only
     assert "ann@" not in only
+
+
+def test_without_an_address_everyone_in_digest_to_is_covered(workplace: Workplace) -> None:
+    workplace.to = [f"reader{n}@example.org" for n in range(25)]
+    workplace.lists(paper(1))
+    workplace.run(MONDAY)
+    assert account(workplace, "2604.00001", TUESDAY).count("@example.org") == 25
 
 
 def test_an_unknown_paper_is_named(workplace: Workplace) -> None:
