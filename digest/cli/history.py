@@ -15,7 +15,7 @@ from digest.cli.app import AddressParam, App, DateParam, clock, date_option, han
 @click.option(
     "--since", metavar="DATE", type=DateParam(), help="Only papers first seen on this day (YYYY-MM-DD) or later."
 )
-@click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=20, help="How many at most. [20]")
+@click.option("--limit", metavar="N", type=click.IntRange(1, 1000), default=20, help="Maximum number of papers. [20]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_obj
 @handle_errors
@@ -28,16 +28,15 @@ def search(app: App, query: tuple[str, ...], like: str | None, since: date | Non
     if not query and not like:
         raise click.UsageError("write what to search for, or use --like")
     config = app.config()
-    from digest.cli.output import format_result, search_row
-    from digest.pipeline.search import search as search_papers
-    from digest.store.database import open_database
+    from digest.cli.output import format_found, found_row
+    from digest.pipeline.context import open_context
 
-    with open_database(config.digest.database, create=False) as db:
-        found = search_papers(db, " ".join(query), like or "", since or date.min, limit)
+    with open_context(config, create=False) as context:
+        found = context.similar.search(" ".join(query), like or "", since or date.min, limit)
     if as_json:
-        app.print(json.dumps([search_row(result) for result in found], ensure_ascii=False, indent=2))
+        app.print(json.dumps([found_row(*each) for each in found], ensure_ascii=False, indent=2))
     else:
-        app.print("\n\n".join(format_result(result) for result in found) or "Nothing found.")
+        app.print("\n\n".join(format_found(*each) for each in found) or "Nothing found.")
 
 
 @main.command()
@@ -87,10 +86,10 @@ def backtest(app: App, days: int, other: Path | None, to: str | None, day: date 
     from digest.pipeline.backtest import last_days
     from digest.pipeline.context import open_context
 
-    reader = to or next(iter(config.digest.to), None)
-    if reader is None:
+    address = to or next(iter(config.digest.to), None)
+    if address is None:
         raise click.UsageError("digest.to is empty; name a subscriber with --to")
     today, _ = clock(config, day)
     with open_context(config, create=False) as context:
-        subscriber = context.subscribers.get(reader)
-        app.print(format_backtest(compare_days(context.db, tried, subscriber, last_days(days, today))))
+        subscriber = context.subscribers.get(address)
+        app.print(format_backtest(compare_days(context, tried, subscriber, last_days(days, today))))

@@ -9,12 +9,12 @@ from digest.papers.text.fit import format_bytes, format_table, plural, snippet
 
 if TYPE_CHECKING:
     from digest.mail.edition import Edition
+    from digest.papers import Paper
     from digest.pipeline.backtest import DayComparison
     from digest.pipeline.explain import Explanation, PaperStatus
     from digest.pipeline.inbox import InboxReport
     from digest.pipeline.preview import Preview
     from digest.pipeline.run import RunReport
-    from digest.pipeline.search import SearchResult
     from digest.ranking.trending import Ranked
     from digest.store.outbox import Appearance
     from digest.store.prune import PruneResult
@@ -77,17 +77,16 @@ def format_inbox(report: "InboxReport") -> str:
     return f"{found[0].upper()}{found[1:]}; {plural(report.ignored, 'other letter')} ignored."
 
 
-def format_result(result: "SearchResult") -> str:
-    facts = (result.first_seen.isoformat(), format_authors(result.paper.authors), result.paper.link)
-    return f"{result.paper.title}\n    {'  '.join(filter(None, facts))}"
+def format_found(paper: "Paper", first_seen: date) -> str:
+    facts = (first_seen.isoformat(), format_authors(paper.authors), paper.link)
+    return f"{paper.title}\n    {'  '.join(filter(None, facts))}"
 
 
-def search_row(result: "SearchResult") -> dict[str, Any]:
-    paper = result.paper
+def found_row(paper: "Paper", first_seen: date) -> dict[str, Any]:
     return {
         "title": paper.title,
         "authors": list(paper.authors),
-        "first_seen": result.first_seen.isoformat(),
+        "first_seen": first_seen.isoformat(),
         "link": paper.link,
         "arxiv": paper.arxiv,
         "doi": paper.doi,
@@ -138,7 +137,7 @@ def _format_trend(ranked: "Ranked") -> str:
 
 def format_backtest(days: Sequence["DayComparison"]) -> str:
     """A table: + enters, - leaves."""
-    return format_table([("DAY", "", "PAPER"), *(row for day in days for row in _comparison_rows(day))])
+    return format_table([("DATE", "", "PAPER"), *(row for day in days for row in _comparison_rows(day))])
 
 
 def _comparison_rows(day: "DayComparison") -> Iterator[tuple[str, str, str]]:

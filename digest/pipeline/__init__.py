@@ -3,9 +3,9 @@
     run        fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
     preview    the same, up to the rendered mail
     explain    why a paper was or was not in it          backtest   what another configuration would have chosen
-    search     papers by words and by similarity         inbox      replies, acted on before each run
+    inbox      replies, acted on before each run         similar    papers by words and by similarity
 
-`context` opens what the steps work with. `select`, `similar`, `deliver` and `notify` are steps of the job.
+`context` opens what the steps use. `select`, `deliver` and `notify` are parts of the job.
 """
 
-__all__ = ["backtest", "context", "deliver", "explain", "inbox", "preview", "run", "search"]
+__all__ = ["backtest", "context", "deliver", "explain", "inbox", "preview", "run"]

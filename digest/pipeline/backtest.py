@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from digest.config import Config
 from digest.pipeline.context import Context
 from digest.pipeline.select import load_selection
 from digest.ranking import Profile
 from digest.store.subscribers import Subscriber
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +21,18 @@ class DayComparison:
     staying: int
 
 
-def backtest(db: "Database", config: Config, reader: Subscriber, days: Sequence[date]) -> list[DayComparison]:
-    """The mails of `days`, in order, as `config` would have chosen them, beside those the reader was sent.
+def backtest(context: Context, tried: Config, subscriber: Subscriber, days: Sequence[date]) -> list[DayComparison]:
+    """The mails of `days` as the configuration `tried` would have chosen them, beside those the subscriber was sent.
 
-    What the reader was shown before the first day counts; from that day on, what the chosen mails would have shown.
+    `days` are in order, and at least one. What the subscriber was shown before the first day counts; from that day on,
+    what the chosen mails would have shown.
     """
-    context = Context(config, db)
-    sent = context.outbox.papers_sent(reader.id)
+    context = Context(tried, context.db)
+    sent = context.outbox.papers_sent(subscriber.id)
     shown = frozenset(n for day, papers in sent.items() if day < days[0] for n in papers)
     compared = []
     for day in days:
-        chosen = _choose(context, day, shown, reader.profile)
+        chosen = _choose(context, day, shown, subscriber.profile)
         shown |= frozenset(chosen)
         compared.append(_compare(context, day, chosen, sent.get(day, [])))
     return compared

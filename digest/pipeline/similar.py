@@ -1,10 +1,11 @@
-"""Papers like others: finds what is meant, measures with the best method installed, and stores its vectors."""
+"""Find papers by words and by similarity, with embeddings if they are installed; store the embeddings."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from digest.errors import PaperNotFound
 from digest.papers import Paper, parse_name
 from digest.papers.text.fit import snippet
 from digest.ranking.embeddings import METHOD, embed, installed, semantic_similarity
@@ -22,6 +23,7 @@ from digest.store.search import Hit, SearchIndex
 log = logging.getLogger("digest")
 
 _WORDS, _NEAR = 40, 400  # how many of the most distinctive words look for papers, and how many papers they bring
+_WIDE = 1_000  # papers with the words of a query that are compared with another
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,27 @@ class SimilarPapers:
             for number, paper in self._papers.load(shares).items()
         }
 
-    def search(self, liked: LikedPaper, since: date, limit: int) -> list[Hit]:
+    def search(self, query: str, like: str, since: date, limit: int) -> list[tuple[Paper, date]]:
+        """The best `limit` papers first seen from `since` on, each with the day on which it was.
+
+        They have the words of `query`; those most like `like` come first. Either may be "". Raises PaperNotFound when
+        `like` names a paper that was never recorded.
+        """
+        hits = self._search_like(query, like, since, limit) if like else self._index.search(query, since, limit)
+        papers = self._papers.load(hit.id for hit in hits)
+        return [(papers[hit.id], hit.first_seen) for hit in hits]
+
+    def _search_like(self, query: str, like: str, since: date, limit: int) -> list[Hit]:
+        liked = self.resolve(like)
+        if liked is None:
+            raise PaperNotFound(like)
+        if not query:
+            return self.find_similar(liked, since, limit)
+        hits = [hit for hit in self._index.search(query, since, _WIDE) if hit.id != liked.id]
+        shares = self.shares([liked], [hit.id for hit in hits])
+        return sorted(hits, key=lambda hit: -shares[hit.id])[:limit]
+
+    def find_similar(self, liked: LikedPaper, since: date, limit: int) -> list[Hit]:
         """The papers most like one, of the whole history, best first.
 
         Its most distinctive words find papers, similarity puts them in order.

@@ -105,7 +105,7 @@ def hidden(known: Sequence[Paper]) -> tuple[int, int]:
         history = Papers(db)
         history.record("bench", [Sighting(p) for p in [*listing, *known]], date(2026, 4, 20))
         likeness = SimilarPapers(history, SearchIndex(db))
-        hits = {hit.id for hit in likeness.search(LikedPaper(1, listing[0]), date.min, 96)}
+        hits = {hit.id for hit in likeness.find_similar(LikedPaper(1, listing[0]), date.min, 96)}
     return len(hits & set(range(2, len(listing) + 1))), len(listing) - 1
 
 

@@ -5,18 +5,16 @@ from datetime import timedelta
 from digest.cli.output import format_backtest
 from digest.config import Config
 from digest.pipeline.backtest import backtest, last_days
-from digest.store.database import open_database
-from digest.store.subscribers import Subscribers
+from digest.pipeline.context import open_context
 from tests.conftest import MONDAY, Workplace, paper
 
 TUESDAY = MONDAY + timedelta(1)
 
 
 def compared(workplace: Workplace, config: Config, days: int = 2) -> str:
-    with open_database(config.digest.database) as db:
-        return format_backtest(
-            backtest(db, config, Subscribers(db, b"").get("ann@example.org"), last_days(days, TUESDAY))
-        )
+    with open_context(config) as context:
+        ann = context.subscribers.get("ann@example.org")
+        return format_backtest(backtest(context, config, ann, last_days(days, TUESDAY)))
 
 
 def two_days(workplace: Workplace) -> None:

@@ -10,7 +10,6 @@ from sqlite_utils import Database
 
 from digest.errors import PaperNotFound
 from digest.papers import Paper, build_paper
-from digest.pipeline.search import search
 from digest.pipeline.similar import SimilarPapers
 from digest.ranking import embeddings
 from digest.ranking.similarity import scale_similarities
@@ -66,29 +65,29 @@ def test_a_text_will_do_and_an_unknown_name_likes_nothing(db: Database) -> None:
     like = likeness(db)
     liked = like.resolve("otters swim in the river for fish")
     assert liked
-    found = like.search(liked, date.min, 5)
+    found = like.find_similar(liked, date.min, 5)
     assert {hit.id for hit in found} <= set(range(1, 41))
     assert like.resolve("arxiv:2401.00001") is None
     assert like.to_topic(Topic("T", like=("arxiv:2401.00001",)), range(1, 121)) == {}
 
 
 def test_search_like_a_paper_leaves_that_paper_out_and_goes_with_words_and_days(db: Database) -> None:
-    found = search(db, "", PAPERS[50].title, date.min, 10)
+    found = likeness(db).search("", PAPERS[50].title, date.min, 10)
     assert len(found) == 10
-    assert PAPERS[50] not in [one.paper for one in found]
-    assert all(one.paper.title.split()[-1][0] == "s" for one in found)
-    both = search(db, "galaxy", PAPERS[50].title, date.min, 5)
+    assert PAPERS[50] not in [one for one, _ in found]
+    assert all(one.title.split()[-1][0] == "s" for one, _ in found)
+    both = likeness(db).search("galaxy", PAPERS[50].title, date.min, 5)
     assert both
-    assert all("galaxy" in one.paper.abstract for one in both)
-    assert search(db, "", PAPERS[50].title, date(2027, 1, 1), 5) == []
+    assert all("galaxy" in one.abstract for one, _ in both)
+    assert likeness(db).search("", PAPERS[50].title, date(2027, 1, 1), 5) == []
     with pytest.raises(PaperNotFound):
-        search(db, "", "2401.00001", date.min, 5)
+        likeness(db).search("", "2401.00001", date.min, 5)
 
 
 def test_an_empty_history_is_like_nothing(tmp_path: Path) -> None:
     with open_database(tmp_path / "history.db") as db:
-        assert search(db, "otters", "", date.min, 5) == []
-        assert search(db, "", "otters", date.min, 5) == []
+        assert likeness(db).search("otters", "", date.min, 5) == []
+        assert likeness(db).search("", "otters", date.min, 5) == []
 
 
 def test_vectors_are_made_once_and_again_when_the_text_changes(tmp_path: Path) -> None:
