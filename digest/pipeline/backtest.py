@@ -24,7 +24,7 @@ class DayComparison:
 def backtest(context: Context, tried: Config, subscriber: Subscriber, days: Sequence[date]) -> list[DayComparison]:
     """The mails of `days` as the configuration `tried` would have chosen them, beside those the subscriber was sent.
 
-    `days` are in order, and at least one. What the subscriber was shown before the first day counts; from that day on,
+    `days` are ascending and not empty. What the subscriber was shown before the first day counts; from that day on,
     what the chosen mails would have shown.
     """
     context = Context(tried, context.db)

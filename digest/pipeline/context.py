@@ -1,4 +1,4 @@
-"""What the steps of a job work with: the stores over one open database, the renderer, and the way out."""
+"""Open what the steps of a job use: the stores, the renderer and the delivery method."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Context:
     """The stores of a configuration, over the open database `db`.
 
-    What needs the secret, which is created on first use, is made when it is asked for.
+    The secret is created on first use, so whatever needs it is opened lazily.
     """
 
     def __init__(self, config: Config, db: "Database") -> None:
@@ -62,7 +62,7 @@ class Context:
         return make_renderer(self.config, self.secret)
 
     def fetch_memory(self, day: date) -> "FetchMemory":
-        """What runs of the days up to `day` left for the fetcher."""
+        """What earlier runs stored for the fetcher, up to `day`."""
         from digest.sources.fetcher import FetchMemory
 
         database = self.config.digest.database

@@ -1,4 +1,7 @@
-"""Tell a watchdog how each run goes, so that a run that does not come is noticed: https://healthchecks.io/docs/http_api/"""
+"""Ping a monitoring service at the start and end of each run, so that it can report a run that fails or is missing.
+
+See https://healthchecks.io/docs/http_api/.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("digest")
 
-_SECONDS = 5.0  # in all, names looked up and redirects included: the mail waits no longer for a watchdog
-_RETRIES = 2  # of connections that cannot be made
+_SECONDS = 5.0  # in all, with name lookup and redirects: mail waits no longer for a monitoring service
+_RETRIES = 2  # when the connection fails
 
 
 @contextmanager
@@ -39,21 +42,21 @@ def pinging(url: str) -> Iterator[Callable[[], None]]:
 
 
 def _ping(address: str, what: str) -> None:
-    """Ask, in a thread of its own, since no timeout of a library covers all that can hang."""
+    """Ping in a thread, since no timeout of a library covers all that can hang."""
     import httpx
 
     url = httpx.URL(address)
     url = url.copy_with(path=url.path.rstrip("/") + what) if what else url
-    said: list[str] = []
-    asking = Thread(target=lambda: said.append(_ask(url)), daemon=True)
-    asking.start()
-    asking.join(_SECONDS)
-    if why := said[0] if said else f"it did not answer within {_SECONDS:g} seconds":
-        log.warning("no ping", {"host": url.host, "why": why})
+    results: list[str] = []
+    thread = Thread(target=lambda: results.append(_send(url)), daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    if why := results[0] if results else f"the server did not answer within {_SECONDS:g} seconds":
+        log.warning("ping failed", {"host": url.host, "why": why})
 
 
-def _ask(url: "httpx.URL") -> str:
-    """What keeps a ping from getting through; '' for one that does."""
+def _send(url: "httpx.URL") -> str:
+    """Send a ping; return why it failed, or ""."""
     import httpx
 
     agent = {"User-Agent": f"paper-digest/{__version__}"}
@@ -61,6 +64,6 @@ def _ask(url: "httpx.URL") -> str:
     try:
         with httpx.Client(headers=agent, timeout=2 * _SECONDS, transport=transport, follow_redirects=True) as client:
             status = client.get(url).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as problem:
-        return str(problem) or type(problem).__name__
-    return f"it answered {status}" if status >= 400 else ""
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    return f"the server returned {status}" if status >= 400 else ""

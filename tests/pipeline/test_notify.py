@@ -1,4 +1,4 @@
-"""Whoever watches is told that a run began and how it ended; no watchdog, however it fails, changes a run."""
+"""The monitoring service is told that a run began and how it ended; however it fails, it changes no run."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ from digest.store.database import run_lock
 from tests.conftest import MONDAY, Workplace, paper
 
 
-class Watchdog(ThreadingHTTPServer):
+class MonitoringService(ThreadingHTTPServer):
     """Takes down what it is asked for, and answers with `status`."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Watchdog(ThreadingHTTPServer):
 
 
 class Ear(BaseHTTPRequestHandler):
-    server: Watchdog
+    server: MonitoringService
 
     def do_GET(self) -> None:
         self.server.heard.append(self.path)
@@ -42,8 +42,8 @@ class Ear(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def watchdog() -> Iterator[Watchdog]:
-    with Watchdog() as server:
+def service() -> Iterator[MonitoringService]:
+    with MonitoringService() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -52,21 +52,21 @@ def watchdog() -> Iterator[Watchdog]:
 
 
 @pytest.fixture
-def watched(workplace: Workplace, watchdog: Watchdog) -> Workplace:
+def watched(workplace: Workplace, service: MonitoringService) -> Workplace:
     workplace.lists(paper(1))
     workplace.more = (
-        f'[notify]\nping = "{watchdog.address}/0123-uuid"\n[[sources]]\ntype = "file"\npath = "papers.jsonl"'
+        f'[notify]\nping = "{service.address}/0123-uuid"\n[[sources]]\ntype = "file"\npath = "papers.jsonl"'
     )
     return workplace
 
 
-def test_a_good_run_pings_its_start_and_its_success(watched: Workplace, watchdog: Watchdog) -> None:
+def test_a_good_run_pings_its_start_and_its_success(watched: Workplace, service: MonitoringService) -> None:
     watched.run(MONDAY)
     watched.run(MONDAY)
-    assert watchdog.heard == ["/0123-uuid/start", "/0123-uuid"] * 2
+    assert service.heard == ["/0123-uuid/start", "/0123-uuid"] * 2
 
 
-def test_every_kind_of_failure_pings_fail(watched: Workplace, watchdog: Watchdog) -> None:
+def test_every_kind_of_failure_pings_fail(watched: Workplace, service: MonitoringService) -> None:
     (watched.folder / "mail").write_text("not a folder")
     with pytest.raises(Undelivered):
         watched.run(MONDAY)
@@ -76,47 +76,47 @@ def test_every_kind_of_failure_pings_fail(watched: Workplace, watchdog: Watchdog
     (watched.folder / "history.db").write_bytes(b"no database" * 999)
     with pytest.raises(HistoryError):
         watched.run(MONDAY)
-    assert watchdog.heard == ["/0123-uuid/start", "/0123-uuid/fail"] * 3
+    assert service.heard == ["/0123-uuid/start", "/0123-uuid/fail"] * 3
 
 
 def test_a_run_that_cannot_begin_pings_fail_and_one_that_is_late_nothing(
-    watched: Workplace, watchdog: Watchdog
+    watched: Workplace, service: MonitoringService
 ) -> None:
     watched.run(MONDAY)
     with run_lock(watched.folder / "history.db"), pytest.raises(AlreadyRunning):
         watched.run(MONDAY)
-    assert len(watchdog.heard) == 2
+    assert len(service.heard) == 2
     (watched.folder / "history.db.lock").unlink()
     (watched.folder / "history.db.lock").mkdir()
     with pytest.raises(HistoryError):
         watched.run(MONDAY)
-    assert watchdog.heard[2:] == ["/0123-uuid/fail"]
+    assert service.heard[2:] == ["/0123-uuid/fail"]
 
 
-def test_an_address_with_a_query_keeps_it(watched: Workplace, watchdog: Watchdog) -> None:
+def test_an_address_with_a_query_keeps_it(watched: Workplace, service: MonitoringService) -> None:
     watched.more = watched.more.replace("/0123-uuid", "/push/0123-uuid/?status=up")
     watched.run(MONDAY)
-    assert watchdog.heard == ["/push/0123-uuid/start?status=up", "/push/0123-uuid/?status=up"]
+    assert service.heard == ["/push/0123-uuid/start?status=up", "/push/0123-uuid/?status=up"]
 
 
-def test_a_watchdog_that_fails_is_a_warning_without_its_address(
-    watched: Workplace, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
+def test_a_service_that_fails_is_a_warning_without_its_address(
+    watched: Workplace, service: MonitoringService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watchdog.status = 503
+    service.status = 503
     watched.run(MONDAY)
-    watched.more = watched.more.replace(str(watchdog.server_port), "1")
+    watched.more = watched.more.replace(str(service.server_port), "1")
     watched.run(MONDAY)
     assert len(watched.mails()["ann@example.org"]) == 1
-    problems = [record.args for record in caplog.records if record.msg == "no ping"]
+    problems = [record.args for record in caplog.records if record.msg == "ping failed"]
     assert [p["why"] for p in problems if isinstance(p, dict)] == [
-        *["it answered 503"] * 2,
+        *["the server returned 503"] * 2,
         *["[Errno 111] Connection refused"] * 2,
     ]
     assert "uuid" not in caplog.text + repr(watched.config())
 
 
 @pytest.mark.parametrize("drop", [b"", b"HTTP/1.1 200 OK\r\n"], ids=["nothing", "half an answer, again and again"])
-def test_a_watchdog_that_never_answers_holds_up_no_mail(
+def test_a_service_that_never_answers_holds_up_no_mail(
     watched: Workplace, caplog: pytest.LogCaptureFixture, drop: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notify, "_SECONDS", 0.5)
@@ -132,8 +132,8 @@ def test_a_watchdog_that_never_answers_holds_up_no_mail(
         tap.join()
     assert took < 5
     assert len(watched.mails()["ann@example.org"]) == 1
-    assert [r.args["why"] for r in caplog.records if isinstance(r.args, dict) and r.msg == "no ping"] == [
-        "it did not answer within 0.5 seconds"
+    assert [r.args["why"] for r in caplog.records if isinstance(r.args, dict) and r.msg == "ping failed"] == [
+        "the server did not answer within 0.5 seconds"
     ] * 2
 
 
