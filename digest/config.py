@@ -39,7 +39,7 @@ def _sender(value: str) -> Mailbox:
     return _mailbox(value, "Paper Digest <digest@example.org>")
 
 
-def _recipients(values: list[str]) -> tuple[str, ...]:
+def _addresses(values: list[str]) -> tuple[str, ...]:
     """Each address once, as the first of its spellings; upper and lower case make no difference."""
     found: dict[str, str] = {}
     for value in values:
@@ -51,8 +51,8 @@ def _recipients(values: list[str]) -> tuple[str, ...]:
 def _mailbox(value: str, example: str) -> Mailbox:
     try:
         return parse_mailbox(value)
-    except ValueError as problem:
-        raise ValueError(f'{quote_value(value)} {problem}; write one like "{example}"') from None
+    except ValueError as error:
+        raise ValueError(f'{quote_value(value)} {error}; write one like "{example}"') from None
 
 
 def _weekdays(values: list[str]) -> frozenset[int]:
@@ -67,7 +67,7 @@ class DigestSettings:
 
     from_: Mailbox = field(metadata={"read": _sender, "type": str, "example": '"Paper Digest <digest@example.org>"'})
     title: str = "Trending papers"
-    to: tuple[str, ...] = field(default=(), metadata={"read": _recipients, "example": '["you@example.org"]'})
+    to: tuple[str, ...] = field(default=(), metadata={"read": _addresses, "example": '["you@example.org"]'})
     timezone: ZoneInfo = field(default=ZoneInfo("UTC"), metadata={"read": time_zone, "type": str})
     max_papers: int = field(default=12, metadata={"read": number_between(1, 1000)})
     window_days: int = field(default=7, metadata={"read": number_between(0, 365)})
@@ -107,8 +107,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the file at `path`, and the secrets from `environ`. Raises ConfigError with every problem found."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError([f"{path} cannot be read: {_explain_read_error(path, problem)}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path} cannot be read: {_explain_read_error(path, error)}"]) from None
     return parse(text, path, environ)
 
 
@@ -116,10 +116,10 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
     """Read `text` as the content of a file at `path`. Raises ConfigError like `load`."""
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as problem:  # a syntax error; or a number or nesting beyond Python's limits
+    except (ValueError, RecursionError) as error:  # a syntax error; or a number or nesting beyond Python's limits
         from digest.toml_hints import explain_toml_error
 
-        raise ConfigError([explain_toml_error(text, problem)], str(path)) from None
+        raise ConfigError([explain_toml_error(text, error)], str(path)) from None
     problems = Problems(_tables_by_key)
     config = _config(table, path, environ, problems)
     if config is None or problems:
@@ -144,16 +144,16 @@ def _tables_by_key() -> dict[str, str]:
     )
 
 
-def _explain_read_error(path: Path, problem: OSError | UnicodeDecodeError) -> str:
-    if isinstance(problem, UnicodeDecodeError):
-        line = problem.object.count(b"\n", 0, problem.start) + 1
+def _explain_read_error(path: Path, error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
         return f"line {line} is not UTF-8; save the file as UTF-8 in your editor"
     hints = {
         FileNotFoundError: "create one with `digest init`",
         IsADirectoryError: f"name the file in it, like {path / 'config.toml'}",
         PermissionError: "make it readable for the user that runs digest, with chown or chmod",
     }
-    return "; ".join(filter(None, (problem.strerror, hints.get(type(problem)))))
+    return "; ".join(filter(None, (error.strerror, hints.get(type(error)))))
 
 
 def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
@@ -219,8 +219,8 @@ def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str],
     if isinstance(entry, Mapping):
         try:
             kind = _source_type(entry.get("type"))
-        except ValueError as problem:
-            problems.add(f"{where}.type", problem)
+        except ValueError as error:
+            problems.add(f"{where}.type", error)
             return None
     source = read_table(source_class(kind), entry, where, problems, extra=["type"])
     if source is None:

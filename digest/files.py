@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: the one way in which digest writes files."""
+"""Write files atomically."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ def write_file(
     sync: bool = False,
     draft: Path | None = None,
 ) -> None:
-    """Put `content` into the file at `path`, or leave what was there. A pipe or a device is written to, never replaced.
+    """Replace the file at `path` with `content`, or leave it unchanged. Pipes and devices are written to instead.
 
     `mode` is reduced by the umask. Without `replace` an existing file stays and FileExistsError is raised. With `sync`
     the file is on disk when this returns, also after a power cut. `draft` is where it is written first, if that should

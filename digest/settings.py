@@ -76,8 +76,8 @@ def read_table(kind: type[T], table: object, where: str, problems: Problems, ext
         if key in table:
             try:
                 values[field.name] = _read_value(table[key], hints[field.name], field, key)
-            except ValueError as problem:
-                problems.add(f"{where}.{key}", problem)
+            except ValueError as error:
+                problems.add(f"{where}.{key}", error)
         elif field.default is MISSING and field.default_factory is MISSING:
             line = f"{key} = {field.metadata.get('example', '…')}"
             problems.add(f"{where}.{key}", f"is missing; write {'' if table else f'{heading} and below it '}{line}")

@@ -1,4 +1,4 @@
-"""What every command shares: the global options, the configuration, today, parameter types, and how errors end."""
+"""What every command shares: the global options, the configuration, today, parameter types, and error handling."""
 
 import logging
 import os
@@ -51,8 +51,8 @@ class AddressParam(click.ParamType[str]):
 
         try:
             return parse_mailbox(value).address
-        except ValueError as problem:
-            self.fail(f"{value!r} {problem}; write one like you@example.org", param, ctx)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}; write one like you@example.org", param, ctx)
 
 
 class App:
@@ -92,8 +92,8 @@ class App:
                     "line ignored", {"file": str(env.absolute()), "line": number, "why": "it is not NAME=value"}
                 )
             return {line.key: line.value for line in lines if line.key and line.value is not None}
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise ConfigError([f"{env} cannot be read: {reason}"]) from None
 
     def find_config(self) -> Path:
@@ -104,7 +104,7 @@ class App:
         found = next((place for place in places if _exists(place)), None)
         if found is None:
             problem = "no configuration found: neither ./config.toml nor ~/.config/digest/config.toml exists"
-            raise ConfigError([f"{problem}; `digest init` writes one, `digest demo` needs none"])
+            raise ConfigError([f"{problem}; create one with `digest init`, or try `digest demo`"])
         return found
 
     @property
@@ -113,12 +113,12 @@ class App:
         return None if self.quiet else sys.stderr
 
     def report(self, text: str) -> None:
-        """Say on standard output what was done; nothing with -q."""
+        """Print what was done to standard output; nothing with -q."""
         if not self.quiet:
             self.print(text)
 
     def print(self, text: str, *, nl: bool = True) -> None:
-        """Write what was asked for to standard output, with -q too. Secrets are redacted."""
+        """Print a result to standard output, with -q too. Secrets are redacted."""
         click.echo(self.redactor.redact(text), nl=nl)
 
 
@@ -142,7 +142,7 @@ def home() -> Path:
 
 
 def _exists(path: Path) -> bool:
-    """Whether the file is there. One in the current folder that may not be looked at counts, and is an error later."""
+    """Whether the file exists. A file in the current folder that cannot be accessed counts, and is reported later."""
     try:
         return path.is_file()
     except OSError:
@@ -150,7 +150,7 @@ def _exists(path: Path) -> bool:
 
 
 def scheduled(config: "Config") -> "list[ScheduledRun]":
-    """What runs this configuration on a schedule."""
+    """The scheduled runs of this configuration."""
     from digest.operations.schedule import find_scheduled_runs
     from digest.operations.timetable import machine_zone
 
@@ -170,8 +170,8 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
     def guarded(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
-        except DigestError as problem:
-            _end(problem)
+        except DigestError as error:
+            _end(error)
         except (click.exceptions.Exit, click.ClickException):
             raise
         except click.Abort:  # Ctrl-C or the end of the input at a question
@@ -180,18 +180,20 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             _print_error(str(Interrupted()), below=True)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
-        except Exception as problem:
+        except Exception as error:
             log.debug("traceback", exc_info=True)
-            _print_error(f"unexpected error ({type(problem).__name__}: {problem}); -v shows where")
+            _print_error(
+                f"unexpected error ({type(error).__name__}: {error}); run it again with -v to see the traceback"
+            )
             sys.exit(1)
 
     return guarded
 
 
-def _end(problem: DigestError, *, below: bool = False) -> NoReturn:
+def _end(error: DigestError, *, below: bool = False) -> NoReturn:
     """End with a message on standard error and an exit code."""
-    _print_error(str(problem), below=below)
-    sys.exit(problem.exit_code)
+    _print_error(str(error), below=below)
+    sys.exit(error.exit_code)
 
 
 def _print_error(message: str, *, below: bool = False) -> None:
@@ -217,8 +219,8 @@ class Commands(click.Group):
         streams.repair()
         try:
             return super().main(*args, **kwargs)
-        except DigestError as problem:  # of printing a help text, which no command does
-            _end(problem)
+        except DigestError as error:  # of printing a help text, which no command does
+            _end(error)
 
 
 date_option = click.option("--date", "day", type=DateParam(), help="Run as if this day (YYYY-MM-DD) were today.")
@@ -230,7 +232,7 @@ date_option = click.option("--date", "day", type=DateParam(), help="Run as if th
     "--config",
     "path",
     type=click.Path(path_type=Path, readable=False),
-    help="The configuration. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
+    help="Configuration file. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print more on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Only print problems.")

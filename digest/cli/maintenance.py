@@ -1,4 +1,4 @@
-"""The commands that keep an installation well: doctor, prune, backup."""
+"""The maintenance commands: doctor, prune, backup."""
 
 import os
 import re
@@ -50,8 +50,8 @@ def _checks(app: App, to: str | None) -> Iterator["Check"]:
     try:
         path = app.find_config()
         config = app.config()
-    except ConfigError as problem:
-        yield from checks_without_config(problem, path)
+    except ConfigError as error:
+        yield from checks_without_config(error, path)
         return
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     yield from run_checks(config, now, fetcher, scheduled(config), _missing_secrets(app.read_env(path)))
@@ -70,13 +70,13 @@ _DAYS = {"": 1, "d": 1, "w": 7, "y": 365}
 class AgeParam(click.ParamType[int]):
     """A number of days: 400, 400d, 57w or 2y."""
 
-    name = "span"
+    name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = re.fullmatch(r"\s*([0-9]{1,5})\s*([dwy]?)\s*", str(value).lower())
         days = int(found[1]) * _DAYS[found[2]] if found else 0
         if not 0 < days <= 100 * _DAYS["y"]:
-            self.fail(f"{value!r} is not a time; write one like 400d, 57w or 2y", param, ctx)
+            self.fail(f"{value!r} is not an age; write one like 400d, 57w or 2y", param, ctx)
         return days
 
 
@@ -88,7 +88,7 @@ class AgeParam(click.ParamType[int]):
 def prune(app: App, days: int, dry_run: bool) -> None:
     """Delete old data that is no longer needed.
 
-    Keeps who was shown what, and everything in the queue. The database file gets smaller.
+    Keeps the record of which papers each subscriber was sent, and all queued mail. The database file gets smaller.
     """
     config = app.config()
     from digest.cli.output import format_pruned
@@ -104,9 +104,9 @@ def prune(app: App, days: int, dry_run: bool) -> None:
 @click.pass_obj
 @handle_errors
 def backup(app: App, file: Path, force: bool) -> None:
-    """Copy the history and its secret, checked.
+    """Back up the history and its secret, and check the copy.
 
-    Writes FILE and FILE.secret, also during a run. To restore, put both back in their places.
+    Writes FILE and FILE.secret, also during a run. To restore, copy both files back.
     """
     config = app.config()
     from digest.papers.text.fit import format_bytes

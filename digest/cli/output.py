@@ -69,12 +69,12 @@ def format_preview(preview: "Preview") -> str:
 def format_inbox(report: "InboxReport") -> str:
     """What was found in the replies, in a sentence or two."""
     parts = [
-        f"{plural(len(report.unsubscribed), 'reader')} unsubscribed" if report.unsubscribed else "",
+        f"{plural(len(report.unsubscribed), 'subscriber')} unsubscribed" if report.unsubscribed else "",
         f"mail to {plural(len(report.bounced), 'address', 'addresses')} bounced" if report.bounced else "",
-        f"{plural(report.forged, 'letter')} had an unknown token" if report.forged else "",
+        f"{plural(report.forged, 'message')} had an unknown token" if report.forged else "",
     ]
     found = ", ".join(filter(None, parts)) or "Nothing new"
-    return f"{found[0].upper()}{found[1:]}; {plural(report.ignored, 'other letter')} ignored."
+    return f"{found[0].upper()}{found[1:]}; {plural(report.ignored, 'other message')} ignored."
 
 
 def format_found(paper: "Paper", first_seen: date) -> str:

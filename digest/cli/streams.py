@@ -1,4 +1,4 @@
-"""The standard streams: one may be closed from the start, have no reader, or not be writable."""
+"""Replace standard streams that are closed or broken."""
 
 import io
 import os
@@ -23,17 +23,17 @@ class _ForgivingWriter(io.FileIO):
             return size
         try:
             return super().write(content)
-        except OSError as problem:
+        except OSError as error:
             self._broken = True
-            if self._strict and not isinstance(problem, BrokenPipeError):
-                raise OutputError(f"standard output cannot be written: {problem.strerror}") from None
+            if self._strict and not isinstance(error, BrokenPipeError):
+                raise OutputError(f"standard output cannot be written: {error.strerror}") from None
             return size
 
 
 def repair() -> None:
     """Make sure that no command fails because a stream is closed or breaks.
 
-    Streams that somebody else has put in place, as tests do, are kept.
+    Streams replaced by others, such as pytest, are kept.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # or the next file that is opened would get the number of the closed one

@@ -23,7 +23,7 @@ _addresses = click.argument("addresses", metavar="ADDR...", nargs=-1, required=T
 
 @main.group()
 def subscribers() -> None:
-    """Manage who receives the digest, besides digest.to."""
+    """Manage subscribers in addition to digest.to."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _changed(profile: "Profile", topics: tuple[str, ...] | None, max_papers: int
 def _format_added(address: str, state: str, profile: "Profile") -> str:
     sentences = {
         "": "Added {}", "dropped": "Added {}", "left": "Added {}, who had unsubscribed",
-        "suspended": "Added {} again, which was suspended", "paused": "Resumed {}",
+        "suspended": "Added {}, which was suspended", "paused": "Resumed {}",
     }  # fmt: skip
     what = sentences.get(state, "{} is subscribed").format(address)
     topics = f"topics: {', '.join(profile.topics)}" if profile.topics else "all topics"
@@ -155,7 +155,7 @@ def remove(session: _Session, subscriber: "Subscriber", status: "SubscriberStatu
     They get no more mail, even if digest.to or an import names them, until you add them again.
     """
     if not session.subscribers.unsubscribe(subscriber, session.today):
-        return f"{subscriber.address} had unsubscribed before."
+        return f"{subscriber.address} has already unsubscribed."
     note = " It may stay in digest.to: it gets no mail until you add it again." if status.configured else ""
     return f"Removed {subscriber.address}.{note}"
 
@@ -255,7 +255,7 @@ def export_(app: App, target: Path, form: str | None) -> None:
 @click.pass_obj
 @handle_errors
 def import_(app: App, source: Any) -> None:
-    """Subscribe everybody in FILE.
+    """Import subscribers from FILE.
 
     FILE is CSV, JSON or one address per line; - is standard input. Valid rows are imported, invalid ones are named by
     their line. Those who unsubscribed stay unsubscribed.

@@ -1,7 +1,7 @@
 """What an operator needs besides the daily job.
 
 `init` writes the first configuration, `schedule` finds what runs it (`crontab` and `systemd` install a `timetable`),
-`status` and `doctor` say how it is doing, and `subscriber_files` imports and exports subscribers.
+`status` and `doctor` report the state, and `subscriber_files` imports and exports subscribers.
 """
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""The files that a newcomer starts from: config.toml and .env, with every option explained and the answers filled in.
+"""Write the first config.toml and .env, filled in from the user's answers.
 
-Knows the servers for outgoing mail of well-known providers, by the domain of an address.
+Includes the SMTP servers of well-known providers.
 """
 
 import re
@@ -211,8 +211,8 @@ def has_config(folder: Path) -> bool:
     """Whether there is a config.toml in `folder`. Raises ConfigError if that cannot be checked."""
     try:
         return (folder / "config.toml").exists()
-    except OSError as problem:
-        raise ConfigError([f"{folder} cannot be read: {problem.strerror}"]) from None
+    except OSError as error:
+        raise ConfigError([f"{folder} cannot be read: {error.strerror}"]) from None
 
 
 def write(folder: Path, answers: Answers | None = None, password: str = "") -> list[Path]:
@@ -227,8 +227,8 @@ def write(folder: Path, answers: Answers | None = None, password: str = "") -> l
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [path for path, text, mode in files if _create(path, text, mode)]
-    except OSError as problem:
-        raise ConfigError([f"{folder} cannot be written to: {problem.strerror}"]) from None
+    except OSError as error:
+        raise ConfigError([f"{folder} cannot be written to: {error.strerror}"]) from None
 
 
 def _create(path: Path, text: str, mode: int) -> bool:

@@ -1,4 +1,4 @@
-"""What runs a configuration by itself: our block in the crontab, our systemd timer, crontab lines of the user's own."""
+"""Find the scheduled runs of a configuration: our crontab block or systemd timer, or the user's own crontab lines."""
 
 import os
 import re

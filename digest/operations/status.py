@@ -15,7 +15,7 @@ _MAX_PROBLEMS = 5  # of a source in the tables; the document has all of them
 
 
 def status_document(statistics: Statistics, database: Path, scheduled: "Sequence[ScheduledRun]") -> dict[str, Any]:
-    """The document of `status --json`; `scheduled` is what runs this configuration on a schedule."""
+    """The document of `status --json`; `scheduled` are the scheduled runs of this configuration."""
     counts = statistics.deliveries_by_state()
     following = min((run.next for run in scheduled if run.next), default=None)
     return {
@@ -26,7 +26,7 @@ def status_document(statistics: Statistics, database: Path, scheduled: "Sequence
             "in_doubt": counts.get("in doubt", 0),
             "failed": counts.get("refused", 0) + counts.get("expired", 0),
             "counts": counts,
-            "troubled": statistics.troubled_deliveries(),
+            "problems": statistics.troubled_deliveries(),
             "suspended": statistics.suspended(),
         },
         "inbox": statistics.mailboxes(),
@@ -106,7 +106,7 @@ def _source_problems(source: Mapping[str, Any]) -> Iterator[str]:
 def _format_queue(queue: Mapping[str, Any]) -> Iterator[str]:
     counts = queue["counts"]
     yield "MAIL     " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none yet")
-    for row in queue["troubled"]:
+    for row in queue["problems"]:
         yield f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}"
     for row in queue["suspended"]:
         fix = f"to resume: `digest subscribers add {row['address']}`"
@@ -124,7 +124,7 @@ def _next(document: Mapping[str, Any]) -> str:
     following = document["next_run"]
     if not following:
         if any(not one["problem"] for one in document["schedule"]):
-            return "NEXT     unknown; a crontab line of your own runs it"
+            return "NEXT     unknown: it runs from a crontab line that digest did not write"
         return "NEXT     no run is scheduled; run `digest schedule install`"
     by = next(one["where"] for one in document["schedule"] if one["next"] == following)
     return f"NEXT     {datetime.fromisoformat(following):%a} {_minute(following)}, by {by}"

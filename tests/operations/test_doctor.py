@@ -562,7 +562,7 @@ def test_an_unreadable_or_missing_configuration_fails_without_a_traceback(place:
     assert (result.exit_code, "→ name it with -c" in result.stdout, "secrets" in result.stdout) == (2, True, False)
     place.path.unlink()
     result = digest("doctor")
-    assert (result.exit_code, "`digest init` writes one" in result.stdout) == (2, True)
+    assert (result.exit_code, "create one with `digest init`" in result.stdout) == (2, True)
 
 
 def test_an_env_file_that_is_not_text_is_an_error(place: Workplace) -> None:

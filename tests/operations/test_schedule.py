@@ -644,7 +644,7 @@ def test_a_crontab_line_of_the_users_own_is_found(machine: Machine, line: str) -
     line = line.format(config=machine.workplace.path, home=machine.home)
     machine.table.write_bytes(OTHERS + f"{line}\n0 1 * * * other run\n".encode())
     assert machine.found() == [ScheduledRun("crontab", line.strip(), None, "")]
-    assert "a crontab line of your own runs it" in machine.digest("status").stdout
+    assert "it runs from a crontab line that digest did not write" in machine.digest("status").stdout
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_crontab_line_of_the_users_own_runs_at_an_unknown_time(tmp_path: Path)
     own = ScheduledRun("crontab", "0 7 * * * digest run", None, "")
     document, text = show_status(tmp_path / "history.db", [own, scheduled_run(None, problem="the timer is off")])
     assert document["next_run"] is None
-    assert "NEXT     unknown; a crontab line of your own runs it" in text
+    assert "NEXT     unknown: it runs from a crontab line that digest did not write" in text
     assert document["schedule"][0] == {"where": "crontab", "what": own.what, "next": None, "problem": ""}
     assert (
         "NEXT     no run is scheduled"

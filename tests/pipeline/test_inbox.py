@@ -138,7 +138,7 @@ def test_where_there_is_no_mailbox_to_leave_at_an_answer_with_the_subject_does(w
     asked = leaving(box.mail("cyd@example.org"))
     assert b"To: digest@example.org" in asked
     box.deliver(asked)
-    assert box.command("inbox").stdout == "1 reader unsubscribed; 0 other letters ignored.\n"
+    assert box.command("inbox").stdout == "1 subscriber unsubscribed; 0 other messages ignored.\n"
     assert box.states() == "active active left active"
 
 
@@ -146,13 +146,13 @@ def test_a_token_that_was_never_given_out_moves_nobody(box: Box) -> None:
     box.deliver(letter("leave+abcdefghijklmnopqrstuvwxyz@example.org"))
     box.deliver(letter("leave@example.org", sender="bob@example.org"))
     result = box.command("inbox")
-    assert result.stdout == "1 letter had an unknown token; 1 other letter ignored.\n"
+    assert result.stdout == "1 message had an unknown token; 1 other message ignored.\n"
     assert box.states() == "active active active active"
 
 
 def test_an_address_that_does_not_exist_gets_no_more_mail(box: Box) -> None:
     box.deliver(report(box.mail("bob@example.org"), "5.1.1"))
-    assert box.command("inbox").stdout == "Mail to 1 address bounced; 0 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Mail to 1 address bounced; 0 other messages ignored.\n"
     bob = box.standings()["bob@example.org"]
     assert (bob.state, bob.bounces, bob.why) == ("suspended", 1, "mail bounced: 5.1.1 550 5.1.1 no")
     assert "bob@example.org: suspended, mail bounced: 5.1.1" in box.command("status").stdout
@@ -186,7 +186,7 @@ def test_a_report_about_several_recipients_is_one_about_the_mail_in_it(box: Box)
     box.deliver(
         raw.replace(b"\n--edge\nContent-Type: text/rfc822", b"\n" + block + b"\n--edge\nContent-Type: text/rfc822")
     )
-    assert box.command("inbox").stdout == "Mail to 1 address bounced; 0 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Mail to 1 address bounced; 0 other messages ignored.\n"
     assert (box.states(), box.standings()["bob@example.org"].bounces) == ("active active active active", 1)
 
 
@@ -207,7 +207,7 @@ def test_a_report_about_other_mail_suspends_nobody(box: Box) -> None:
         if value:
             mail[name] = value
     box.deliver(report(mail, "5.1.1"))
-    assert box.command("inbox").stdout == "Nothing new; 1 other letter ignored.\n"
+    assert box.command("inbox").stdout == "Nothing new; 1 other message ignored.\n"
     assert box.states() == "active active active active"
 
 
@@ -225,7 +225,7 @@ def test_a_second_reading_changes_nothing_not_even_for_who_came_back(box: Box) -
     box.deliver(letter("leave+abcdefghijklmnopqrstuvwxyz@example.org"))
     box.command("inbox")
     once = box.standings()
-    assert box.command("inbox").stdout == "Nothing new; 0 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Nothing new; 0 other messages ignored.\n"
     assert box.standings() == once
     box.command("subscribers", "add", "bob@example.org")
     for path in list((box.folder / "new").iterdir()):
@@ -330,13 +330,13 @@ def test_leaving_and_bouncing_over_a_real_imap_server(
     deliver(letter("leave+abcdefghijklmnopqrstuvwxyz@example.org"))
     deliver(report(box.mail("ann@example.org"), "5.1.1"))
     deliver(letter("digest@example.org", "Lunch?"))
-    told = box.command("inbox").stdout
-    assert told == (
-        "1 reader unsubscribed, mail to 1 address bounced, 1 letter had an unknown token; 1 other letter ignored.\n"
+    assert box.command("inbox").stdout == (
+        "1 subscriber unsubscribed, mail to 1 address bounced, 1 message had an unknown token;"
+        " 1 other message ignored.\n"
     )
     assert box.states() == "suspended left active active"
     once = box.standings()
-    assert box.command("inbox").stdout == "Nothing new; 0 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Nothing new; 0 other messages ignored.\n"
     assert box.standings() == once
     with open_statistics(box.workplace.folder / "history.db") as ledger:
         (mailbox,) = (one for one in ledger.mailboxes() if one["name"].startswith("imap:"))
