@@ -182,9 +182,7 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
         except Exception as error:
             log.debug("traceback", exc_info=True)
-            _print_error(
-                f"unexpected error ({type(error).__name__}: {error}); run it again with -v to see the traceback"
-            )
+            _print_error(f"unexpected error ({type(error).__name__}: {error}); -v shows the traceback")
             sys.exit(1)
 
     return guarded

@@ -155,28 +155,28 @@ def add_defaults(answers: Answers, zone: str) -> dict[str, Answer]:
     """The answers, and defaults that follow from them for the others. `zone` is this machine's time zone, or ""."""
     found = dict(answers)
     to = found.get("to")
-    reader = _address_of(to[0]) if isinstance(to, tuple) else ""
+    address = _address_of(to[0]) if isinstance(to, tuple) else ""
     if zone:
         found.setdefault("timezone", zone)
     if "maildir" not in found:
-        if (provider := find_provider(reader)) and not found.keys() & {"host", "port", "security"}:
+        if (provider := find_provider(address)) and not found.keys() & {"host", "port", "security"}:
             found |= {"host": provider.host, "port": provider.port}
         if found.keys() & {"host", "port", "security"}:
-            _add_server_defaults(found, reader)
-    if sender := _address_of(str(found.get("username", ""))) or reader:
+            _add_server_defaults(found, address)
+    if sender := _address_of(str(found.get("username", ""))) or address:
         found.setdefault("from", f"Paper Digest <{sender}>")
     return found
 
 
-def _add_server_defaults(found: dict[str, Answer], reader: str) -> None:
-    """Add the usual port and security, and the reader's address as user name; a server on this machine needs none."""
+def _add_server_defaults(found: dict[str, Answer], address: str) -> None:
+    """Add the usual port and security, and the address as user name; a server on this machine needs none."""
     local = str(found.get("host")).lower() in LOOPBACK
     ports = {"tls": 465, "starttls": 587, "none": 25}
     security = found.get("security") or ("none" if local else "starttls")
     found.setdefault("port", ports.get(str(security).lower(), 587))
     found.setdefault("security", "tls" if found["port"] == 465 else "none" if local else "starttls")
-    if local or (reader and "host" in found):
-        found.setdefault("username", "" if local else reader)
+    if local or (address and "host" in found):
+        found.setdefault("username", "" if local else address)
 
 
 def _address_of(mailbox: str) -> str:

@@ -29,7 +29,7 @@ def backtest(context: Context, tried: Config, subscriber: Subscriber, days: Sequ
     """
     context = Context(tried, context.db)
     sent = context.outbox.papers_sent(subscriber.id)
-    shown = frozenset(n for day, papers in sent.items() if day < days[0] for n in papers)
+    shown = frozenset(paper_id for day, papers in sent.items() if day < days[0] for paper_id in papers)
     compared = []
     for day in days:
         chosen = _choose(context, day, shown, subscriber.profile)
@@ -51,6 +51,6 @@ def _choose(context: Context, day: date, shown: frozenset[int], profile: Profile
 
 def _compare(context: Context, day: date, chosen: Sequence[int], sent: Sequence[int]) -> DayComparison:
     papers = context.papers.load({*chosen, *sent})
-    entering = [papers[n].title for n in chosen if n not in sent]
-    leaving = [papers[n].title for n in sent if n not in chosen]
+    entering = [papers[paper_id].title for paper_id in chosen if paper_id not in sent]
+    leaving = [papers[paper_id].title for paper_id in sent if paper_id not in chosen]
     return DayComparison(day, entering, leaving, len(set(chosen) & set(sent)))

@@ -22,13 +22,14 @@ from digest.store.search import Hit, SearchIndex
 
 log = logging.getLogger("digest")
 
-_WORDS, _NEAR = 40, 400  # how many of the most distinctive words look for papers, and how many papers they bring
-_WIDE = 1_000  # papers with the words of a query that are compared with another
+_WORDS = 40  # distinctive words of a paper that are searched for
+_NEAR = 400  # papers with these words that are compared with it
+_WIDE = 1_000  # papers with the words of a query that are compared with it
 
 
 @dataclass(frozen=True, slots=True)
 class LikedPaper:
-    """A paper, or a text, that others may be like; `id` is its row, 0 for a text."""
+    """A paper, or a text, that others may be like; `id` is 0 for a text."""
 
     id: int
     paper: Paper
@@ -43,9 +44,9 @@ class SimilarPapers:
 
     def resolve(self, text: str) -> LikedPaper | None:
         """The paper that `text` names, else `text` itself; None for the name of a paper that was never recorded."""
-        row = self._papers.find(text)
-        if row is not None:
-            return LikedPaper(row, self._papers.load([row])[row])
+        paper_id = self._papers.find(text)
+        if paper_id is not None:
+            return LikedPaper(paper_id, self._papers.load([paper_id])[paper_id])
         return None if parse_name(text).startswith(("arxiv:", "doi:")) else LikedPaper(0, Paper(text))
 
     def shares(self, liked: Sequence[LikedPaper], papers: Sequence[int]) -> dict[int, float]:
@@ -53,18 +54,20 @@ class SimilarPapers:
         if not liked:
             return {}
         own = {one.id for one in liked}
-        pool = [n for n in dict.fromkeys([*papers, *self._index.newest(BACKGROUND)]) if n not in own]
+        near = dict.fromkeys([*papers, *self._index.newest(BACKGROUND)])
+        pool = [paper_id for paper_id in near if paper_id not in own]
         scores = self._score(liked, self._papers.load(pool))
         shares = dict(zip(scores, scale_similarities(list(scores.values())), strict=True))
-        return {number: 1.0 if number in own else shares[number] for number in papers}
+        return {paper_id: 1.0 if paper_id in own else shares[paper_id] for paper_id in papers}
 
     def to_topic(self, topic: Topic, papers: Sequence[int]) -> dict[int, Similarity]:
         """Which of `papers` are like what the topic likes, and how much."""
         liked = [one for text in topic.like if (one := self._resolve_for(topic, text))]
-        shares = {number: share for number, share in self.shares(liked, papers).items() if share > 0}
+        shares = {paper_id: share for paper_id, share in self.shares(liked, papers).items() if share > 0}
+        texts = [one.paper for one in liked]
         return {
-            number: Similarity(shares[number], snippet(nearest_paper([one.paper for one in liked], paper).title, 80))
-            for number, paper in self._papers.load(shares).items()
+            paper_id: Similarity(shares[paper_id], snippet(nearest_paper(texts, paper).title, 80))
+            for paper_id, paper in self._papers.load(shares).items()
         }
 
     def search(self, query: str, like: str, since: date, limit: int) -> list[tuple[Paper, date]]:
@@ -112,7 +115,7 @@ class SimilarPapers:
         if installed():
             vectors = self._vectors({**pool, **{one.id: one.paper for one in liked if one.id}})
             own = [vectors[one.id] if one.id else embed([one.paper])[0] for one in liked]
-            scores = semantic_similarity(texts, own, papers, [vectors[number] for number in pool])
+            scores = semantic_similarity(texts, own, papers, [vectors[paper_id] for paper_id in pool])
         else:
             scores = tf_idf_similarity(texts, papers)
         return dict(zip(pool, scores, strict=True))
@@ -120,8 +123,8 @@ class SimilarPapers:
     def _vectors(self, papers: Mapping[int, Paper]) -> dict[int, bytes]:
         """The vector of each paper: the stored one, else one that is made now and stored."""
         known = self._index.vectors(METHOD, papers)
-        missing = [number for number in papers if number not in known]
-        made = dict(zip(missing, embed([papers[number] for number in missing]), strict=True))
+        missing = [paper_id for paper_id in papers if paper_id not in known]
+        made = dict(zip(missing, embed([papers[paper_id] for paper_id in missing]), strict=True))
         if made:
             self._index.store_vectors(METHOD, made)
         return known | made
