@@ -1,4 +1,4 @@
-"""Write files atomically."""
+"""Write files atomically, and find the files that come with digest."""
 
 import os
 import secrets
@@ -59,6 +59,12 @@ def whole_file(
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def bundled_file(name: str) -> Path:
+    """Return a file or folder that comes with digest: inside the package once installed, beside it in a checkout."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else inside.parent.parent / name
 
 
 def _sync(path: Path) -> None:

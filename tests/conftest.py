@@ -68,7 +68,7 @@ class Workplace:
         return run_daily(self.config(), day, at(day), fetcher or Fetcher("digest@example.org"))
 
     def preview(self, day: date, to: str = "ann@example.org") -> bytes:
-        return preview(self.config(), day, to, at(day), Fetcher("digest@example.org")).bytes
+        return preview(self.config(), day, to, at(day), Fetcher("digest@example.org")).content
 
     def mails(self) -> dict[str, list[EmailMessage]]:
         """Every message in the Maildir by recipient, oldest first."""

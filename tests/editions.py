@@ -19,7 +19,7 @@ DAY = date(2026, 4, 20)
 NOW = datetime(2026, 4, 20, 6, 0, tzinfo=ZoneInfo("Europe/Berlin"))
 SENDER = parse_mailbox("Paper Digest <digest@mail.example.org>")
 SECRET = b"secret" * 6
-SLOTS = make_placeholders(SECRET, DAY)
+PLACEHOLDERS = make_placeholders(SECRET, DAY)
 LEAVE = UnsubscribeSettings(mailto="unsubscribe@mail.example.org", url="https://d.example.org/u/{token}")
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
@@ -54,7 +54,7 @@ def framed(made: Edition, unsubscribe: UnsubscribeSettings = LEAVE) -> MessageFr
 
 
 def mail(made: Edition, to: str = "ann@example.org", unsubscribe: UnsubscribeSettings = LEAVE) -> bytes:
-    return fill_frame(framed(made, unsubscribe), to, TOKEN, DAY.isoformat())
+    return fill_frame(framed(made, unsubscribe), to, TOKEN, DAY)
 
 
 def plain_papers(count: int) -> list[Paper]:

@@ -14,8 +14,8 @@ from digest.cli import main
 from digest.config import Config, load
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
+from digest.files import bundled_file
 from digest.inbound import InboxSettings
-from digest.mail.render import bundled_file
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
 from digest.sources.feed import Feed

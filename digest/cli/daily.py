@@ -88,7 +88,7 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
     today, now = clock(config, day)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     shown = preview_mail(config, today, to, now, fetcher)
-    content = message_part(shown.bytes, form)
+    content = message_part(shown.content, form)
     if output == "-":
         click.echo(content, nl=False)
         return

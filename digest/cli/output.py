@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from digest.store.prune import PruneResult
 
 _TITLE = 70  # characters of a title in a table
-_GMAIL_LIMIT = 102 * 1024  # bytes of HTML at which Gmail clips a mail, as far as anybody has measured
 
 
 def format_run(report: "RunReport") -> str:
@@ -59,10 +58,10 @@ def format_preview(preview: "Preview") -> str:
     """How many papers and bytes a preview has, and how far that is from Gmail's limit."""
     from email import message_from_bytes
 
-    html = next(p for p in message_from_bytes(preview.bytes).walk() if p.get_content_type() == "text/html")
+    html = next(p for p in message_from_bytes(preview.content).walk() if p.get_content_type() == "text/html")
     size = len(str(html.get_payload()))
     what = "already queued for that day" if preview.queued else plural(preview.papers, "paper")
-    distance = f"{format_bytes(abs(_GMAIL_LIMIT - size))} {'below' if size <= _GMAIL_LIMIT else 'above'}"
+    distance = f"{format_bytes(abs(GMAIL_LIMIT - size))} {'below' if size <= GMAIL_LIMIT else 'above'}"
     return f"{what}, {format_bytes(size)} of HTML, {distance} the size at which Gmail clips."
 
 

@@ -71,14 +71,14 @@ class State(StrEnum):
 class Message:
     """One message to one address.
 
-    `key` identifies it to the caller, `sender` and `address` are its envelope, `bytes` is the whole message with CRLF
+    `key` identifies it to the caller, `sender` and `address` are its envelope, `content` is the whole message with CRLF
     line ends. `repeated` is set if an earlier run may have delivered it already.
     """
 
     key: int
     sender: str
     address: str
-    bytes: bytes
+    content: bytes
     repeated: bool = False
 
 

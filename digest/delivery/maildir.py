@@ -36,7 +36,7 @@ def probe(settings: MaildirSettings) -> None:
 
 def _name(message: Message) -> str:
     """Return a file name made from the Message-ID: its letters, digits, dots and hyphens, and _ for the rest."""
-    _, _, rest = message.bytes.partition(b"\r\nMessage-ID: <")
+    _, _, rest = message.content.partition(b"\r\nMessage-ID: <")
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in rest.partition(b">")[0].decode("ascii"))
 
 
@@ -49,4 +49,4 @@ def _write(folder: Path, message: Message) -> None:
     draft = folder / "tmp" / name
     draft.unlink(missing_ok=True)  # left by a crash
     # Maildirs hold messages as a mail program writes them: lines end with LF.
-    write_file(folder / "new" / name, message.bytes.replace(b"\r\n", b"\n"), sync=True, draft=draft)
+    write_file(folder / "new" / name, message.content.replace(b"\r\n", b"\n"), sync=True, draft=draft)

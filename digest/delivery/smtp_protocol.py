@@ -188,8 +188,8 @@ class SmtpSession:
 
     def send_envelope(self, message: Message) -> None:
         """Start a message with its envelope, or reject it here if the server could not take it."""
-        if self._size_limit and len(message.bytes) > self._size_limit:
-            sizes = f"{len(message.bytes):,} bytes, but the server accepts at most {self._size_limit:,}"
+        if self._size_limit and len(message.content) > self._size_limit:
+            sizes = f"{len(message.content):,} bytes, but the server accepts at most {self._size_limit:,}"
             reply = f"the message has {sizes}; lower digest.max_papers"
             self.outcomes.append(Outcome(message.key, State.PENDING, reply, stop=True))
             return
@@ -199,7 +199,7 @@ class SmtpSession:
         self._envelope, self._refusal = message, None
         if self._transaction_open:
             self._queued_commands.append((Stage.RESET, b"RSET\r\n"))
-        size = f" SIZE={len(message.bytes)}" if self._size_limit is not None else ""
+        size = f" SIZE={len(message.content)}" if self._size_limit is not None else ""
         self._queued_commands.append((Stage.SENDER, f"MAIL FROM:<{message.sender}>{size}\r\n".encode("ascii")))
         self._queued_commands.append((Stage.RECIPIENT, f"RCPT TO:<{message.address}>\r\n".encode("ascii")))
         self._queued_commands.append((Stage.DATA, b"DATA\r\n"))
@@ -214,7 +214,7 @@ class SmtpSession:
         if message is None or not self.ready_for_body:
             raise RuntimeError("the server does not wait for a body")
         self._body, self.ready_for_body, self._transaction_open = message, False, False
-        self.outgoing += dot_stuff(message.bytes)
+        self.outgoing += dot_stuff(message.content)
         self._expected_replies.append(Stage.BODY)
         before = len(self.outgoing)
         if next_message is not None:

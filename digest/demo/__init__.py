@@ -70,7 +70,7 @@ def _run_days(folder: Path) -> Iterator[str]:
         report = run_daily(config, day, clock, Fetcher("digest@example.org"))
         mail = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
         page = folder / f"{day}.html"
-        page.write_bytes(message_part(mail.bytes, "html"))
+        page.write_bytes(message_part(mail.content, "html"))
         yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"

@@ -1,10 +1,10 @@
-"""The mail: what it says, how it looks, and the message it becomes.
+"""Mail: content, appearance and MIME message.
 
     papers, best first ──▶ edition ──▶ render ──▶ message
                            values      Jinja      MIME with gaps
 
-`edition` puts papers into words, `render` makes an edition a message with the templates, `message` builds it and fills
-in what differs between subscribers, `unsubscribe` makes the links, and `address` knows what a mail address is.
+`edition` holds the content as values, `render` turns it into a message with the templates, `message` builds the MIME
+frame and fills its gaps, `unsubscribe` makes the links, and `address` validates mail addresses.
 """
 
 __all__ = ["address", "edition", "message", "render", "unsubscribe"]

@@ -1,4 +1,4 @@
-"""Email addresses: which ones are valid, how a display name is split off, how addresses are compared. No I/O."""
+"""Validate, normalize and compare email addresses, with or without a display name. Pure: no I/O."""
 
 import re
 from dataclasses import dataclass
@@ -72,5 +72,5 @@ def normalize_address(address: str) -> str:
 
 
 def address_key(address: str) -> str:
-    """Return what all spellings of an address have in common: subscribers are compared without case."""
+    """Return the address in lower case: subscribers are compared without case."""
     return normalize_address(address).lower()

@@ -1,4 +1,4 @@
-"""The edition: what a mail says, as values, before anything is rendered. Pure: no I/O."""
+"""The edition: the content of a mail as values, before it is rendered. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date
 
 from digest.papers import Paper
 from digest.papers.text.clean import clean
+from digest.papers.text.fit import plural
 from digest.ranking.trending import Ranked, TrendKind
 
 _HEADINGS = {
@@ -14,14 +15,14 @@ _HEADINGS = {
     TrendKind.MORE: "More papers",
 }
 _MAX_LINK = 300  # characters of a link beside the title; a longer one costs more than it is worth
-_NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One paper in a mail. Empty fields are left out.
 
-    `votes` is like "413 upvotes", `movement` like "+30 since yesterday" or "new", `links` are (label, address).
+    `id` is the paper's. `votes` is like "413 upvotes", `movement` like "+30 since yesterday" or "new"; `links` are
+    (label, address).
     """
 
     place: int
@@ -53,13 +54,13 @@ class Edition:
     day: date
     intro: str
     top: Entry | None
-    parts: tuple[Section, ...]
+    sections: tuple[Section, ...]
     notices: tuple[str, ...]
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All papers in the order of the mail."""
-        return (*((self.top,) if self.top else ()), *(entry for part in self.parts for entry in part.entries))
+        return (*((self.top,) if self.top else ()), *(entry for section in self.sections for entry in section.entries))
 
     @property
     def date_line(self) -> str:
@@ -69,14 +70,14 @@ class Edition:
 def compose(
     title: str, day: date, ranked: Sequence[Ranked], papers: Mapping[int, Paper], new: int, notices: Sequence[str]
 ) -> Edition:
-    """The edition of `ranked`, best first: a top pick, then a section for each kind of trend, in rank order.
+    """Return the edition of `ranked`, best first: a top pick, then a section for each kind of trend, in rank order.
 
-    `papers` holds the text of each, `new` is how many papers were new on `day`.
+    `papers` holds the text of each, by id; `new` is how many papers were new on `day`.
     """
     first, rest = ranked[:1], ranked[1:]
     ordered = [*first, *(r for kind in TrendKind for r in rest if r.trend.kind is kind)]
     entries = {r.trend.id: build_entry(place, r, papers[r.trend.id], day) for place, r in enumerate(ordered, start=1)}
-    parts = [
+    sections = [
         Section(_HEADINGS[kind], tuple(entries[r.trend.id] for r in rest if r.trend.kind is kind)) for kind in TrendKind
     ]
     return Edition(
@@ -84,13 +85,13 @@ def compose(
         day=day,
         intro=_intro(ranked, new),
         top=entries[first[0].trend.id] if first else None,
-        parts=tuple(part for part in parts if part.entries),
+        sections=tuple(section for section in sections if section.entries),
         notices=tuple(clean(notice) for notice in notices),
     )
 
 
 def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
-    """A ranked paper in the reader's words."""
+    """Return a ranked paper as the reader sees it."""
     votes = ranked.trend.listing.votes
     return Entry(
         place=place,
@@ -98,7 +99,7 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
         title=paper.title,
         link=paper.link,
         authors=format_authors(paper.authors),
-        votes="" if votes is None else f"{votes:,} upvote{'s' * (votes != 1)}",
+        votes="" if votes is None else plural(votes, "upvote"),
         movement=format_movement(ranked, day),
         categories=", ".join(paper.categories[:4]),
         abstract=paper.abstract,
@@ -108,42 +109,37 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
 
 
 def format_movement(ranked: Ranked, day: date) -> str:
-    """How the votes changed since they were last read, or first read for risers: "+30 since yesterday", "new", ''."""
+    """Return how the votes changed since they were last read, or first read for rising papers; '' for no change."""
     readings = [(seen, votes) for seen, votes in ranked.trend.listing.readings if votes is not None]
     earlier = [(seen, votes) for seen, votes in readings if seen < day]
     if not earlier:
         return "new" if ranked.trend.kind is TrendKind.TODAY else ""
     votes = readings[-1][1]
     if ranked.trend.kind is TrendKind.RISING and earlier[0][1] < votes:
-        return f"rising: {earlier[0][1]:,} → {votes:,} in {_days((day - earlier[0][0]).days)}"
+        return f"rising: {earlier[0][1]:,} → {votes:,} in {plural((day - earlier[0][0]).days, 'day')}"
     gained = votes - earlier[-1][1]
     ago = (day - earlier[-1][0]).days
-    return f"+{gained:,} {'since yesterday' if ago == 1 else f'in {_days(ago)}'}" if gained > 0 else ""
+    return f"+{gained:,} {'since yesterday' if ago == 1 else 'in ' + plural(ago, 'day')}" if gained > 0 else ""
 
 
-def format_authors(authors: Sequence[str], most: int = 3) -> str:
-    """The first authors and how many more there are; a single further one is named as well."""
-    if len(authors) <= most + 1:
+def format_authors(authors: Sequence[str], limit: int = 3) -> str:
+    """Return the first authors and the number of the others: "Ann, Bo, Cy +2 more"; one more is named as well."""
+    if len(authors) <= limit + 1:
         return ", ".join(authors)
-    return ", ".join(authors[:most]) + f" +{len(authors) - most:,} more"
+    return ", ".join(authors[:limit]) + f" +{len(authors) - limit:,} more"
 
 
 def format_date(day: date) -> str:
-    """Monday 23 November 2026."""
+    """Return a date like "Monday 23 November 2026"."""
     return f"{day:%A} {day.day} {day:%B %Y}"
-
-
-def _days(count: int) -> str:
-    word = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    return f"{word} day{'s' * (count != 1)}"
 
 
 def _intro(ranked: Sequence[Ranked], new: int) -> str:
     if not ranked:
         return "Nothing new today: the sources had only papers from earlier mails."
-    count, sources = len(ranked), len({r.trend.listing.source for r in ranked})
-    found = f"{count} paper{'s' * (count != 1)} from {sources} source{'s' * (sources != 1)}"
-    return f"{found}, picked from {new:,} new today." if new >= count else f"{found}."
+    sources = len({r.trend.listing.source for r in ranked})
+    found = f"{plural(len(ranked), 'paper')} from {plural(sources, 'source')}"
+    return f"{found}, picked from {new:,} new today." if new >= len(ranked) else f"{found}."
 
 
 def _links(paper: Paper) -> tuple[tuple[str, str], ...]:

@@ -1,8 +1,7 @@
 """The MIME message of an edition, with gaps for what differs between subscribers. Pure: no I/O.
 
-A message is built once per edition. The address, the unsubscribe token and the Message-ID differ from subscriber to
-subscriber: each is a gap, an offset into the bytes and the name of the part that goes there. A subscriber's message is
-the frame with its gaps filled, which is no more than joining bytes.
+A message is built once per edition. The address, the unsubscribe token and the Message-ID differ between subscribers:
+each is a gap, an offset into the content and the name of the part that goes there. Filling the gaps only joins bytes.
 """
 
 import hashlib
@@ -35,10 +34,10 @@ class RenderedEdition:
 
 @dataclass(frozen=True, slots=True)
 class MessageFrame:
-    """A message with gaps. `sender` is the envelope address; `gaps` are (offset into `bytes`, part), in order."""
+    """A message with gaps. `sender` is the envelope address; `gaps` are (offset into `content`, part), in order."""
 
     sender: str
-    bytes: bytes
+    content: bytes
     gaps: tuple[tuple[int, str], ...]
 
 
@@ -46,28 +45,29 @@ class MessageFrame:
 class Placeholders:
     """Words that stand for a subscriber's parts while an edition is rendered.
 
-    Nobody who writes a title can guess them, because of `mark`. They are letters and digits, which neither HTML, nor a
-    link, nor quoted-printable changes.
+    `mark` makes them unguessable for whoever writes a paper's title. Letters and digits only: HTML, links and
+    quoted-printable leave them unchanged.
     """
 
     mark: str
 
     @property
     def address(self) -> str:
-        return f"SLOT{self.mark}ADDRESS"
+        return f"PLACEHOLDER{self.mark}ADDRESS"
 
     @property
     def token(self) -> str:
-        return f"SLOT{self.mark}TOKEN"
+        return f"PLACEHOLDER{self.mark}TOKEN"
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(f"SLOT{self.mark}(ADDRESS|TOKEN)")
+        return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN)")
 
 
 def make_placeholders(secret: bytes, day: date) -> Placeholders:
-    """The placeholders of a day: the same for every edition, so that preview and run give the same bytes."""
-    return Placeholders(hashlib.sha256(secret + b" slots " + day.isoformat().encode()).hexdigest()[:20].upper())
+    """Return the placeholders of a day: the same for every edition, so that preview and run give the same bytes."""
+    mark = hashlib.sha256(secret + b" placeholders " + day.isoformat().encode()).hexdigest()[:20].upper()
+    return Placeholders(mark)
 
 
 def build_frame(
@@ -79,7 +79,7 @@ def build_frame(
     day: date,
     now: datetime,
 ) -> MessageFrame:
-    """The message of an edition, with gaps where `placeholders` are in `rendered`. `title` is the digest's.
+    """Return the message of an edition, with gaps where `placeholders` are in `rendered`. `title` is the digest's.
 
     multipart/alternative, plain text first (RFC 2046 5.1.4), both quoted-printable: 10 % on top of the HTML where
     base64 adds 35 %.
@@ -101,22 +101,22 @@ def build_frame(
     return MessageFrame(sender.address, bytes(whole), tuple(gaps))
 
 
-def fill_frame(frame: MessageFrame, to: str, token: str, day: str) -> bytes:
-    """The message to one subscriber: `frame` with address and token filled in; `day` is the edition's (YYYY-MM-DD)."""
+def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
+    """Return the message to one subscriber: `frame` with address and token filled in; `day` is the edition's."""
     parts = {"address": to.encode(), "token": token.encode(), "id": message_id(token, day, frame.sender).encode()}
     parts["address-qp"] = _between_soft_breaks(to.encode())
     parts["token-qp"] = _between_soft_breaks(token.encode())
     pieces, start = [], 0
     for offset, part in frame.gaps:
-        pieces += [frame.bytes[start:offset], parts[part]]
+        pieces += [frame.content[start:offset], parts[part]]
         start = offset
-    return b"".join([*pieces, frame.bytes[start:]])
+    return b"".join([*pieces, frame.content[start:]])
 
 
-def message_id(token: str, day: str, sender: str) -> str:
-    """The Message-ID of a subscriber's message of a day: the same however often it is sent (RFC 5322 3.6.4)."""
+def message_id(token: str, day: date, sender: str) -> str:
+    """Return the Message-ID of a subscriber's message of a day: the same however often it is sent (RFC 5322 3.6.4)."""
     left = hashlib.sha256(f"{token} {day}".encode()).hexdigest()[:20]
-    return f"<{day.replace('-', '')}.{left}@{sender.rpartition('@')[2]}>"
+    return f"<{day:%Y%m%d}.{left}@{sender.rpartition('@')[2]}>"
 
 
 def _headers(
@@ -128,7 +128,7 @@ def _headers(
     day: date,
     now: datetime,
 ) -> Iterator[bytes | str]:
-    """The header fields of the whole message as bytes, and the names of the gaps between them.
+    """Yield the header fields of the whole message as bytes, and the names of the gaps between them.
 
     Python's `email` folds From and Subject. It would turn a List-Unsubscribe longer than a line into encoded words,
     which no mail program decodes there (python/cpython#85725), so those lines are written by hand.
@@ -157,7 +157,7 @@ def _folded(name: str, value: str) -> bytes:
 
 
 def _list_id(title: str, sender: Mailbox) -> str:
-    """RFC 2919: a phrase and an identifier that never changes; the phrase is left out unless it is plain ASCII."""
+    """Return a phrase, if it is plain ASCII, and an identifier that never changes (RFC 2919)."""
     phrase = " ".join(re.findall(r"[A-Za-z0-9-]+", title))[:60] if title.isascii() else ""
     return f"{phrase + ' ' if phrase else ''}<daily.digest.{sender.domain}>"
 
@@ -169,7 +169,7 @@ def _part(kind: str, content: str, boundary: str, placeholders: Placeholders) ->
 
 
 def _gapped(content: str, placeholders: Placeholders, encoding: str) -> Iterator[bytes | str]:
-    """The content in pieces, with the name of a gap where a placeholder was."""
+    """Yield the content in pieces, with the name of a gap where a placeholder was."""
     for number, piece in enumerate(placeholders.pattern.split(content)):
         if number % 2:
             yield piece.lower() + encoding
@@ -178,7 +178,7 @@ def _gapped(content: str, placeholders: Placeholders, encoding: str) -> Iterator
 
 
 def quoted_printable(text: str) -> bytes:
-    """Text as quoted-printable: lines end with CRLF and have at most 75 columns, which leaves room for a soft break.
+    """Return quoted-printable text: lines end with CRLF and have up to 75 columns, which leaves room for a soft break.
 
     A dot at the start of a line is encoded, so that no server has to double it (RFC 5321 4.5.2), and the message need
     not be searched for it each time it is sent.
@@ -189,7 +189,7 @@ def quoted_printable(text: str) -> bytes:
 
 
 def _between_soft_breaks(value: bytes) -> bytes:
-    """A value between soft line breaks, so that the lines around it keep their length whatever the value's is."""
+    """Return `value` between soft line breaks, so that the lines around it keep their length whatever its own is."""
     step = _LINE - 1 - 3 * 8  # room for a few characters that need three columns each
     encoded = [value[i : i + step].replace(b"=", b"=3D") for i in range(0, len(value), step)]
     return b"=\r\n" + b"".join(chunk + b"=\r\n" for chunk in encoded)

@@ -1,4 +1,4 @@
-"""Render an edition with templates, and make it a message. The only module that knows Jinja and premailer.
+"""Render an edition with templates, and make it a message. The only module that imports Jinja and premailer.
 
 edition ──▶ fit_entries ──▶ templates ──▶ inline_styles ──▶ message frame
             (Gmail's limit)    (Jinja)       (premailer)    (digest.mail.message)
@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import (
@@ -25,20 +24,21 @@ from jinja2 import (
 )
 
 from digest.errors import ConfigError
+from digest.files import bundled_file
 from digest.mail.address import Mailbox
 from digest.mail.edition import Edition, Entry
 from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
 from digest.papers.text.fit import header_text, snippet, wrap
 
-# Gmail cuts a mail at about 102 KB of HTML and hides the rest, the unsubscribe link included.
-SIZE_LIMIT = 100_000
+# Bytes of HTML: Gmail hides what comes after about 102 KB, the unsubscribe link included.
+GMAIL_LIMIT = 100_000
 _COLUMNS = 72
 # Levels of detail: characters of the abstract, and the bytes that an entry costs besides its own words once its styles
 # are inlined and encoded (measured; a test compares the sum with the real size).
 _ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}
 _COST = {"top": 2_100, "full": 1_850, "brief": 1_850, "row": 470, "line": 400}
-_FRAME = 6_600
+_PAGE_COST = 6_600  # bytes besides title, notices and entries
 _REASON = 180  # bytes of each reason besides its words
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
 
@@ -63,7 +63,7 @@ class FittedEntry:
         title = self.entry.title
         if self.level != "line":
             return title
-        return next(cut for most in range(80, 0, -8) if _size(cut := snippet(title, most)) <= _LINE_TITLE)
+        return next(cut for limit in range(80, 0, -8) if _size(cut := snippet(title, limit)) <= _LINE_TITLE)
 
     @property
     def link(self) -> str:
@@ -103,7 +103,7 @@ class Renderer:
         self._env.filters.update(snippet=snippet, wrapped=_wrapped)
 
     def frame(self, edition: Edition, now: datetime, subject_prefix: str = "") -> MessageFrame:
-        """The message of an edition, with gaps for what differs between subscribers; `now` is its Date.
+        """Return the message of an edition, with gaps for what differs between subscribers; `now` is its Date.
 
         Raises ConfigError naming file and line when a template cannot be rendered.
         """
@@ -113,22 +113,22 @@ class Renderer:
         return build_frame(rendered, self._title, self._sender, self._unsubscribe, placeholders, edition.day, now)
 
     def unsubscribe_link(self, edition: Edition) -> str:
-        """The unsubscribe link as it is in the texts of `render`."""
+        """Return the unsubscribe link as it is in the texts of `render`."""
         token = make_placeholders(self._secret, edition.day).token
         return unsubscribe_link(self._unsubscribe, self._sender, token)
 
     def render(self, edition: Edition) -> RenderedEdition:
-        """The subject, plain text and HTML of an edition. Raises ConfigError like `frame`."""
+        """Return the subject, plain text and HTML of an edition. Raises ConfigError like `frame`."""
         entries = fit_entries(edition)
         by_id = {fitted.entry.id: fitted for fitted in entries}
         context = {
             "edition": edition,
-            "slots": make_placeholders(self._secret, edition.day),
-            "leave": self.unsubscribe_link(edition),
+            "address": make_placeholders(self._secret, edition.day).address,
+            "unsubscribe_link": self.unsubscribe_link(edition),
             "count": len(entries),
             "short_date": f"{edition.day:%a} {edition.day.day} {edition.day:%b %Y}",
             "top": by_id[edition.top.id] if edition.top else None,
-            "parts": [(part.heading, [by_id[entry.id] for entry in part.entries]) for part in edition.parts],
+            "sections": [(section.heading, [by_id[e.id] for e in section.entries]) for section in edition.sections],
             "preheader": " · ".join(entry.title for entry in edition.entries[:3])[:300],
         }
         subject = header_text(self._fill("subject.txt", context), 160)
@@ -138,28 +138,20 @@ class Renderer:
     def _fill(self, name: str, context: dict[str, object]) -> str:
         try:
             return self._env.get_template(name).render(context)
-        except TemplateSyntaxError as problem:
-            raise ConfigError(
-                [f"{problem.filename or problem.name}, line {problem.lineno}: {problem.message}"]
-            ) from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as problem:
-            raise ConfigError([f"{_where(problem, name)}: {problem}"]) from None
-
-
-def bundled_file(name: str) -> Path:
-    """A file or folder that comes with digest: inside the package once installed, beside it in a checkout."""
-    inside = Path(str(files("digest"))) / name
-    return inside if inside.exists() else inside.parent.parent / name
+        except TemplateSyntaxError as error:
+            raise ConfigError([f"{error.filename or error.name}, line {error.lineno}: {error.message}"]) from None
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError([f"{_where(error, name)}: {error}"]) from None
 
 
 def fit_entries(edition: Edition) -> list[FittedEntry]:
-    """Every entry, in as much detail as fits under Gmail's limit.
+    """Return every entry, in as much detail as fits under Gmail's limit.
 
     From the last entry up, abstracts get shorter, then entries become rows, then lines. Sizes are estimated beforehand,
     so that templates and premailer run once.
     """
     entries = edition.entries
-    budget = SIZE_LIMIT - _FRAME - sum(_size(n) for n in edition.notices) - 4 * _size(edition.title)
+    budget = GMAIL_LIMIT - _PAGE_COST - sum(_size(n) for n in edition.notices) - 4 * _size(edition.title)
     levels = ["top" if edition.top and n == 0 else "full" for n in range(len(entries))]
     total = sum(_weight(FittedEntry(entry, level)) for entry, level in zip(entries, levels, strict=True))
     for coarser in ("brief", "row", "line"):
@@ -172,23 +164,23 @@ def fit_entries(edition: Edition) -> list[FittedEntry]:
 
 
 def _weight(view: FittedEntry) -> int:
-    """The estimated bytes of an entry in the encoded HTML, never too low."""
-    entry, shown = view.entry, [view.title, view.link]
+    """Estimate the bytes of an entry in the encoded HTML, never too low."""
+    entry, texts = view.entry, [view.title, view.link]
     if view.level != "line":
-        shown += [entry.votes]
+        texts += [entry.votes]
     if view.detailed:
-        shown += [entry.authors, entry.movement, entry.categories, view.abstract, *entry.reasons]
-        shown += [link for _, link in entry.links]
-    return _COST[view.level] + sum(_size(text) for text in shown) + _REASON * len(entry.reasons) * view.detailed
+        texts += [entry.authors, entry.movement, entry.categories, view.abstract, *entry.reasons]
+        texts += [link for _, link in entry.links]
+    return _COST[view.level] + sum(_size(text) for text in texts) + _REASON * len(entry.reasons) * view.detailed
 
 
 def _size(text: str) -> int:
-    """The bytes of a text, escaped and in quoted-printable."""
+    """Return the bytes of a text, escaped and in quoted-printable."""
     return len(quoted_printable(html.escape(text))) + 3
 
 
 def inline_styles(page: str) -> str:
-    """The HTML with its styles copied onto the elements, without network access.
+    """Return the HTML with its styles copied onto the elements, without network access.
 
     `strip_important=False`: the rules for phones and dark mode must win over the inlined ones.
     """
@@ -211,8 +203,8 @@ def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
     return "\n".join(wrap(str(text), _COLUMNS, indent=indent, first=first))
 
 
-def _where(problem: BaseException, name: str) -> str:
-    """File and line of the template in which a run-time error happened."""
-    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(problem.__traceback__)
+def _where(error: BaseException, name: str) -> str:
+    """Return file and line of the template in which a run-time error happened."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
     return f"{found[-1].filename}, line {found[-1].lineno}" if found else name

@@ -1,4 +1,4 @@
-"""The `[unsubscribe]` settings, and the links that are built from them and a subscriber's token. No I/O."""
+"""The `[unsubscribe]` settings, and the links built from them and a subscriber's token. Pure: no I/O."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ from digest.settings import invalid_value, quote_value, web_address
 def _read_mailto(value: str) -> str:
     try:
         return parse_mailbox(value).address
-    except ValueError as problem:
-        raise ValueError(f'{quote_value(value)} {problem}; write one like "unsubscribe@example.org"') from None
+    except ValueError as error:
+        raise ValueError(f'{quote_value(value)} {error}; write one like "unsubscribe@example.org"') from None
 
 
 def _read_url(value: str) -> str:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from digest.config import Config
 from digest.delivery import MaildirSettings, Message, ServerRejected, ServerUnreachable, SmtpSettings, State, maildir
 from digest.errors import ConfigError
+from digest.files import bundled_file
 from digest.mail.edition import Edition, Entry, Section
 from digest.mail.message import fill_frame, quoted_printable
-from digest.mail.render import SIZE_LIMIT, Renderer, bundled_file
+from digest.mail.render import GMAIL_LIMIT, Renderer
 from digest.operations.checks import Check, Mark, Problem
 from digest.papers.text.fit import plural
 from digest.pipeline.context import delivery_method, make_renderer
@@ -28,7 +29,7 @@ def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
     for papers in (0, most := min(config.digest.max_papers, MAX_PAPERS)):
         edition = _sample_edition(config, now, papers)
         try:
-            size = len(renderer.frame(edition, now).bytes)
+            size = len(renderer.frame(edition, now).content)
         except ConfigError as error:
             message = "\n".join(error.problems) + ("" if papers else " (in a mail without papers)")
             fix = "fix that line, or delete the file to use the built-in template"
@@ -47,13 +48,14 @@ def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
 def _check_size_and_links(renderer: Renderer, edition: Edition) -> Iterator[Problem]:
     """Check what custom templates get wrong: Gmail clips long mails, and readers must be able to unsubscribe."""
     rendered, link = renderer.render(edition), renderer.unsubscribe_link(edition)
-    if (size := len(quoted_printable(rendered.html))) > SIZE_LIMIT:
-        clipped = f"Gmail hides everything after {SIZE_LIMIT:,}, including the unsubscribe link"
+    if (size := len(quoted_printable(rendered.html))) > GMAIL_LIMIT:
+        clipped = f"Gmail hides everything after {GMAIL_LIMIT:,}, including the unsubscribe link"
         fix = "shorten digest.html or _paper.html, or lower digest.max_papers"
         yield Problem(Mark.WARN, f"the HTML has {size:,} bytes; {clipped}", fix)
     for name, text in (("digest.txt", rendered.text), ("digest.html", rendered.html.replace("&amp;", "&"))):
         if link not in text:
-            yield Problem(Mark.WARN, f"{name} has no unsubscribe link", f"add {{{{ leave }}}} to your {name}")
+            fix = f"add {{{{ unsubscribe_link }}}} to your {name}"
+            yield Problem(Mark.WARN, f"{name} has no unsubscribe link", fix)
 
 
 def check_delivery(config: Config, now: datetime, largest: int) -> Check:
@@ -117,7 +119,7 @@ def send_test(config: Config, to: str, now: datetime) -> Check:
     try:
         frame = make_renderer(config, _SECRET).frame(edition, now, subject_prefix="Test: ")
         # A new token each time: the same Message-ID again would be taken for a copy.
-        content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.day.isoformat())
+        content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.day)
         batches = delivery_method(config)(iter([Message(1, frame.sender, to, content)]), lambda: False)
     except ConfigError as error:
         return Check("test mail", Mark.FAIL, f"not sent to {to}: {error.problems[0]}")
@@ -131,10 +133,10 @@ def send_test(config: Config, to: str, now: datetime) -> Check:
 def _sample_edition(config: Config, now: datetime, papers: int) -> Edition:
     """An edition of that many made-up papers; the second one has a title and nothing else."""
     entries = tuple(_minimal_entry(place) if place == 2 else _full_entry(place) for place in range(1, papers + 1))
-    parts = (Section("Trending today", entries[1:]),) if papers > 1 else ()
+    sections = (Section("Trending today", entries[1:]),) if papers > 1 else ()
     intro = "This is a test message from `digest doctor`. Its papers are made up, and nothing is recorded."
     notices = ("If a source fails, it is named here.",)
-    return Edition(config.digest.title, now.date(), intro, entries[0] if entries else None, parts, notices)
+    return Edition(config.digest.title, now.date(), intro, entries[0] if entries else None, sections, notices)
 
 
 def _full_entry(place: int) -> Entry:

@@ -17,9 +17,8 @@ from tomlkit.items import Item, Table
 from digest.config import parse
 from digest.delivery import LOOPBACK
 from digest.errors import ConfigError
-from digest.files import write_file
+from digest.files import bundled_file, write_file
 from digest.mail.address import parse_mailbox
-from digest.mail.render import bundled_file
 
 
 @dataclass(frozen=True, slots=True)

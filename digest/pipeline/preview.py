@@ -14,9 +14,9 @@ from digest.sources.fetcher import Fetcher
 
 @dataclass(frozen=True)
 class Preview:
-    """A message that a run would send: its bytes, how many papers it has, and whether it is already in the outbox."""
+    """A message that a run would send, how many papers it has, and whether it is already in the outbox."""
 
-    bytes: bytes
+    content: bytes
     papers: int
     queued: bool
 
@@ -42,7 +42,7 @@ def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fe
         shown = context.outbox.shown_to(subscriber, selection.paper_ids, day)
         edition = compose_edition(context, report, selection.pick(subscriber.profile, shown))
         frame = context.renderer.frame(edition, clock())
-        content = fill_frame(frame, subscriber.address, subscriber.token, day.isoformat())
+        content = fill_frame(frame, subscriber.address, subscriber.token, day)
         return Preview(content, len(edition.entries), queued=False)
 
 

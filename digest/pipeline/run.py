@@ -233,7 +233,7 @@ def publish(context: Context, report: RunReport, audience: Audience, edition: Ed
     queued = audience.publish(frame, papers, now)
     report.queued += queued
     report.papers = max(report.papers, len(papers))
-    log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.bytes)})
+    log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.content)})
 
 
 def deliver(context: Context, method: Deliver, report: RunReport, clock: Clock, progress: Progress | None) -> None:

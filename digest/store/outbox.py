@@ -79,7 +79,7 @@ class Audience:
         with transaction(self.db):
             edition = self.db.execute(
                 "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
-                [self.day.isoformat(), frame.sender, frame.bytes, json.dumps(frame.gaps), now.isoformat()],
+                [self.day.isoformat(), frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
             ).lastrowid
             self.db.conn.executemany(
                 "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
@@ -118,7 +118,7 @@ class Outbox:
     def __init__(self, db: "Database") -> None:
         self._db = db
         self._frame = lru_cache(_CACHED_FRAMES)(self._read_frame)
-        db.register_function(message_id, deterministic=True)
+        db.register_function(_message_id, name="message_id", deterministic=True)
 
     # ---- publish -----------------------------------------------------------------------------------------------------
 
@@ -191,9 +191,9 @@ class Outbox:
         if row is None:
             return None
         frame = self._frame(row[0])
-        if not frame.bytes:
+        if not frame.content:
             raise MailPruned(f"the mail of {day} to {subscriber.address} is gone: `digest prune` deleted its text")
-        return fill_frame(frame, subscriber.address, subscriber.token, day.isoformat())
+        return fill_frame(frame, subscriber.address, subscriber.token, day)
 
     def appearances(self, paper: int, subscriber: int | None) -> list[Appearance]:
         """The mails with a paper in them, to one subscriber or (for None) to all, oldest first."""
@@ -341,7 +341,8 @@ class Outbox:
         ).fetchall()
         for delivery, edition, day, doubt, address, token in rows:
             frame = self._frame(edition)
-            yield Message(delivery, frame.sender, address, fill_frame(frame, address, token, day), bool(doubt))
+            content = fill_frame(frame, address, token, date.fromisoformat(day))
+            yield Message(delivery, frame.sender, address, content, bool(doubt))
 
     def _read_frame(self, edition: int) -> MessageFrame:
         sender, body, gaps = self._db.execute(
@@ -365,6 +366,10 @@ class Outbox:
             " AND id = (SELECT subscriber FROM deliveries WHERE id = ?2)",
             [now.date().isoformat(), delivery, MAX_REFUSALS],
         )
+
+
+def _message_id(token: str, day: str, sender: str) -> str:
+    return message_id(token, date.fromisoformat(day), sender)
 
 
 def _oldest(today: date) -> str:

@@ -221,7 +221,7 @@ def test_the_demo_shows_ranking_nothing_twice_and_a_paper_rising(here: Path) -> 
     mails = Workplace(here / "digest-demo").mails()["you@example.org"]
     subjects = [mail["Subject"] for mail in mails]
     assert len(set(subjects)) == 3
-    assert "rising: 4 → 412 in two days" in pages[2].read_text()
+    assert "rising: 4 → 412 in 2 days" in pages[2].read_text()
     links = [set(_links(page.read_text())) for page in pages]
     assert [len(found) for found in links] == [10, 10, 10]
     assert not links[0] & links[1] | links[0] & links[2] | links[1] & links[2]

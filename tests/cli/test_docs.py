@@ -16,8 +16,8 @@ from freezegun import freeze_time
 from digest.cli import main
 from digest.config import DigestSettings, NotifySettings
 from digest.delivery import MaildirSettings, SmtpSettings
+from digest.files import bundled_file
 from digest.inbound import InboxSettings
-from digest.mail.render import bundled_file
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.ranking.topics import Topic
 from digest.sources.registry import SOURCE_TYPES, source_class

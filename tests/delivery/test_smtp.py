@@ -75,7 +75,7 @@ def test_every_message_arrives_once_and_unchanged(features: tuple[str, ...], con
     with Server(features=features).running() as server:
         outcomes = send(settings(server.port, connections=connections), *messages)
     assert states(outcomes) == {m.key: State.SENT for m in messages}
-    assert dict(server.taken) == {m.address: m.bytes for m in messages}
+    assert dict(server.taken) == {m.address: m.content for m in messages}
     assert len(server.taken) == 20
     assert server.connections <= connections
 
@@ -95,7 +95,7 @@ def test_a_server_without_pipelining_gets_one_command_at_a_time() -> None:
         messages = [message(n, text=".dot\r\n..") for n in range(5)]
         outcomes = send(settings(port), *messages)
     assert states(outcomes) == dict.fromkeys(range(5), State.SENT)
-    assert handler.accepted == [(m.address, m.bytes) for m in messages]
+    assert handler.accepted == [(m.address, m.content) for m in messages]
 
 
 REPLIES = [
@@ -198,7 +198,7 @@ def test_a_354_after_a_refused_recipient_is_answered_with_an_empty_message_to_no
     with Server(refused).running() as server:  # it still answers 354 to DATA
         outcomes = send(settings(server.port), message(1), message(2))
     assert states(outcomes) == {1: State.REFUSED, 2: State.SENT}
-    assert [body for _, body in server.taken if body] == [message(2).bytes]
+    assert [body for _, body in server.taken if body] == [message(2).content]
 
 
 def test_a_connection_that_the_server_ends_early_is_replaced() -> None:
@@ -318,7 +318,7 @@ def test_mail_goes_out_encrypted_and_logged_in(tls: ssl.SSLContext) -> None:
         smtp = settings(server.port, security="starttls", username="me", password=Secret(SECRET), connections=2)
         outcomes = send(smtp, *messages)
     assert states(outcomes) == dict.fromkeys(range(6), State.SENT)
-    assert dict(server.taken) == {m.address: m.bytes for m in messages}
+    assert dict(server.taken) == {m.address: m.content for m in messages}
     stages = [stage for stage, _ in server.commands]
     assert stages.index("STARTTLS") < stages.index("AUTH") < stages.index("MAIL")
     assert server.heard("AUTH")[0] == "PLAIN " + base64.b64encode(f"\0me\0{SECRET}".encode()).decode()

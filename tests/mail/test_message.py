@@ -1,6 +1,7 @@
 """The whole message keeps the shape that the RFCs ask for, whatever is in it."""
 
 import re
+from datetime import date
 from email import message_from_bytes, policy
 from email.header import decode_header
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,7 @@ from digest.mail.address import Mailbox
 from digest.mail.message import RenderedEdition, build_frame, fill_frame, message_id, quoted_printable
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.fit import header_text
-from tests.editions import DAY, LEAVE, NOW, SENDER, SLOTS, TOKEN, edition, framed, mail, plain_papers
+from tests.editions import DAY, LEAVE, NOW, PLACEHOLDERS, SENDER, TOKEN, edition, framed, mail, plain_papers
 
 ONCE = (
     "from to subject date message-id list-id list-unsubscribe auto-submitted precedence feedback-id mime-version"
@@ -60,7 +61,7 @@ def test_an_independent_parser_finds_plain_text_before_html() -> None:
         assert part.get_content_charset() == "utf-8"
         assert "ann@example.org" in part.get_content()
         assert TOKEN in part.get_content()
-        assert "SLOT" not in part.get_content()
+        assert "PLACEHOLDER" not in part.get_content()
 
 
 def test_who_unsubscribes_can_do_so_by_web_and_by_mail() -> None:
@@ -93,7 +94,7 @@ def test_a_token_keeps_the_lines_legal_wherever_in_a_line_it_falls(length: int) 
 
 
 def test_identity_and_dates_are_what_they_should_be() -> None:
-    assert FIELDS["message-id"] == message_id(TOKEN, "2026-04-20", SENDER.address)
+    assert FIELDS["message-id"] == message_id(TOKEN, DAY, SENDER.address)
     assert re.fullmatch(r"<20260420\.[0-9a-f]{20}@mail\.example\.org>", FIELDS["message-id"])
     assert parsedate_to_datetime(FIELDS["date"]) == NOW
     assert FIELDS["date"].endswith("+0200")
@@ -103,17 +104,17 @@ def test_identity_and_dates_are_what_they_should_be() -> None:
 
 
 def test_a_message_id_is_the_same_for_a_retry_and_another_for_another_day_or_reader() -> None:
-    ids = {message_id(token, day, "a@b.example") for token in ("one", "two") for day in ("2026-04-20", "2026-04-21")}
+    ids = {message_id(token, day, "a@b.example") for token in ("one", "two") for day in (DAY, date(2026, 4, 21))}
     assert len(ids) == 4
-    assert message_id("one", "2026-04-20", "a@b.example") in ids
+    assert message_id("one", DAY, "a@b.example") in ids
 
 
 @pytest.mark.parametrize(
     "subject", ["Kurz", "ü" * 100, "Ein – langer Titel über Dinge " * 5, "日本語の論文" * 20, "a" * 300]
 )
 def test_encoded_words_are_short_enough_and_say_what_was_meant(subject: str) -> None:
-    raw = build_frame(RenderedEdition(subject, "text", "<p>html</p>"), "T", SENDER, LEAVE, SLOTS, DAY, NOW)
-    line = next(v for n, v in headers(fill_frame(raw, "a@b.example", TOKEN, "2026-04-20")) if n == "subject")
+    raw = build_frame(RenderedEdition(subject, "text", "<p>html</p>"), "T", SENDER, LEAVE, PLACEHOLDERS, DAY, NOW)
+    line = next(v for n, v in headers(fill_frame(raw, "a@b.example", TOKEN, DAY)) if n == "subject")
     assert all(len(word) <= 75 for word in re.findall(r"=\?[^?]+\?[^?]+\?[^?]*\?=", line))
     decoded = "".join(
         part.decode(charset or "ascii") if isinstance(part, bytes) else part for part, charset in decode_header(line)
@@ -136,8 +137,8 @@ EVIL = [
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_subject_or_name_injects_a_header(evil: str) -> None:
     sender = Mailbox(header_text(evil), "digest@mail.example.org")
-    frame = build_frame(RenderedEdition(evil, "text", "<p>html</p>"), evil, sender, LEAVE, SLOTS, DAY, NOW)
-    raw = fill_frame(frame, "ann@example.org", TOKEN, "2026-04-20")
+    frame = build_frame(RenderedEdition(evil, "text", "<p>html</p>"), evil, sender, LEAVE, PLACEHOLDERS, DAY, NOW)
+    raw = fill_frame(frame, "ann@example.org", TOKEN, DAY)
     assert sorted(name for name, _ in headers(raw)) == sorted([*ONCE.split(), "list-unsubscribe-post"])
     parsed = message_from_bytes(raw, policy=policy.default)
     assert parsed["Bcc"] is None
@@ -164,7 +165,7 @@ FRAME = framed(edition(plain_papers(3)))
 @settings(deadline=None)
 @given(ADDRESSES)
 def test_whatever_the_length_of_an_address_the_lines_around_it_keep_theirs(to: str) -> None:
-    raw = fill_frame(FRAME, to, TOKEN, "2026-04-20")
+    raw = fill_frame(FRAME, to, TOKEN, DAY)
     assert max(len(line) for line in raw.partition(b"\r\n\r\n")[2].split(b"\r\n")) <= 76
     parsed = message_from_bytes(raw, policy=policy.default)
     for kind in ("plain", "html"):
@@ -174,6 +175,6 @@ def test_whatever_the_length_of_an_address_the_lines_around_it_keep_theirs(to: s
 
 
 def test_filling_in_costs_little_and_changes_nothing_else() -> None:
-    one, other = (fill_frame(FRAME, to, TOKEN, "2026-04-20") for to in ("ann@example.org", "bob@example.org"))
+    one, other = (fill_frame(FRAME, to, TOKEN, DAY) for to in ("ann@example.org", "bob@example.org"))
     assert one.replace(b"ann@", b"bob@") == other
     assert len(FRAME.gaps) < 12

@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.errors import ConfigError
+from digest.files import bundled_file
 from digest.mail.edition import compose
 from digest.mail.message import quoted_printable
-from digest.mail.render import SIZE_LIMIT, bundled_file, fit_entries
+from digest.mail.render import GMAIL_LIMIT, fit_entries
 from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
 from digest.ranking.selection import MAX_PAPERS
 from digest.ranking.trending import TrendKind
-from tests.editions import DAY, SLOTS, edition, mail, plain_papers, ranked, rendered, renderer
+from tests.editions import DAY, PLACEHOLDERS, edition, mail, plain_papers, ranked, rendered, renderer
 
 
 class Reader(HTMLParser):
@@ -60,7 +61,7 @@ def test_links_lead_to_the_paper_and_whatever_else_is_known_of_it() -> None:
         "https://github.com/example/question-2",
         "https://question-2.example.org/",
         "https://huggingface.co/papers/2604.00002",
-        f"https://d.example.org/u/{SLOTS.token}",
+        f"https://d.example.org/u/{PLACEHOLDERS.token}",
     ):
         assert link in links
 
@@ -111,7 +112,7 @@ def test_premailer_runs_once_an_edition(monkeypatch: pytest.MonkeyPatch) -> None
 def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_out(count: int) -> None:
     made = edition(plain_papers(count))
     html = rendered(made).html
-    assert len(quoted_printable(html)) <= SIZE_LIMIT
+    assert len(quoted_printable(html)) <= GMAIL_LIMIT
     assert len(Reader(html).tags) > 0
     assert Reader(html).tags.count("h3") == count
     assert "Unsubscribe" in html[-900:]
@@ -156,7 +157,7 @@ HOSTILE = [
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "<style>*{display:none}</style>",
     "\\href{javascript:alert(1)}{x} $\\url{x}$",
-    "SLOTADDRESS SLOTTOKEN",
+    "PLACEHOLDERADDRESS PLACEHOLDERTOKEN",
 ]
 LINKS = [
     "javascript:alert(1)",
@@ -181,7 +182,7 @@ def assert_harmless(papers: list[Paper]) -> None:
     assert all(link.startswith(("https://", "http://", "mailto:unsubscribe+")) for link in page.links)
     assert page.tags.count("h3") == len(papers)
     assert page.tags.count("table") == html.count("</table>") - html.count("</td></tr></tbody></table><![endif]")
-    assert len(quoted_printable(html)) <= SIZE_LIMIT
+    assert len(quoted_printable(html)) <= GMAIL_LIMIT
     assert b"\r\nBcc:" not in raw.partition(b"\r\n\r\n")[0]
     raw.decode("ascii")
 

@@ -166,7 +166,7 @@ def test_a_paper_that_rises_while_nobody_looked_leads_and_says_from_where(workpl
     last = workplace.mails()["ann@example.org"][-1]
     assert titles(last)[0] == "Paper number 1 on something"
     assert "480 upvotes" in text_of(last)
-    assert "10 → 480 in two days" in text_of(last)
+    assert "10 → 480 in 2 days" in text_of(last)
 
 
 def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None:

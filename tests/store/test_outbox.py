@@ -68,7 +68,7 @@ def test_the_queue_gives_every_message_once_oldest_first(db: Database) -> None:
     messages = claimed(db, 1)
     assert [m.key for m in messages] == sorted({m.key for m in messages})
     assert len(messages) == 500
-    assert messages[0].bytes == b"Subject: x\r\n\r\nto reader0@example.org"
+    assert messages[0].content == b"Subject: x\r\n\r\nto reader0@example.org"
     assert claimed(db, 1) == []
 
 
@@ -104,7 +104,7 @@ def test_a_run_does_not_repeat_what_it_left_in_doubt_and_the_next_one_does(db: D
     assert claimed(db, 1) == []
     Outbox(db).recover(2, MONDAY, now())
     (again,) = claimed(db, 2)
-    assert (again.bytes, again.repeated) == (first[0].bytes, True)
+    assert (again.content, again.repeated) == (first[0].content, True)
     assert not first[0].repeated
 
 
@@ -123,7 +123,7 @@ def test_the_claims_of_a_dead_run_are_taken_over_at_once_and_unchanged(db: Datab
     Outbox(db).recover(2, MONDAY, now())
     after = claimed(db, 2)
     assert [m.key for m in after] == [*range(before[0].key, before[0].key + 150)]
-    assert [m.bytes for m in after[:10]] == [m.bytes for m in before]
+    assert [m.content for m in after[:10]] == [m.content for m in before]
     assert [m.repeated for m in after] == [True] * 100 + [False] * 50
 
 

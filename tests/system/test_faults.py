@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_no_half_message_in_a_maildir(tmp_path: Path) -> None
     ((done,),) = maildir.deliver(MaildirSettings(tmp_path), iter([large]), lambda: False)
     assert done.state is State.SENT
     (path,) = (tmp_path / "new").iterdir()
-    assert path.read_bytes() == large.bytes.replace(b"\r\n", b"\n")
+    assert path.read_bytes() == large.content.replace(b"\r\n", b"\n")
 
 
 # --- What needs a process of its own: limits and permissions are a process's
