@@ -104,7 +104,7 @@ class InboxReader:
         """The subscriber whose token or Message-ID this is."""
         if token and (found := self._subscribers.by_token(token)):
             return found
-        row = self._outbox.recipient_of(message_id)
+        row = self._outbox.subscriber_of_message(message_id)
         return None if row is None else self._subscribers.by_id(row)
 
     def _mailed(self, address: str) -> Subscriber | None:

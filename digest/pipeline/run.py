@@ -230,7 +230,7 @@ def publish(context: Context, report: RunReport, audience: Audience, edition: Ed
     """Render an edition, freeze it in the outbox, and queue it for an audience."""
     frame = context.renderer.frame(edition, now)
     papers = [entry.id for entry in edition.entries]
-    queued = audience.publish(frame, papers, now)
+    queued = context.outbox.publish(audience, frame, papers, now)
     report.queued += queued
     report.papers = max(report.papers, len(papers))
     log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.content)})

@@ -1,20 +1,18 @@
-"""The outbox: mail that is to go out, frozen, and what became of each message.
+"""The outbox: frozen messages and the state of each delivery.
 
-Everything digest promises about delivery rests on this module. The life of one message:
+What digest promises about delivery is kept here. The life of one message:
 
 1. `audiences` groups the subscribers who still get a message today. Those who chose the same and were shown the same
    papers share one edition.
-2. `Audience.publish` freezes an edition and queues one delivery per subscriber, in one commit. From then on its bytes
-   never change, and its papers count as shown to these subscribers: a paper was shown to somebody if and only if an
-   edition with it is in the outbox under their name. Two deliveries for one subscriber and day are refused by a unique
-   key, so a second run of the day adds nothing.
-3. `claim` marks deliveries as `sending` in the name of this run, a hundred by one commit, before the first byte leaves.
-4. `settle` records the outcome of each message before the next one leaves on the same connection.
+2. `publish` freezes an edition and queues one delivery per subscriber, in one commit. From then on its bytes never
+   change, and its papers count as shown to these subscribers, and to nobody else. A unique key refuses a second
+   delivery for one subscriber and day, so a second run of the day adds nothing.
+3. `claim` marks deliveries as `sending` by this run, a hundred in one commit, before the first byte is sent.
+4. `settle` records the outcome of each message before the next one is sent on the same connection.
 5. `release` puts back what was claimed and not tried.
 6. When a process dies, the next run calls `recover`: what is still `sending` may have arrived, so it is `in doubt` and
-   is sent again with the same bytes and the same Message-ID. No program can do better (RFC 1047). What has waited for
-   more than three days expires: old news is not sent. An expired message that surely never left has shown nothing, so
-   its papers may be shown again.
+   is sent again with the same bytes and the same Message-ID. This cannot be avoided (RFC 1047). Messages expire after
+   three days in the queue. If an expired message was certainly not sent, its papers can be sent again.
 
 Each arrow is on disk before anything else happens to the message:
 
@@ -23,13 +21,13 @@ Each arrow is on disk before anything else happens to the message:
                   ├────────────┼──▶ refused         the server does not accept it for this address
                   └────────────┴──▶ in doubt ─▶ …   it may have arrived; the next run sends the same bytes again
 
-Only one run at a time sends: it holds the run lock (`digest.store.database.run_lock`), which the kernel takes from a
-process that dies. So a delivery that is `sending` in the name of another run belongs to a dead one.
+Only one run at a time sends: it holds the run lock (`digest.store.database.run_lock`), which the kernel releases when
+the process ends. So a delivery that another run marked as `sending` belongs to a dead one.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -45,11 +43,11 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _BATCH = 100  # deliveries claimed by one commit
-_KEPT_DAYS = 3
-_CACHED_FRAMES = 8  # editions held in memory; the queue goes through them one after another
-MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber gets no more mail
+_MAX_DAYS = 3  # in the queue
+_MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
+MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber is suspended
 
-# A delivery that has shown its papers, or will: all but those that expired, or are about to, and surely never left.
+# Deliveries that count as shown: all except those that expired, or are about to, and were certainly not sent.
 _COUNTS_AS_SHOWN = "(doubt OR state <> 'expired' AND (state <> 'pending' OR day >= :oldest))"
 
 
@@ -57,9 +55,8 @@ _COUNTS_AS_SHOWN = "(doubt OR state <> 'expired' AND (state <> 'pending' OR day 
 class Audience:
     """Subscribers without a message of `day` yet who chose the same and were shown the same papers.
 
-    One edition serves them all. `key` is what they have in common: the editions they were shown, their topics and
-    their limit. Who they are is in a temporary table of `db`, so that memory does not grow with their number; the next
-    call of `Outbox.audiences` replaces it.
+    They all get one edition. `key` is what they have in common: the editions they were shown, their topics and their
+    `max_papers`.
     """
 
     day: date
@@ -67,44 +64,11 @@ class Audience:
     shown: frozenset[int]
     profile: Profile
     key: tuple[str, str | None, int | None]
-    db: "Database" = field(repr=False, compare=False)
-
-    def publish(self, frame: MessageFrame, papers: Sequence[int], now: datetime) -> int:
-        """Freeze an edition and queue it for this audience, in one commit; return how many messages that made.
-
-        A subscriber who got a message of that day meanwhile is left out by the unique key, and one who unsubscribed
-        meanwhile by a second look.
-        """
-        seen, topics, most = self.key
-        with transaction(self.db):
-            edition = self.db.execute(
-                "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
-                [self.day.isoformat(), frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
-            ).lastrowid
-            self.db.conn.executemany(
-                "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
-                [(paper, edition, place) for place, paper in enumerate(papers, start=1)],
-            )
-            return self.db.execute(
-                "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
-                " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
-                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
-                " AND a.seen = :seen AND a.topics IS :topics AND a.max_papers IS :most",
-                {
-                    "day": self.day.isoformat(),
-                    "edition": edition,
-                    "sender": frame.sender,
-                    "now": now.isoformat(),
-                    "seen": seen,
-                    "topics": topics,
-                    "most": most,
-                },
-            ).rowcount
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """A paper at a `place` in the mails of a day, what became of these mails, and how many there were."""
+    """A paper's place in the mails of a day, their state, and their number."""
 
     day: date
     place: int
@@ -117,22 +81,23 @@ class Outbox:
 
     def __init__(self, db: "Database") -> None:
         self._db = db
-        self._frame = lru_cache(_CACHED_FRAMES)(self._read_frame)
+        self._frame = lru_cache(_MAX_FRAMES)(self._read_frame)
         db.register_function(_message_id, name="message_id", deterministic=True)
 
     # ---- publish -----------------------------------------------------------------------------------------------------
 
-    def audiences(self, day: date, papers: Iterable[int]) -> list[Audience]:
-        """Who still gets a message on `day`, grouped by what they chose and which of `papers` they were shown.
+    def audiences(self, day: date, paper_ids: Iterable[int]) -> list[Audience]:
+        """Return who still gets a message on `day`, grouped by what they chose and which of the papers they were shown.
 
-        The audience with the longest subscriber comes first.
+        The audience with the lowest subscriber row comes first. Their subscribers are in a temporary table, so that
+        memory does not grow with their number: `publish` needs it, and the next call of `audiences` replaces it.
         """
-        editions = self._editions_with(papers)
+        editions = self._editions_with(paper_ids)
         self._db.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, seen TEXT NOT NULL,"
+            "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, editions TEXT NOT NULL,"
             " topics TEXT, max_papers INTEGER)"
         )
-        self._db.execute("CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, seen)")
+        self._db.execute("CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, editions)")
         with transaction(self._db):
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
@@ -144,46 +109,78 @@ class Outbox:
                 {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(day)},
             )
         rows = self._db.execute(
-            "SELECT seen, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
+            "SELECT editions, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
         ).fetchall()
         return [
             Audience(
                 day=day,
                 size=size,
-                shown=frozenset().union(*(editions[int(edition)] for edition in seen.split(",") if edition)),
-                profile=profile_from_columns(topics, most),
-                key=(seen, topics, most),
-                db=self._db,
+                shown=frozenset().union(*(editions[int(edition)] for edition in listed.split(",") if edition)),
+                profile=profile_from_columns(topics, max_papers),
+                key=(listed, topics, max_papers),
             )
-            for seen, topics, most, size in rows
+            for listed, topics, max_papers, size in rows
         ]
 
-    def shown_to(self, subscriber: Subscriber, papers: Iterable[int], day: date) -> frozenset[int]:
-        """Which of `papers` the subscriber was shown, as a run of `day` counts it."""
-        editions = self._editions_with(papers)
+    def publish(self, audience: Audience, frame: MessageFrame, paper_ids: Sequence[int], now: datetime) -> int:
+        """Freeze an edition and queue it for an audience of the last `audiences`, in one commit.
+
+        Return the number of messages. Subscribers who already have a message of that day, or unsubscribed since
+        `audiences`, are left out.
+        """
+        day = audience.day.isoformat()
+        editions, topics, max_papers = audience.key
+        with transaction(self._db):
+            edition = self._db.execute(
+                "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
+                [day, frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
+            ).lastrowid
+            self._db.conn.executemany(
+                "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
+                [(paper_id, edition, place) for place, paper_id in enumerate(paper_ids, start=1)],
+            )
+            return self._db.execute(
+                "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
+                " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
+                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
+                " AND a.editions = :editions AND a.topics IS :topics AND a.max_papers IS :max_papers",
+                {
+                    "day": day,
+                    "edition": edition,
+                    "sender": frame.sender,
+                    "now": now.isoformat(),
+                    "editions": editions,
+                    "topics": topics,
+                    "max_papers": max_papers,
+                },
+            ).rowcount
+
+    def shown_to(self, subscriber: Subscriber, paper_ids: Iterable[int], day: date) -> frozenset[int]:
+        """Return which of the papers the subscriber was shown, as a run of `day` counts it."""
+        editions = self._editions_with(paper_ids)
         rows = self._db.execute(
             f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
             {"subscriber": subscriber.id, "oldest": _oldest(day)},
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
-    def _editions_with(self, papers: Iterable[int]) -> dict[int, set[int]]:
-        """Edition -> which of `papers` it shows, for the editions that show any."""
+    def _editions_with(self, paper_ids: Iterable[int]) -> dict[int, set[int]]:
+        """Return edition -> which of the papers it shows, for the editions that show any."""
         editions: dict[int, set[int]] = {}
         rows = self._db.execute(
             "SELECT paper, edition FROM shown WHERE paper IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(papers))],
+            [json.dumps(list(paper_ids))],
         )
-        for paper, edition in rows:
-            editions.setdefault(edition, set()).add(paper)
+        for paper_id, edition in rows:
+            editions.setdefault(edition, set()).add(paper_id)
         return editions
 
     # ---- look back ---------------------------------------------------------------------------------------------------
 
     def message_of(self, subscriber: Subscriber, day: date) -> bytes | None:
-        """The message of `day` to a subscriber as it was frozen; None when there is none.
+        """Return the message of `day` to a subscriber as it was frozen; None when there is none.
 
-        Raises MailPruned when there was one and its text has been deleted.
+        Raises MailPruned when its text has been deleted.
         """
         row = self._db.execute(
             "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, day.isoformat()]
@@ -195,31 +192,31 @@ class Outbox:
             raise MailPruned(f"the mail of {day} to {subscriber.address} is gone: `digest prune` deleted its text")
         return fill_frame(frame, subscriber.address, subscriber.token, day)
 
-    def appearances(self, paper: int, subscriber: int | None) -> list[Appearance]:
-        """The mails with a paper in them, to one subscriber or (for None) to all, oldest first."""
+    def appearances(self, paper_id: int, subscriber: int | None) -> list[Appearance]:
+        """Return where a paper was in the mails to one subscriber or (for None) to all, oldest first."""
         rows = self._db.execute(
             "SELECT d.day, s.place, iif(d.state = 'expired' AND d.doubt = 0, 'never sent', d.state) AS came, count(*)"
             " FROM shown s JOIN deliveries d ON d.edition = s.edition"
             " WHERE s.paper = :paper AND (:subscriber IS NULL OR d.subscriber = :subscriber)"
             " GROUP BY d.day, s.place, came ORDER BY d.day, s.place",
-            {"paper": paper, "subscriber": subscriber},
+            {"paper": paper_id, "subscriber": subscriber},
         )
         return [Appearance(date.fromisoformat(row[0]), *row[1:]) for row in rows]
 
     def papers_sent(self, subscriber: int) -> dict[date, list[int]]:
-        """The papers of each day's mail to a subscriber, in their order; mail that never left is missing."""
+        """Return the papers of each day's mail to a subscriber, in their order, without mail that was never sent."""
         rows = self._db.execute(
             "SELECT d.day, s.paper FROM deliveries d JOIN shown s ON s.edition = d.edition WHERE d.subscriber = ?"
             " AND NOT (d.state = 'expired' AND d.doubt = 0) ORDER BY d.day, s.place",
             [subscriber],
         )
         sent: dict[date, list[int]] = {}
-        for day, paper in rows:
-            sent.setdefault(date.fromisoformat(day), []).append(paper)
+        for day, paper_id in rows:
+            sent.setdefault(date.fromisoformat(day), []).append(paper_id)
         return sent
 
-    def recipient_of(self, message_id: str) -> int | None:
-        """The row of the subscriber whose message has this Message-ID; None when it is not ours."""
+    def subscriber_of_message(self, message_id: str) -> int | None:
+        """Return the row of the subscriber whose message has this Message-ID; None when it is not ours."""
         day = message_id[1:9]  # see `digest.mail.message.message_id`
         row = self._db.execute(
             "SELECT d.subscriber FROM editions e JOIN deliveries d ON d.edition = e.id"
@@ -229,22 +226,22 @@ class Outbox:
         return int(row[0]) if row else None
 
     def has_mailed(self, subscriber: Subscriber) -> bool:
-        """Whether a message was ever queued for this subscriber."""
+        """Return whether a message was ever queued for this subscriber."""
         row = self._db.execute("SELECT 1 FROM deliveries WHERE subscriber = ? LIMIT 1", [subscriber.id]).fetchone()
         return row is not None
 
     def first_day(self) -> date | None:
-        """The day of the first edition; None before it."""
+        """Return the day of the first edition; None before it."""
         (day,) = self._db.execute("SELECT min(day) FROM editions").fetchone()
         return date.fromisoformat(day) if day else None
 
     # ---- deliver -----------------------------------------------------------------------------------------------------
 
     def recover(self, run: int, today: date, now: datetime) -> None:
-        """Before a run chooses papers or delivers: settle what earlier runs left behind.
+        """Clean up after earlier runs, before a run selects papers or delivers. The caller holds the run lock.
 
-        What a dead run was sending is in doubt now, what is too old expires, and mail to those who unsubscribed
-        meanwhile is withdrawn. The caller holds the run lock.
+        Messages that a dead run was sending become in doubt, old ones expire, and mail to those who unsubscribed is
+        withdrawn.
         """
         with transaction(self._db):
             self._db.execute(
@@ -259,10 +256,9 @@ class Outbox:
         self.withdraw(today)
 
     def withdraw(self, today: date) -> int:
-        """Take mail to those who get none any more out of the queue; return how many messages that were.
+        """Remove mail to unsubscribed, paused or suspended subscribers from the queue; return the number of messages.
 
-        What surely never left is deleted, as if it had not been queued, so its papers may come again. What may have
-        arrived expires: it counts as shown, and no second copy leaves.
+        Messages that were certainly not sent are deleted, so their papers can be sent again; the others expire.
         """
         with transaction(self._db):
             rows = self._db.execute(
@@ -272,7 +268,7 @@ class Outbox:
             ).fetchall()
             unwanted = json.dumps([row[0] for row in rows])
             self._db.execute(
-                "UPDATE deliveries SET state = 'expired', reply = 'withdrawn: gets no more mail'"
+                "UPDATE deliveries SET state = 'expired', reply = 'withdrawn: the subscriber gets no more mail'"
                 " WHERE doubt AND id IN (SELECT value FROM json_each(?))",
                 [unwanted],
             )
@@ -282,9 +278,9 @@ class Outbox:
         return len(rows)
 
     def claim(self, run: int, clock: Callable[[], datetime]) -> Iterator[Message]:
-        """The queue, oldest first: each message once, claimed in batches as they are asked for.
+        """Yield the messages of the queue, oldest first, each once; they are claimed in batches.
 
-        What this run itself left in doubt is not in it: only the next run risks a second copy of that.
+        Messages that this run left in doubt are skipped: only the next run retries them.
         """
         last = 0
         while claimed := self._claim_batch(run, last, clock()):
@@ -292,7 +288,7 @@ class Outbox:
             last = claimed[-1]
 
     def settle(self, outcomes: Sequence[Outcome], now: datetime) -> None:
-        """Record what became of some messages, by one commit; on disk when this returns."""
+        """Record the outcomes of some messages, in one commit; they are on disk when this returns."""
         with transaction(self._db):
             self._db.conn.executemany(
                 "UPDATE deliveries SET state = ?1, doubt = max(doubt, ?1 = 'in doubt'), reply = ?2, changed = ?3"
@@ -307,7 +303,7 @@ class Outbox:
     def release(self, run: int, now: datetime) -> int:
         """Put back what the run claimed and did not try; return how many messages it may try again.
 
-        Mail to those who unsubscribed meanwhile is withdrawn.
+        Mail to those who have unsubscribed since is withdrawn.
         """
         with transaction(self._db):
             self._db.execute(
@@ -320,7 +316,7 @@ class Outbox:
         return int(row[0])
 
     def count_waiting(self) -> int:
-        """How many messages are in the queue."""
+        """Return how many messages are in the queue."""
         return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
 
     def _claim_batch(self, run: int, after: int, now: datetime) -> list[int]:
@@ -351,7 +347,7 @@ class Outbox:
         return MessageFrame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
 
     def _reset_refusals(self, deliveries: Sequence[int]) -> None:
-        """An address that accepts a message again has no refusals any more."""
+        """Set the refusals of these messages' subscribers back to 0, as their mail was accepted."""
         self._db.execute(
             "UPDATE subscribers SET refusals = 0 WHERE refusals > 0 AND id IN"
             " (SELECT subscriber FROM deliveries WHERE id IN (SELECT value FROM json_each(?)))",
@@ -373,5 +369,5 @@ def _message_id(token: str, day: str, sender: str) -> str:
 
 
 def _oldest(today: date) -> str:
-    """The first day whose mail is still worth sending."""
-    return (today - timedelta(_KEPT_DAYS)).isoformat()
+    """Return the first day whose mail has not expired."""
+    return (today - timedelta(_MAX_DAYS)).isoformat()

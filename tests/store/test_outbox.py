@@ -39,7 +39,7 @@ def publish(db: Database, day: date, count: int, body: bytes = b"Subject: x\r\n\
     Subscribers(db, b"secret").configure(f"reader{n}@example.org" for n in range(count))
     outbox = Outbox(db)
     frame = MessageFrame("digest@example.org", body, ((len(body), "address"),))
-    return sum(audience.publish(frame, [], now(day)) for audience in outbox.audiences(day, []))
+    return sum(outbox.publish(audience, frame, [], now(day)) for audience in outbox.audiences(day, []))
 
 
 def claimed(db: Database, run: int, most: int = 10_000) -> list[Message]:

@@ -50,7 +50,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         )
         frame = MessageFrame("digest@example.org", b"x", ())
         for audience in outbox.audiences(MONDAY, []):
-            audience.publish(frame, [], at(MONDAY)())
+            outbox.publish(audience, frame, [], at(MONDAY)())
         run = Runs(db).begin("run", MONDAY, at(MONDAY)())
         outbox.recover(run, MONDAY, at(MONDAY)())
         fates = [State.SENT, State.REFUSED, State.PENDING]

@@ -206,7 +206,7 @@ class Weeks(RuleBasedStateMachine):
         for audience in audiences:
             papers = self.choose(audience.shown, audience.profile)
             if papers:
-                audience.publish(FRAME, papers, self.now())
+                self.outbox.publish(audience, FRAME, papers, self.now())
 
     def choose(self, shown: Iterable[int], profile: Profile) -> list[int]:
         kinds = profile.topics or ("Even", "Odd")

@@ -30,7 +30,7 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        outbox.audiences(MONDAY, [])[0].publish(FRAME, [], MORNING)
+        outbox.publish(outbox.audiences(MONDAY, [])[0], FRAME, [], MORNING)
         run = Runs(db).begin("run", MONDAY, MORNING)
         claimed = list(outbox.claim(run, lambda: MORNING))
         away(people, what)
@@ -56,7 +56,7 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
         (audience,) = outbox.audiences(MONDAY, [])
         away(people, what)
-        assert audience.publish(FRAME, [], MORNING) == 1
+        assert outbox.publish(audience, FRAME, [], MORNING) == 1
         assert outbox.message_of(people.get("bob@example.org"), MONDAY) is None
 
 
