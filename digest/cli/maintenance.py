@@ -94,8 +94,14 @@ def prune(app: App, days: int, dry_run: bool) -> None:
     from digest.cli.output import format_pruned
     from digest.store import prune as pruning
 
+    if days < (least := pruning.min_days(config.digest.window_days)):
+        raise ConfigError(
+            [f"--older-than: {days} days are too few; the next runs need the last {least}: write {least}d"]
+        )
     today, _ = clock(config, None)
-    app.report(format_pruned(pruning.prune(config, today, days, dry_run=dry_run), dry_run=dry_run))
+    likes = [like for topic in config.topics for like in topic.like]
+    result = pruning.prune(config.digest.database, today, days, likes, dry_run=dry_run)
+    app.report(format_pruned(result, dry_run=dry_run))
 
 
 @main.command()

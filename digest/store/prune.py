@@ -1,15 +1,14 @@
-"""Delete what is older than so many days, but nothing that is still needed: what was shown to whom, what is queued.
+"""Delete old data, but nothing that is still needed: what was shown to whom, what is queued.
 
     deleted                                 kept
     sightings                               those of papers listed since
-    papers that were in no mail             papers listed since, liked ones, and those that likes are compared with
+    papers that were in no mail             papers listed since, liked ones, and those likes are compared with
     abstracts, authors of papers in mails   their titles, identifiers and all their names; who was shown them
     the text of a mail                      mail in the queue; that a mail was sent, to whom and when
     replies of servers, mail never sent     whatever is in the queue
     runs and what they fetched              each source's last good results, and its failures since
 
-A paper is recognised by its names, and was shown to everyone with a delivery of an edition with it: both are kept, so a
-paper never comes twice, however long ago it was.
+Names and deliveries are kept, so a paper is never sent twice, however old it is.
 """
 
 import json
@@ -17,10 +16,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digest.config import Config
-from digest.errors import ConfigError, HistoryError
+from digest.errors import HistoryError
 from digest.ranking.similarity import BACKGROUND
 from digest.store.database import open_database, run_lock, transaction
 from digest.store.papers import Papers
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _MIN_DAYS = 30
-_CATCHING_UP = 14 + 7  # how far back a source is read again, and a week to be on the safe side
+_MAX_LATE_DAYS = 14 + 7  # how far back a source is read again, and a week as a margin
 
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """How many of each were deleted, and the bytes on disk before and after."""
+    """The number of deleted rows of each kind, and the bytes on disk before and after."""
 
     papers: int
     texts: int
@@ -50,31 +49,26 @@ class PruneResult:
 
 
 class _RollbackError(Exception):
-    """Undoes what was only tried."""
+    """Rolls back a dry run."""
 
 
-def fewest_days(config: Config) -> int:
-    """The fewest days that must be kept: a paper may trend through the whole window, and be found late."""
-    return max(_MIN_DAYS, config.digest.window_days + _CATCHING_UP)
+def min_days(window_days: int) -> int:
+    """Return how many days must be kept: a paper may trend through the whole window, and be found late."""
+    return max(_MIN_DAYS, window_days + _MAX_LATE_DAYS)
 
 
-def prune(config: Config, today: date, days: int, *, dry_run: bool = False) -> PruneResult:
+def prune(database: Path, today: date, days: int, likes: Sequence[str], *, dry_run: bool = False) -> PruneResult:
     """Delete what is older than `days`, counted from `today`, then shrink the file. With `dry_run`, only count it.
 
-    One transaction: killed in it, nothing is gone. Raises ConfigError when `days` are too few, AlreadyRunning during a
-    run.
+    `days` is at least `min_days`; `likes` are those of all topics. One transaction: all or nothing, even if the process
+    is killed. Raises AlreadyRunning during a run.
     """
-    if days < (fewest := fewest_days(config)):
-        raise ConfigError(
-            [f"--older-than: {days} days are too few; the next runs need the last {fewest}: write {fewest}d"]
-        )
-    database = config.digest.database
     with open_database(database, create=False) as db, run_lock(database):
         before, counts = size_on_disk(database), dict[str, int]()
-        # SQLite would look through all deliveries for each run that goes; the check before the commit looks once.
+        # Else SQLite would search all deliveries for each deleted run; the check before the commit searches them once.
         db.conn.execute("PRAGMA foreign_keys = OFF")
         with suppress(_RollbackError), transaction(db):
-            counts = _delete(db, today - timedelta(days), _find_liked(db, config))
+            counts = _delete(db, today - timedelta(days), _find_liked(db, likes))
             if dry_run:
                 raise _RollbackError
         if not dry_run:
@@ -82,16 +76,15 @@ def prune(config: Config, today: date, days: int, *, dry_run: bool = False) -> P
         return PruneResult(**counts, before=before, after=size_on_disk(database))
 
 
-def _find_liked(db: "Database", config: Config) -> tuple[list[int], int]:
-    """The rows that topics like, and the last row that likes are not compared with (see `BACKGROUND`)."""
-    likes = [text for topic in config.topics for text in topic.like]
+def _find_liked(db: "Database", likes: Sequence[str]) -> tuple[list[int], int]:
+    """Return the papers that topics like, and the newest one that likes are not compared with (see `BACKGROUND`)."""
     newest = db.execute("SELECT id FROM papers ORDER BY id DESC LIMIT 1 OFFSET ?", [BACKGROUND if likes else 0])
     row = newest.fetchone()
     return [found for text in likes if (found := Papers(db).find(text))], row[0] if row else 0
 
 
 def _delete(db: "Database", cutoff: date, liked: tuple[Sequence[int], int]) -> dict[str, int]:
-    """Delete everything, in the order that leaves no reference to what is gone; return how many of each."""
+    """Delete in an order that leaves no dangling reference; return the counts."""
     values = {"cutoff": cutoff.isoformat(), "liked": json.dumps(liked[0]), "up_to": liked[1]}
     counts = {}
     for statement in _TABLES:
@@ -106,15 +99,15 @@ def _delete(db: "Database", cutoff: date, liked: tuple[Sequence[int], int]) -> d
 
 
 def _shrink(db: "Database") -> None:
-    """Reduce the file to what it holds. Safe to be killed in: SQLite puts the smaller file in place at the end."""
+    """Shrink the file. Safe if killed: SQLite puts the smaller file in place at the end."""
     with transaction(db):
         db.execute("INSERT INTO words (words) VALUES ('optimize')")
     db.conn.execute("VACUUM")
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-# `aged`: editions that are old. `old`: papers that no run can choose any more, and whether a mail has them.
-# `needed`: each source's newest fetch of a kind, from which its freshness is judged.
+# `aged`: old editions. `old`: papers that no run can select any more, and whether a mail has them.
+# `needed`: each source's newest fetch of a kind, which later runs compare with.
 _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS aged (edition INTEGER PRIMARY KEY)",
     "CREATE TEMP TABLE IF NOT EXISTS old (paper INTEGER PRIMARY KEY, shown INTEGER NOT NULL)",
@@ -125,7 +118,7 @@ _TABLES = (
 )
 _STEPS = (
     ("", "INSERT INTO temp.aged SELECT id FROM editions WHERE day < :cutoff"),
-    # Mail that never left has shown nothing, so it is as if it had not been queued.
+    # Mail that was never sent has shown nothing.
     (
         "deliveries",
         "DELETE FROM deliveries WHERE edition IN (SELECT edition FROM temp.aged) AND state = 'expired' AND doubt = 0",
@@ -156,7 +149,7 @@ _STEPS = (
         " WHERE first_seen < :cutoff AND id <= :up_to AND id NOT IN (SELECT value FROM json_each(:liked))"
         " AND NOT EXISTS (SELECT 1 FROM sightings s WHERE s.paper = papers.id AND s.seen >= :cutoff)",
     ),
-    # A paper is seen on the day it is first seen or later, so these are all there are.
+    # Only these papers have sightings before the cutoff; naming them lets SQLite use an index.
     (
         "sightings",
         "DELETE FROM sightings WHERE paper IN (SELECT id FROM papers WHERE first_seen < :cutoff) AND seen < :cutoff",
@@ -164,7 +157,7 @@ _STEPS = (
     ("", "DELETE FROM names WHERE paper IN (SELECT paper FROM temp.old WHERE NOT shown)"),
     ("", "DELETE FROM vectors WHERE paper IN (SELECT paper FROM temp.old)"),
     ("papers", "DELETE FROM papers WHERE id IN (SELECT paper FROM temp.old WHERE NOT shown)"),
-    # The title and the links to the paper stay. The second time there is nothing left to remove.
+    # The title and the links to the paper stay.
     (
         "texts",
         "UPDATE papers SET abstract = '', facts = json_remove(facts, '$.authors', '$.categories', '$.published',"
@@ -172,7 +165,7 @@ _STEPS = (
         " AND (abstract <> '' OR facts <> json_remove(facts, '$.authors', '$.categories', '$.published',"
         " '$.code', '$.project', '$.huggingface'))",
     ),
-    # By kind: any state is one, 'failed' is not good, and only 'read' is whole.
+    # Any state is 'any', all but 'failed' are 'good', and only 'read' is 'whole'.
     (
         "",
         "INSERT INTO temp.needed SELECT DISTINCT k.value, f.source, first_value(f.run)"
@@ -180,7 +173,7 @@ _STEPS = (
         ' FROM fetches f JOIN runs r ON r.id = f.run JOIN json_each(\'["any", "good", "whole"]\') k'
         " ON k.value = 'any' OR (k.value = 'good' AND f.state <> 'failed') OR (k.value = 'whole' AND f.state = 'read')",
     ),
-    # A source that fails keeps every failure since it was last good: status says how many there were.
+    # A source that fails keeps every failure since it was last good: status shows their number.
     (
         "fetches",
         "DELETE FROM fetches WHERE run IN (SELECT id FROM runs WHERE day < :cutoff)"

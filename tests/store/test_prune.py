@@ -19,11 +19,13 @@ from click.testing import CliRunner
 
 from digest.cli import main
 from digest.cli.output import format_pruned
-from digest.errors import AlreadyRunning, ConfigError, HistoryError, MailPruned, NoSourceReadable, Undelivered
+from digest.config import Config
+from digest.errors import AlreadyRunning, HistoryError, MailPruned, NoSourceReadable, Undelivered
 from digest.papers.text.fit import format_bytes
 from digest.pipeline.run import send_queued
 from digest.store.database import open_database, run_lock
-from digest.store.prune import fewest_days, prune
+from digest.store.prune import PruneResult, min_days
+from digest.store.prune import prune as prune_database
 from digest.store.runs import Runs
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, paper
@@ -48,6 +50,11 @@ def with_secret(workplace: Workplace) -> Workplace:
 
 def day(offset: int) -> date:
     return MONDAY + timedelta(offset)
+
+
+def prune(config: Config, today: date, days: int, *, dry_run: bool = False) -> PruneResult:
+    likes = [like for topic in config.topics for like in topic.like]
+    return prune_database(config.digest.database, today, days, likes, dry_run=dry_run)
 
 
 def rows(workplace: Workplace, sql: str) -> list[Any]:
@@ -275,13 +282,14 @@ def test_too_few_days_are_refused_with_the_least_that_is_allowed(place: Workplac
     place.lists(paper(1))
     place.run(MONDAY)
     before = dump(place.folder / "history.db")
-    assert fewest_days(place.config()) == 30
+    assert (min_days(7), min_days(60)) == (30, 81)
     place.digest["window_days"] = 60
-    assert fewest_days(place.config()) == 81
-    with pytest.raises(ConfigError, match=r"--older-than: 80 days are too few; .* write 81d"):
-        prune(place.config(), day(1000), 80)
+    place.config()
+    result = CliRunner().invoke(main, ["-c", str(place.path), "prune", "--older-than", "80d"])
+    assert (result.exit_code, "80 days are too few" in result.stderr, "write 81d" in result.stderr) == (2, True, True)
     assert dump(place.folder / "history.db") == before
-    prune(place.config(), day(1000), 81)
+    result = CliRunner().invoke(main, ["-c", str(place.path), "prune", "--older-than", "81d"])
+    assert result.exit_code == 0
 
 
 def test_it_waits_for_no_run_and_makes_no_history(place: Workplace) -> None:
@@ -346,7 +354,7 @@ def traced(path):
     return db
 
 database._connect = traced
-prune(load(Path(sys.argv[1]), {}), date(2026, 12, 31), 60)
+prune(load(Path(sys.argv[1]), {}).digest.database, date(2026, 12, 31), 60, [])
 """
 
 
