@@ -91,5 +91,5 @@ def backtest(app: App, days: int, other: Path | None, to: str | None, day: date 
         raise click.UsageError("digest.to is empty; name a subscriber with --to")
     today, _ = clock(config, day)
     with open_context(config, create=False) as context:
-        subscriber = context.subscribers.get(address)
+        subscriber = context.subscribers.by_address(address)
         app.print(format_backtest(compare_days(context, tried, subscriber, last_days(days, today))))

@@ -44,7 +44,7 @@ class _Session:
     def find(self, address: str) -> "tuple[Subscriber, SubscriberStatus] | None":
         """The subscriber with this address and their status; None for an unknown address."""
         status = self.subscribers.status(address, self.today)
-        return (self.subscribers.get(address), status) if status else None
+        return (self.subscribers.by_address(address), status) if status else None
 
     def topic(self, name: str) -> str:
         """A topic as the configuration spells it. Raises ValueError for an unknown one."""
@@ -113,7 +113,7 @@ def add(app: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers
         before = [(address, session.find(address)) for address in addresses]
         topics = _chosen_topics(session, names)
         for address, known in before:
-            profile = _changed(session.subscribers.get(address).profile, topics, max_papers)
+            profile = _changed(session.subscribers.by_address(address).profile, topics, max_papers)
             session.subscribers.add(address, profile)
             app.report(_format_added(address, known[1].state if known else "", profile))
 

@@ -55,14 +55,14 @@ def explain(context: Context, name: str, to: str | None, day: date) -> Explanati
     selection = load_selection(context, day)
     groups: dict[tuple[Profile, frozenset[int]], list[str]] = {}
     for address in [to] if to else context.config.digest.to:
-        subscriber = context.subscribers.get(address)
+        subscriber = context.subscribers.by_address(address)
         shown = context.outbox.shown_to(subscriber, {paper_id, *selection.paper_ids}, day)
         groups.setdefault((subscriber.profile, shown), []).append(address)
     statuses = [
         (_status(context, selection, paper_id, paper, first_seen, *group), addresses)
         for group, addresses in groups.items()
     ]
-    appearances = context.outbox.appearances(paper_id, context.subscribers.get(to).id if to else None)
+    appearances = context.outbox.appearances(paper_id, context.subscribers.by_address(to).id if to else None)
     return Explanation(paper, day, first_seen, readings, appearances, statuses)
 
 

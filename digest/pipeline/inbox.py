@@ -110,7 +110,7 @@ class InboxReader:
     def _mailed(self, address: str) -> Subscriber | None:
         """The subscriber with this address, if a message was ever sent there."""
         try:
-            subscriber = self._subscribers.get(address)
+            subscriber = self._subscribers.by_address(address)
         except ValueError:
             return None
         return subscriber if self._outbox.has_mailed(subscriber) else None

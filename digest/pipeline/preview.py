@@ -31,7 +31,7 @@ def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fe
     with open_context(config) as context:
         to = to or next(iter(config.digest.to), None)
         first = None if to else context.subscribers.first(day)
-        subscriber = first or context.subscribers.get(to or config.digest.from_.address)
+        subscriber = first or context.subscribers.by_address(to or config.digest.from_.address)
         frozen = context.outbox.message_of(subscriber, day)
         if frozen is not None:
             return Preview(frozen, 0, queued=True)

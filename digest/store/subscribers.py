@@ -1,7 +1,7 @@
-"""Who receives the digest: what each subscriber chose, their status, and the token that unsubscribes them.
+"""Subscribers: what they chose, their status, and their unsubscribe token.
 
-A subscriber is one address, compared without case. Rows are never deleted: those who unsubscribed stay known, so that
-neither the configuration nor an import brings them back, and what they were shown is not shown again if they return.
+A subscriber is one address, compared without case. Rows are never deleted, so neither the configuration nor an import
+subscribes someone who unsubscribed, and nobody is sent a paper twice.
 """
 
 import base64
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 FOREVER = date.max  # paused until further notice
-_MAX_SOFT_BOUNCES = 5  # days in a row with mail that bounced for a temporary reason; then no more is sent
-_SAME_ROW_DAYS = 3  # days between two such bounces that still are "in a row": not every day has mail
+_MAX_SOFT_BOUNCES = 5  # days in a row with mail that bounced for a temporary reason; then the subscriber is suspended
+_MAX_GAP_DAYS = 3  # between two such bounces "in a row": not every day has mail
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """One address. `id` is its row, 0 for an address that does not subscribe (a preview for a stranger)."""
+    """One address. `id` is its row, or 0 for an unknown address (as in a preview for it)."""
 
     id: int
     address: str
@@ -39,8 +39,8 @@ class Subscriber:
 class SubscriberStatus:
     """The status of a subscriber on a day.
 
-    `state` is `active`, `paused` (until `paused`), `suspended` (`why` says why), `left` (unsubscribed) or `dropped` (no
-    longer in digest.to, and never added by hand). `configured` says whether digest.to names the address.
+    `state` is `active`, `paused` (until `paused`), `suspended` (for the reason `why`), `left` (unsubscribed) or
+    `dropped` (no longer in digest.to, and never added by hand). `configured` is whether digest.to has the address.
     """
 
     address: str
@@ -56,7 +56,7 @@ class SubscriberStatus:
 class ImportedSubscriber:
     """A subscriber in an import. `topics`, `max_papers` and `paused` are None where the import does not say.
 
-    `state` is one of those of `SubscriberStatus` or ''; `why` says why somebody is suspended.
+    `state` is one of those of `SubscriberStatus` or ''; `why` is the reason for a suspension.
     """
 
     address: str
@@ -69,7 +69,7 @@ class ImportedSubscriber:
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """How many addresses of an import were new, how many known, and those that had unsubscribed and stay so."""
+    """The numbers of new and known addresses in an import, and those that stay unsubscribed."""
 
     added: int
     known: int
@@ -94,8 +94,8 @@ class Subscribers:
                     [address_key(address), address, make_token(self._secret, address)],
                 )
 
-    def get(self, address: str) -> Subscriber:
-        """The subscriber with this address, or one with row 0 for an unknown address.
+    def by_address(self, address: str) -> Subscriber:
+        """Return the subscriber with this address; for an unknown address a new one with row 0, which is not stored.
 
         Raises ValueError when it is not an address.
         """
@@ -103,32 +103,32 @@ class Subscribers:
         return found or Subscriber(0, normalize_address(address), make_token(self._secret, address))
 
     def by_token(self, token: str) -> Subscriber | None:
-        """The subscriber with this token; None for one that we never gave out."""
+        """Return the subscriber with this token; None if there is none."""
         return self._one(_BY_TOKEN, token.lower())
 
     def by_id(self, row: int) -> Subscriber | None:
-        """The subscriber of this row."""
+        """Return the subscriber of this row; None if there is none."""
         return self._one(_BY_ID, row)
 
     def first(self, day: date) -> Subscriber | None:
-        """The longest subscriber of those who get the mail of `day`."""
+        """Return the subscriber with the lowest row among those who get the mail of `day`."""
         return self._one(_FIRST, day.isoformat())
 
-    def _one(self, question: str, value: str | int) -> Subscriber | None:
-        row = self._db.execute(question, [value]).fetchone()
+    def _one(self, sql: str, value: str | int) -> Subscriber | None:
+        row = self._db.execute(sql, [value]).fetchone()
         return Subscriber(row[0], row[1], row[2], profile_from_columns(*row[3:])) if row else None
 
     def status(self, address: str, day: date) -> SubscriberStatus | None:
-        """The status of one address, None for an unknown one. Raises ValueError when it is not an address."""
+        """Return the status of an address, None for an unknown one. Raises ValueError when it is not an address."""
         row = self._db.execute(_STATUSES + " WHERE key = ?", [address_key(address)]).fetchone()
         return _status(row, day) if row else None
 
     def statuses(self, day: date) -> Iterator[SubscriberStatus]:
-        """The status of every subscriber, in the order in which they came; read as it is needed."""
+        """Return the status of every subscriber, by row; read as needed."""
         return (_status(row, day) for row in self._db.execute(_STATUSES + " ORDER BY id"))
 
     def add(self, address: str, profile: Profile) -> None:
-        """Subscribe an address by hand, with this profile; whatever kept mail from it is cleared.
+        """Subscribe an address with this profile; end any pause, suspension or earlier unsubscribe.
 
         Raises ValueError when it is not an address.
         """
@@ -147,7 +147,7 @@ class Subscribers:
             )
 
     def unsubscribe(self, subscriber: Subscriber, day: date) -> bool:
-        """No more mail to this subscriber, whatever digest.to says; False if they had unsubscribed before."""
+        """Unsubscribe; return False if they already had."""
         return self._change(
             "UPDATE subscribers SET subscribed = 0, gone = ? WHERE gone IS NULL AND id = ?",
             day.isoformat(),
@@ -155,7 +155,7 @@ class Subscribers:
         )
 
     def pause(self, subscriber: Subscriber, until: date) -> None:
-        """No mail before the day `until`."""
+        """Pause mail until the day `until`."""
         self._change("UPDATE subscribers SET paused = ? WHERE id = ?", until.isoformat(), subscriber.id)
 
     def resume(self, subscriber: Subscriber) -> None:
@@ -169,14 +169,14 @@ class Subscribers:
     def record_bounce(self, subscriber: Subscriber, day: date, *, hard: bool, why: str) -> None:
         """Count a bounce, read on `day`; at most one a day.
 
-        An address that does not exist (`hard`) is suspended at once, a full mailbox after five days in a row.
+        An address that does not exist (`hard`) is suspended at once; a full mailbox after five days in a row.
         """
         with transaction(self._db):
             self._db.execute(
                 "UPDATE subscribers SET bounces = CASE WHEN bounced = :day THEN bounces"
-                " WHEN julianday(:day) - julianday(bounced) <= :apart THEN bounces + 1 ELSE 1 END, bounced = :day"
+                " WHEN julianday(:day) - julianday(bounced) <= :gap THEN bounces + 1 ELSE 1 END, bounced = :day"
                 " WHERE id = :id",
-                {"day": day.isoformat(), "apart": _SAME_ROW_DAYS, "id": subscriber.id},
+                {"day": day.isoformat(), "gap": _MAX_GAP_DAYS, "id": subscriber.id},
             )
             self._db.execute(
                 "UPDATE subscribers SET suspended = :why"
@@ -185,16 +185,16 @@ class Subscribers:
             )
 
     def import_all(self, rows: Iterable[ImportedSubscriber], day: date) -> ImportResult:
-        """Subscribe everybody in an import, with the status it gives them, in one transaction.
+        """Import subscribers with their status, in one transaction.
 
-        Those who unsubscribed here stay unsubscribed. Of an address that comes twice, the last row counts; what a row
-        does not say stays as it is.
+        Those who unsubscribed here stay unsubscribed. If an address occurs twice, the last row counts; what a row does
+        not contain stays as it is.
         """
         self._db.execute(
             "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
             " max_papers INTEGER, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
         )
-        with self._db.atomic():  # of the temporary table alone: no run has to wait while a long file is read
+        with self._db.atomic():  # for the temporary table only: no run has to wait while a long file is read
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
                 "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -219,7 +219,7 @@ class Subscribers:
         ]
 
     def _known_in_import(self) -> tuple[int, list[str]]:
-        """How many of the incoming addresses are known, and which of them have unsubscribed."""
+        """Return how many of the incoming addresses are known, and which of them have unsubscribed."""
         rows = self._db.execute(
             "SELECT s.address, s.gone IS NOT NULL FROM temp.incoming i JOIN subscribers s ON s.key = i.key"
             " ORDER BY s.id"
@@ -234,7 +234,7 @@ _FIRST = "SELECT id, address, token, topics, max_papers FROM receivers WHERE sin
 _STATUSES = (
     "SELECT address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces FROM subscribers"
 )
-# An empty list says "all topics" and 0 "as many as the digest has", where NULL says nothing.
+# An empty list means all topics, 0 means digest.max_papers, and NULL means no change.
 _IMPORT = """
 INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone, suspended)
 SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone, suspended
@@ -253,27 +253,29 @@ WHERE subscribers.gone IS NULL
 
 
 def profile_from_columns(topics: str | None, max_papers: int | None) -> Profile:
+    """Return the profile in two columns of a subscriber."""
     return Profile(None if topics is None else tuple(json.loads(topics)), max_papers)
 
 
 def profile_columns(profile: Profile) -> tuple[str | None, int | None]:
-    """The two columns of a profile; the same for the same choice, in whatever order its topics were named."""
+    """Return the two columns of a profile; they do not depend on the order of its topics."""
     topics = None if profile.topics is None else json.dumps(sorted(profile.topics), ensure_ascii=False)
     return topics, profile.max_papers
 
 
 def make_token(secret: bytes, address: str) -> str:
-    """26 letters and digits (128 bits) that stand for an address and cannot be made without the secret."""
+    """Return 26 letters and digits (128 bits) for an address; they cannot be made without the secret."""
     digest = hmac.new(secret, b"subscriber " + address_key(address).encode(), hashlib.sha256).digest()
     return base64.b32encode(digest[:16]).decode("ascii").rstrip("=").lower()
 
 
 def _status(row: Any, day: date) -> SubscriberStatus:
-    address, topics, most, configured, subscribed, gone, paused, suspended, bounces = row
+    address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces = row
     until = date.fromisoformat(paused) if paused and paused > day.isoformat() else None
     known = configured or subscribed
     state = (
         "left" if gone else "dropped" if not known else "suspended" if suspended else "paused" if until else "active"
     )
     why = f"unsubscribed on {gone}" if gone else suspended
-    return SubscriberStatus(address, state, profile_from_columns(topics, most), bool(configured), until, why, bounces)
+    profile = profile_from_columns(topics, max_papers)
+    return SubscriberStatus(address, state, profile, bool(configured), until, why, bounces)

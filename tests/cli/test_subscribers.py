@@ -187,7 +187,7 @@ def test_mail_that_may_have_arrived_is_not_sent_to_who_left_and_counts_as_shown(
         office.send(server.port)
     assert (server.taken, office.counts()) == ([], {"expired": 1})
     with open_database(workplace.folder / "history.db") as db:
-        reader = Subscribers(db, b"x").get("reader0@example.org")
+        reader = Subscribers(db, b"x").by_address("reader0@example.org")
         assert Outbox(db).shown_to(reader, range(9), MONDAY) == {1, 2, 3}
 
 
@@ -196,7 +196,7 @@ def test_who_was_suspended_gets_mail_again_once_added(place: Workplace) -> None:
     with open_database(place.folder / "history.db") as db:
         people = Subscribers(db, b"x")
         people.configure(["ann@example.org"])
-        people.record_bounce(people.get("ann@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+        people.record_bounce(people.by_address("ann@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
     row = listed(place)["ann@example.org"]
     assert (row["state"], row["why"], row["bounces"]) == ("suspended", "mail bounced: 5.1.1 no such user", 1)
     assert "ann@example.org: suspended, mail bounced: 5.1.1 no such user" in digest(place, "status").stdout
@@ -218,7 +218,9 @@ def test_five_days_in_a_row_with_soft_bounces_suspend(
         people = Subscribers(db, b"x")
         people.add("ann@example.org", DEFAULT_PROFILE)
         for day in days:
-            people.record_bounce(people.get("ann@example.org"), MONDAY + timedelta(day), hard=False, why="4.2.2 full")
+            people.record_bounce(
+                people.by_address("ann@example.org"), MONDAY + timedelta(day), hard=False, why="4.2.2 full"
+            )
         standing = people.status("ann@example.org", MONDAY)
         assert standing
         assert (standing.state == "suspended") == suspended
@@ -478,7 +480,7 @@ def test_an_export_taken_in_where_it_was_made_changes_nobody(place: Workplace, f
     digest(place, "subscribers", "pause", "cyd@example.org")
     with open_database(place.folder / "history.db") as db:
         people = Subscribers(db, b"x")
-        people.record_bounce(people.get("dan@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
+        people.record_bounce(people.by_address("dan@example.org"), MONDAY, hard=True, why="5.1.1 no such user")
     place.to = ("ann@example.org",)
     place.config()
     before = listed(place, "--all")

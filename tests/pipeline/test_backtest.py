@@ -13,7 +13,7 @@ TUESDAY = MONDAY + timedelta(1)
 
 def compared(workplace: Workplace, config: Config, days: int = 2) -> str:
     with open_context(config) as context:
-        ann = context.subscribers.get("ann@example.org")
+        ann = context.subscribers.by_address("ann@example.org")
         return format_backtest(backtest(context, config, ann, last_days(days, TUESDAY)))
 
 

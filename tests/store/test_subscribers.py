@@ -100,7 +100,7 @@ class Weeks(RuleBasedStateMachine):
     @rule(who=PEOPLE)
     def remove(self, who: str) -> None:
         if self.people.status(who, self.day):
-            self.people.unsubscribe(self.people.get(who), self.day)
+            self.people.unsubscribe(self.people.by_address(who), self.day)
             self.outbox.withdraw(self.day)
             self.left(who)
 
@@ -112,13 +112,13 @@ class Weeks(RuleBasedStateMachine):
     def pause(self, who: str, days: int) -> None:
         if self.people.status(who, self.day):
             self.paused[who] = self.day + timedelta(days)
-            self.people.pause(self.people.get(who), self.paused[who])
+            self.people.pause(self.people.by_address(who), self.paused[who])
             self.outbox.withdraw(self.day)
 
     @rule(who=PEOPLE)
     def resume(self, who: str) -> None:
         if self.people.status(who, self.day):
-            self.people.resume(self.people.get(who))
+            self.people.resume(self.people.by_address(who))
             self.paused.pop(who, None)
 
     @rule(who=st.sets(PEOPLE, min_size=1), state=st.sampled_from(["", "left", "suspended", "dropped"]))
@@ -135,13 +135,13 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(who=PEOPLE)
     def write_to_leave(self, who: str) -> None:
-        self.letter(f"To: leave+{self.people.get(who).token}@example.org\nX: {self.letters}\n\n")
+        self.letter(f"To: leave+{self.people.by_address(who).token}@example.org\nX: {self.letters}\n\n")
         if self.people.status(who, self.day):
             self.left(who)
 
     @rule(who=PEOPLE)
     def come_back_hard(self, who: str) -> None:
-        token = self.people.get(who).token
+        token = self.people.by_address(who).token
         self.letter(
             'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
             f"--b\nContent-Type: message/delivery-status\n\nX: {self.letters}\n\nAction: failed\nStatus: 5.1.1\n"
@@ -227,7 +227,7 @@ class Weeks(RuleBasedStateMachine):
 
     def nobody_was_missed(self) -> None:
         for who in filter(self.receives, NAMES):
-            subscriber = self.people.get(who)
+            subscriber = self.people.by_address(who)
             has = self.db.execute(
                 "SELECT 1 FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, self.day.isoformat()]
             ).fetchone()

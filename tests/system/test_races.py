@@ -41,7 +41,7 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
 
 
 def away(people: Subscribers, what: str) -> None:
-    bob = people.get("bob@example.org")
+    bob = people.by_address("bob@example.org")
     if what == "leave":
         people.unsubscribe(bob, MONDAY)
     else:
@@ -57,7 +57,7 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
         (audience,) = outbox.audiences(MONDAY, [])
         away(people, what)
         assert outbox.publish(audience, FRAME, [], MORNING) == 1
-        assert outbox.message_of(people.get("bob@example.org"), MONDAY) is None
+        assert outbox.message_of(people.by_address("bob@example.org"), MONDAY) is None
 
 
 def test_a_preview_shows_again_what_waits_unsent_for_too_long(workplace: Workplace) -> None:
@@ -84,7 +84,7 @@ def test_a_pause_that_is_over_by_its_day_keeps_the_mail_of_that_day_when_an_earl
     with open_database(workplace.folder / "history.db") as db:
         people = Subscribers(db, b"x")
         people.configure(workplace.to)
-        people.pause(people.get("reader0@example.org"), MONDAY)
+        people.pause(people.by_address("reader0@example.org"), MONDAY)
         with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
             office.run(server.port)
         assert Outbox(db).withdraw(MONDAY - timedelta(2)) == 0
