@@ -26,7 +26,7 @@ def status_document(statistics: Statistics, database: Path, scheduled: "Sequence
             "in_doubt": counts.get("in doubt", 0),
             "failed": counts.get("refused", 0) + counts.get("expired", 0),
             "counts": counts,
-            "problems": statistics.troubled_deliveries(),
+            "problems": statistics.problem_deliveries(),
             "suspended": statistics.suspended(),
         },
         "inbox": statistics.mailboxes(),

@@ -1,14 +1,20 @@
 """The database: every line of SQL, and the files beside it.
 
-`schema` has the tables, `database` opens and migrates them and holds the locks. Each of the others keeps one thing:
+    schema        the tables and their migrations
+    database      open and migrate the database, hold the locks
+    papers        papers, their names and sightings
+    search        the full-text index and the vectors
+    outbox        frozen messages and the state of each delivery
+    subscribers   addresses, profiles, status, tokens
+    mailboxes     how far each mailbox of replies has been read
+    http_cache    cached HTTP responses
+    runs          record what each run and source did
+    statistics    read it, for status and doctor
+    secret        the key of the tokens
+    backup        copy the database and its secret
+    prune         delete old data
 
-    papers        papers, their names and sightings        outbox        frozen mail and its delivery
-    search        the full-text index and vectors          subscribers   addresses, profiles, status, tokens
-    http_cache    responses of services                    mailboxes     how far replies have been read
-    runs          what each run and source did             statistics    the same, to read for status and doctor
-    secret        what signs the tokens                    backup, prune copies, and old data deleted
-
-Writes happen in a `transaction`; what has to be safe against crashes says so in its docstring.
+Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [

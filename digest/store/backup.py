@@ -1,7 +1,7 @@
-"""Copy a live history, checked, together with the secret that belongs to it.
+"""Copy a live history with its secret, and check the copy.
 
 SQLite's online backup (https://www.sqlite.org/backup.html) copies what was committed when it began, in one step: in WAL
-mode a run goes on writing meanwhile, and never makes the copy start again.
+mode a run can write at the same time, and the copy never has to start again.
 """
 
 import os
@@ -15,14 +15,14 @@ from digest.files import whole_file, write_file
 from digest.store.database import open_database
 from digest.store.secret import load_secret
 
-# What lies beside a database: SQLite's files and ours.
-_BESIDE = ("", "-wal", "-shm", "-journal", ".secret", ".lock", ".pace")
+# The endings of a database's own files, SQLite's and ours.
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".secret", ".lock", ".pace")
 
 
 def backup(database: Path, file: Path, *, force: bool = False) -> int:
     """Copy `database` to `file` and its secret to `file`.secret, both readable by their owner only.
 
-    Returns the size in bytes. Each file is written whole or not at all. Raises ConfigError when a file exists already
+    Return the size in bytes. Each file is written whole or not at all. Raises ConfigError when a file exists already
     (without `force`) or cannot be created there, HistoryError when the history cannot be read or the copy not finished.
     """
     target = Path(os.path.realpath(file.expanduser()))
@@ -30,7 +30,7 @@ def backup(database: Path, file: Path, *, force: bool = False) -> int:
     _check_targets(database, target, secret, force)
     with open_database(database, create=False) as db, _new_file(target, force) as draft:
         _copy(db.conn, draft)
-        # The secret is in place first: where there is a copy, there is its secret.
+        # The secret comes first, so that no copy is ever without it.
         content = f"{load_secret(database).hex()}\n".encode()
         write_file(secret, content, mode=0o600, replace=force, sync=True)
         return draft.stat().st_size
@@ -41,7 +41,7 @@ def _check_targets(database: Path, target: Path, secret: Path, force: bool) -> N
         raise ConfigError([f"{target.parent} is not a folder; create it first, or name another file"])
     if target.is_dir():
         raise ConfigError([f"{target} is a folder; name a file in it, like {target / 'history.db'}"])
-    own = [Path(f"{path}{end}") for path in (database, Path(os.path.realpath(database))) for end in _BESIDE]
+    own = [Path(f"{path}{end}") for path in (database, Path(os.path.realpath(database))) for end in _ENDINGS]
     for path in (target, secret):
         if path in own or any(one.exists() and path.exists() and path.samefile(one) for one in own):
             raise ConfigError([f"{path} belongs to the history itself; name another file"])
@@ -53,7 +53,7 @@ def _check_targets(database: Path, target: Path, secret: Path, force: bool) -> N
 
 @contextmanager
 def _new_file(target: Path, force: bool) -> Iterator[Path]:
-    """A file that becomes `target`; nothing is left of it or of SQLite's side files when anything goes wrong."""
+    """Yield a file that becomes `target`; on failure it is deleted, and SQLite's side files with it."""
     try:
         with whole_file(target, mode=0o600, replace=force, sync=True) as draft:
             try:
@@ -61,8 +61,8 @@ def _new_file(target: Path, force: bool) -> Iterator[Path]:
             finally:
                 for end in ("-wal", "-shm", "-journal"):
                     Path(f"{draft}{end}").unlink(missing_ok=True)
-    except OSError as problem:
-        raise HistoryError(f"{target} cannot be written: {problem.strerror}; nothing was left behind") from None
+    except OSError as error:
+        raise HistoryError(f"{target} cannot be written: {error.strerror}; no partial copy was left") from None
 
 
 def _copy(source: sqlite3.Connection, draft: Path) -> None:
@@ -70,10 +70,10 @@ def _copy(source: sqlite3.Connection, draft: Path) -> None:
     with closing(sqlite3.connect(draft)) as copy:
         try:
             source.backup(copy)
-            # A single file that can be read from a read-only place. Opened as a history, it goes back to WAL.
+            # A single file, which can be read on a read-only disk. Opening it as a history switches it back to WAL.
             copy.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.OperationalError as problem:
-            raise HistoryError(f"the backup cannot be finished: {problem}; nothing was left behind") from None
+        except sqlite3.OperationalError as error:
+            raise HistoryError(f"the backup cannot be finished: {error}; no partial copy was left") from None
         (result,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if result != "ok":
         raise HistoryError(f"the history is damaged ({result}) and was not copied; restore an earlier backup")

@@ -4,7 +4,7 @@ WAL with `synchronous=FULL`: readers never wait for a run, and a commit survives
 commits may be lost then, and a lost commit is a mail sent twice.
 
 `db.atomic()` begins DEFERRED: a transaction that reads first and then writes fails at once when another process wrote
-in between, whatever the timeout. So every transaction is a `transaction(db)`, whose first statement is a write.
+in between, regardless of the timeout. So every transaction is a `transaction(db)`, whose first statement is a write.
 """
 
 import fcntl
@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 from digest.errors import AlreadyRunning, HistoryError
 from digest.store.schema import MIGRATIONS
 
-if TYPE_CHECKING:  # importing it takes longer than all that `digest status` does
+if TYPE_CHECKING:  # importing it takes longer than the rest of `digest status`
     from sqlite_utils import Database, Migrations
 
-_WAIT = 30.0  # seconds to wait for another process's write
+_TIMEOUT = 30.0  # seconds to wait for another process's write
 
 
 @contextmanager
 def open_database(path: Path, *, create: bool = True) -> "Iterator[Database]":
-    """The database at `path`, migrated to the current schema, and closed afterwards.
+    """Open the database at `path`, migrate it to the current schema, and close it afterwards.
 
     Every failure of SQLite inside the block, from a corrupt file to a full disk, becomes a HistoryError.
     """
@@ -40,14 +40,14 @@ def open_database(path: Path, *, create: bool = True) -> "Iterator[Database]":
 
 @contextmanager
 def open_read_only(path: Path) -> "Iterator[Database]":
-    """The database at `path` as it is: not created, not migrated, not written to. Fails like `open_database`."""
+    """Open the database at `path` as it is: not created, not migrated, read-only. Fails like `open_database`."""
     with _session(path, _connect_read_only) as db:
         yield db
 
 
 @contextmanager
 def transaction(db: "Database") -> Iterator[None]:
-    """One transaction that holds the write lock from its first statement to its commit."""
+    """Run the block in one transaction that holds the write lock from its first statement to its commit."""
     with db.atomic():
         db.execute("DELETE FROM names WHERE 0")  # takes the lock and changes nothing
         yield
@@ -69,14 +69,14 @@ def rolled_back(db: "Database") -> Iterator[None]:
 def run_lock(database: Path) -> Iterator[None]:
     """Hold the lock that allows one run at a time. Raises AlreadyRunning when another process has it.
 
-    The kernel holds it, so it is released with the process, however that ends.
+    The kernel releases it when the process ends, in whatever way.
     """
     path = database.with_name(database.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
-    except OSError as problem:
-        raise HistoryError(f"the lock {path} cannot be opened: {problem.strerror}") from None
+    except OSError as error:
+        raise HistoryError(f"the lock {path} cannot be opened: {error.strerror}") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +87,7 @@ def run_lock(database: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseHealth:
-    """How many papers a database holds, whether it needs migrations, and what is damaged in it, in a few words."""
+    """The number of papers in a database, whether it needs migrations, and a message for each damage."""
 
     papers: int
     outdated: bool
@@ -95,9 +95,9 @@ class DatabaseHealth:
 
 
 def check_health(path: Path) -> DatabaseHealth:
-    """Read all of the existing database at `path`. Raises HistoryError when a run could not use it at all."""
+    """Check all of the existing database at `path`. Raises HistoryError when a run could not use it at all."""
     with open_read_only(path) as db:
-        # Begin as a run does, and change nothing: this fails where nothing can be written.
+        # Begin as a run does, and change nothing: this fails if the database cannot be written.
         for step in ("PRAGMA query_only = OFF", "BEGIN IMMEDIATE", "ROLLBACK", "PRAGMA query_only = ON"):
             db.conn.execute(step)
         applied, known = _versions(db, path)
@@ -105,29 +105,30 @@ def check_health(path: Path) -> DatabaseHealth:
         if orphans := len(db.execute("PRAGMA foreign_key_check").fetchall()):
             damage.append(f"{orphans:,} rows refer to deleted ones")
         papers = db.execute("SELECT count(*) FROM papers").fetchone()[0] if applied else 0
-        return DatabaseHealth(papers, applied != known, tuple(" ".join(words.split()) for words in damage))
+        return DatabaseHealth(papers, applied != known, tuple(" ".join(message.split()) for message in damage))
 
 
-def database_error(path: Path, problem: Exception) -> HistoryError:
-    """The error to raise for what SQLite raised about the database at `path`: what is wrong and what to do."""
+def database_error(path: Path, error: Exception) -> HistoryError:
+    """Return what to raise for an error of SQLite about the database at `path`: what is wrong and what to do."""
+    restore = "restore a backup, or move the file away to start with a new database"
     advice = {
-        "file is not a database": "it is not a database, or damaged; restore a backup or move it away",
-        "disk image is malformed": "it is damaged; restore a backup or move it away",
+        "file is not a database": f"it is not a database, or damaged; {restore}",
+        "disk image is malformed": f"it is damaged; {restore}",
         "readonly": "it is read-only; check the permissions of the file and its folder",
         "locked": "another process keeps it locked; try again when that is done",
         "disk is full": "the disk is full; free some space and run again, nothing is lost",
         "disk I/O error": "the disk failed or is full; free some space and run again, nothing is lost",
-        "no such column": "its tables are from an older or unfinished version; move it away or upgrade digest",
+        "no such column": "its tables are from an older or unfinished version; upgrade digest or move the file away",
         "no such table": "it belongs to another program; name another file in digest.database",
         "already exists": "it belongs to another program; name another file in digest.database",
     }
-    reason = next((words for sign, words in advice.items() if sign in str(problem)), str(problem))
+    reason = next((text for sign, text in advice.items() if sign in str(error)), str(error))
     return HistoryError(f"the history {path} cannot be used: {reason}")
 
 
 @cache
 def migrations() -> "Migrations":
-    """Every migration, in order; the database remembers those it has been through."""
+    """Return every migration, in order; the database records which were applied."""
     from sqlite_utils import Migrations
 
     found = Migrations("digest")
@@ -150,8 +151,8 @@ def _session(path: Path, connect: "Callable[[Path], Database]") -> "Iterator[Dat
     try:
         db = connect(path)
         yield db
-    except sqlite3.Error as problem:
-        raise database_error(path, problem) from problem
+    except sqlite3.Error as error:
+        raise database_error(path, error) from error
     finally:
         if db is not None:
             with suppress(sqlite3.Error):
@@ -161,7 +162,7 @@ def _session(path: Path, connect: "Callable[[Path], Database]") -> "Iterator[Dat
 def _connect_read_only(path: Path) -> "Database":
     from sqlite_utils import Database
 
-    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT))
+    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_TIMEOUT))
     db.conn.execute("PRAGMA query_only = ON")
     return db
 
@@ -171,11 +172,11 @@ def _connect(path: Path) -> "Database":
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # It holds addresses: nobody else may read it. SQLite gives its side files the same mode.
+        # It contains addresses: nobody else may read it. SQLite gives its side files the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as problem:
-        raise HistoryError(f"the history {path} cannot be opened: {problem.strerror}") from None
-    db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))
+    except OSError as error:
+        raise HistoryError(f"the history {path} cannot be opened: {error.strerror}") from None
+    db = Database(sqlite3.connect(path, timeout=_TIMEOUT, check_same_thread=False))
     try:
         db.conn.execute("PRAGMA foreign_keys = ON")
         _versions(db, path)  # before anything is written
@@ -183,7 +184,7 @@ def _connect(path: Path) -> "Database":
         db.conn.execute("PRAGMA synchronous = FULL")
         _migrate(db, path)
     except BaseException:
-        db.close()  # or a failed migration would keep its lock
+        db.close()  # else a failed migration would keep its lock
         raise
     return db
 
@@ -198,9 +199,9 @@ def _migrate(db: "Database", path: Path) -> None:
 
 
 def _versions(db: "Database", path: Path) -> tuple[set[str], set[str]]:
-    """The migrations a database has been through, and all there are.
+    """Return the migrations that were applied to a database, and all there are.
 
-    Refuses a newer database, and one of another program: we could only damage them.
+    Raises HistoryError for a newer database, and for one of another program: we could only damage them.
     """
     from sqlite_utils import Database
 

@@ -1,4 +1,4 @@
-"""How far each mailbox of replies has been read, and which letters have been acted on: each letter acts once."""
+"""How far each mailbox has been read, and which of its messages have been processed (each once)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class Mailboxes:
-    """Mailboxes and letters in the database `db`. A mailbox is known by its name, without secrets."""
+    """Mailboxes and their messages in the database `db`. A mailbox is identified by its name, without secrets."""
 
     def __init__(self, db: "Database") -> None:
         self._db = db
 
     def cursor(self, mailbox: str) -> str:
-        """Up to where the mailbox was read, as its reader counts; '' at first."""
+        """Return the position up to which the mailbox was read; '' at first."""
         row = self._db.execute("SELECT cursor FROM mailboxes WHERE name = ?", [mailbox]).fetchone()
         return str(row[0]) if row else ""
 
     @contextmanager
     def letter(self, mailbox: str, cursor: str, identity: str, day: date) -> Iterator[bool]:
-        """One transaction around all that a letter causes: it moves the cursor behind the letter and remembers it.
+        """Open a transaction around processing one message; store its identity and the new position.
 
-        Yields whether the letter is to be acted on: False for one that was acted on before, or has no identity.
+        Yields whether to process the message: False for one that was processed before, or has no identity.
         """
         with transaction(self._db):
             known = self._db.execute("SELECT 1 FROM letters WHERE id = ?", [identity]).fetchone()
@@ -40,7 +40,7 @@ class Mailboxes:
             )
 
     def record_success(self, mailbox: str, now: datetime) -> None:
-        """The mailbox was read to its end."""
+        """Record that the mailbox was read to its end."""
         with transaction(self._db):
             self._db.execute(
                 "INSERT INTO mailboxes (name, cursor, read) VALUES (?, '', ?)"
@@ -49,7 +49,7 @@ class Mailboxes:
             )
 
     def record_failure(self, mailbox: str, problem: str, now: datetime) -> datetime:
-        """The mailbox cannot be read; return since when."""
+        """Record that the mailbox cannot be read; return since when."""
         with transaction(self._db):
             (since,) = self._db.execute(
                 "INSERT INTO mailboxes (name, cursor, failing, problem) VALUES (?, '', ?, ?)"
@@ -60,6 +60,6 @@ class Mailboxes:
         return datetime.fromisoformat(since)
 
     def clear_other_failures(self, mailbox: str) -> None:
-        """A mailbox that is no longer configured is no longer one that cannot be read; its cursor stays."""
+        """Clear the failures of mailboxes that are no longer configured; their positions stay."""
         with transaction(self._db):
             self._db.execute("UPDATE mailboxes SET failing = NULL, problem = '' WHERE name <> ?", [mailbox])

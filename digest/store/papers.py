@@ -1,6 +1,6 @@
-"""Every paper ever seen, under all its names, and every time a source listed it.
+"""Every paper ever listed, under all its names, and each time a source listed it.
 
-Seen is not shown: which papers a subscriber was sent is in `digest.store.outbox`.
+A recorded paper is not yet a sent one: see `digest.store.outbox`.
 """
 
 import json
@@ -31,7 +31,7 @@ class Reading:
 
 
 class Papers:
-    """Papers and sightings in the database `db`. A paper is known by the number of its row."""
+    """Papers and sightings in the database `db`. A `paper_id` is the number of a row."""
 
     def __init__(self, db: "Database") -> None:
         self._db = db
@@ -44,7 +44,7 @@ class Papers:
         new = 0
         with transaction(self._db):
             for sighting in sightings:
-                paper, is_new = self._store(sighting.paper, day)
+                paper_id, is_new = self._store(sighting.paper, day)
                 new += is_new
                 self._db.execute(
                     "INSERT INTO sightings (paper, source, day, seen, votes) VALUES (:paper, :source,"
@@ -53,7 +53,7 @@ class Papers:
                     " :seen, :votes)"
                     " ON CONFLICT DO UPDATE SET votes = coalesce(excluded.votes, votes)",
                     {
-                        "paper": paper,
+                        "paper": paper_id,
                         "source": source,
                         "listed": sighting.day and sighting.day.isoformat(),
                         "seen": day.isoformat(),
@@ -63,7 +63,7 @@ class Papers:
         return new
 
     def all_listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
-        """Whether `source` listed every one of these on a day before `before`."""
+        """Return whether `source` listed every one of these on a day before `before`."""
         return all(
             self._db.execute(
                 "SELECT 1 FROM names n JOIN sightings s ON s.paper = n.paper WHERE n.name IN"
@@ -74,7 +74,7 @@ class Papers:
         )
 
     def candidates(self, day: date, window_days: int) -> list[Candidate]:
-        """Papers first seen on `day` or in the `window_days` before it, with their listings up to `day`, by row."""
+        """Return the papers first seen on `day` or in the `window_days` before it, with their listings up to `day`."""
         rows = self._db.execute(
             "SELECT p.id, p.first_seen, s.source, s.day, s.seen, s.votes"
             " FROM papers p JOIN sightings s ON s.paper = p.id"
@@ -82,20 +82,20 @@ class Papers:
             [(day - timedelta(window_days)).isoformat(), day.isoformat(), day.isoformat()],
         )
         return [
-            Candidate(number, date.fromisoformat(first_seen), tuple(_listings(readings)))
-            for (number, first_seen), readings in groupby(rows, key=lambda row: (row[0], row[1]))
+            Candidate(paper_id, date.fromisoformat(first_seen), tuple(_listings(readings)))
+            for (paper_id, first_seen), readings in groupby(rows, key=lambda row: (row[0], row[1]))
         ]
 
-    def load(self, numbers: Iterable[int]) -> dict[int, Paper]:
-        """The papers of the given rows, in the order of their rows."""
+    def load(self, paper_ids: Iterable[int]) -> dict[int, Paper]:
+        """Return papers by id, in the order of their ids; unknown ones are left out."""
         rows = self._db.execute(
             "SELECT id, title, abstract, facts FROM papers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            [json.dumps(list(numbers))],
+            [json.dumps(list(paper_ids))],
         )
         return {row[0]: _from_row(*row[1:]) for row in rows}
 
     def find(self, text: str) -> int | None:
-        """The row of the paper that `text` names: any of its names, its title, or its web address."""
+        """Return the id of the paper with this name, title or web address; None if there is none."""
         from digest.papers.text.readable import fold_title
 
         name = parse_name(text)
@@ -107,48 +107,51 @@ class Papers:
         ).fetchone()
         return int(row[0]) if row else None
 
-    def readings(self, paper: int) -> tuple[date, list[Reading]]:
-        """The day a paper was first seen, and every reading of a list that held it, oldest first."""
-        first = self._db.execute("SELECT first_seen FROM papers WHERE id = ?", [paper]).fetchone()[0]
+    def readings(self, paper_id: int) -> tuple[date, list[Reading]]:
+        """Return the day a paper was first seen, and every reading of a list with it, oldest first.
+
+        Raises TypeError for an unknown paper.
+        """
+        first = self._db.execute("SELECT first_seen FROM papers WHERE id = ?", [paper_id]).fetchone()[0]
         rows = self._db.execute(
-            "SELECT seen, source, day, votes FROM sightings WHERE paper = ? ORDER BY seen, source, day", [paper]
+            "SELECT seen, source, day, votes FROM sightings WHERE paper = ? ORDER BY seen, source, day", [paper_id]
         )
         readings = [Reading(date.fromisoformat(r[0]), r[1], date.fromisoformat(r[2]), r[3]) for r in rows]
         return date.fromisoformat(first), readings
 
     def count_new(self, day: date) -> int:
-        """How many papers were first seen on `day`."""
+        """Return how many papers were first seen on `day`."""
         row = self._db.execute("SELECT count(*) FROM papers WHERE first_seen = ?", [day.isoformat()]).fetchone()
         return int(row[0])
 
     def _store(self, paper: Paper, day: date) -> tuple[int, bool]:
-        """The row of `paper`, merged from all rows that share a name with it; and whether it is a new row."""
-        called = paper_names(paper)
-        rows = self._named(called)
+        """Store `paper`, merged with all rows that share a name with it; return its id and whether it is new."""
+        names = paper_names(paper)
+        rows = self._rows_with_names(names)
         if not rows:
-            row = self._insert(paper, day)
-            self._add_names(row, called)
-            return row, True
-        (row, known, first_seen), *others = rows
+            paper_id = self._insert(paper, day)
+            self._add_names(paper_id, names)
+            return paper_id, True
+        (paper_id, known, first_seen), *others = rows
         merged, seen = known, min(first_seen, day)
-        for other, text, since in others:
-            merged, seen = merge_papers(merged, text), min(seen, since)
-            self._join(other, row)
+        for other_id, other, since in others:
+            merged, seen = merge_papers(merged, other), min(seen, since)
+            self._merge_rows(other_id, paper_id)
         merged = merge_papers(merged, paper)
         if merged != known or seen != first_seen:
             self._db.execute(
                 "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
-                [merged.title, merged.abstract, _to_facts(merged), seen.isoformat(), row],
+                [merged.title, merged.abstract, _to_facts(merged), seen.isoformat(), paper_id],
             )
-        self._add_names(row, called)
-        return row, False
+        self._add_names(paper_id, names)
+        return paper_id, False
 
-    def _named(self, called: Sequence[str]) -> list[tuple[int, Paper, date]]:
-        """The rows that have any of these names, oldest first."""
+    def _rows_with_names(self, names: Sequence[str]) -> list[tuple[int, Paper, date]]:
+        """Return (id, paper, first seen) of every row with any of these names, oldest first."""
         found = self._db.execute(
             "SELECT id, title, abstract, facts, first_seen FROM papers WHERE id IN"
             " (SELECT paper FROM names WHERE name IN (SELECT value FROM json_each(?))) ORDER BY id",
-            [json.dumps(called)],
+            [json.dumps(names)],
         )
         return [(row[0], _from_row(*row[1:4]), date.fromisoformat(row[4])) for row in found.fetchall()]
 
@@ -159,11 +162,13 @@ class Papers:
         )
         return int(cursor.lastrowid or 0)
 
-    def _add_names(self, row: int, called: Iterable[str]) -> None:
-        self._db.conn.executemany("INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", [(n, row) for n in called])
+    def _add_names(self, paper_id: int, names: Iterable[str]) -> None:
+        self._db.conn.executemany(
+            "INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", [(name, paper_id) for name in names]
+        )
 
-    def _join(self, other: int, into: int) -> None:
-        """Two rows turned out to be one paper: the names, sightings and appearances of `other` go to `into`."""
+    def _merge_rows(self, other: int, into: int) -> None:
+        """Move the names, sightings and appearances of the row `other` to `into`, which is the same paper."""
         for statement in (
             "UPDATE names SET paper = :into WHERE paper = :other",
             "INSERT INTO sightings SELECT :into, source, day, seen, votes FROM sightings WHERE paper = :other"
@@ -182,7 +187,7 @@ def _listings(rows: Iterable[sqlite3.Row]) -> Iterator[Listing]:
 
 
 def _to_facts(paper: Paper) -> str:
-    """The column `facts`: everything about a paper but title and abstract, empty fields left out."""
+    """Return the column `facts`: all fields of a paper but title and abstract, without the empty ones."""
     facts = {key: value for key, value in asdict(paper).items() if value and key not in ("title", "abstract")}
     if paper.published:
         facts["published"] = paper.published.isoformat()

@@ -1,4 +1,4 @@
-"""Write down what each run did and how each source did in it. `digest.store.statistics` reads it."""
+"""Record each run and the result of each source in it. `digest.store.statistics` reads them."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from digest.store.statistics import GOOD_STATES, Statistics
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_MAX_SENTENCES = 50  # of a kind that are stored for a source and run
+_MAX_MESSAGES = 50  # of each kind, for a source and run
 
 
 class Runs:
@@ -23,22 +23,22 @@ class Runs:
         self._db = db
 
     def begin(self, command: str, day: date, now: datetime) -> int:
-        """Record that a run begins; return its number, under which it claims messages."""
+        """Record that a run begins; return its number, with which it claims messages."""
         row = {"command": command, "day": day.isoformat(), "started": now.isoformat()}
         with transaction(self._db):
             return int(self._db.table("runs").insert(row).last_rowid or 0)
 
     def record_fetch(self, run: int, fetched: Fetched, new: int) -> None:
-        """Record how a source did in this run, and how many of its papers were `new`."""
+        """Record the result of a source in this run, and how many of its papers were `new`."""
         row = {
             "run": run,
             "source": fetched.source,
             "state": fetched.state,
             "papers": len(fetched.sightings),
             "new": new,
-            "skipped": json.dumps(fetched.skipped[:_MAX_SENTENCES], ensure_ascii=False),
-            "errors": json.dumps(fetched.errors[:_MAX_SENTENCES], ensure_ascii=False),
-            "late": json.dumps(late_batches(fetched)[:_MAX_SENTENCES], ensure_ascii=False),
+            "skipped": json.dumps(fetched.skipped[:_MAX_MESSAGES], ensure_ascii=False),
+            "errors": json.dumps(fetched.errors[:_MAX_MESSAGES], ensure_ascii=False),
+            "late": json.dumps(late_batches(fetched)[:_MAX_MESSAGES], ensure_ascii=False),
         }
         with transaction(self._db):
             self._db.table("fetches").insert(row, replace=True)
@@ -52,7 +52,7 @@ class Runs:
             )
 
     def previous(self, source: str, day: date) -> PreviousRuns:
-        """How `source` did in the runs of the days up to `day`."""
+        """Return the results of `source` in the runs of the days up to `day`."""
         statistics = Statistics(self._db.conn)
         whole = statistics.newest_fetch(source, ("read",), day)
         read = statistics.newest_fetch(source, GOOD_STATES, day)

@@ -24,7 +24,7 @@ CREATE TABLE sightings (
 ) WITHOUT ROWID;
 CREATE TABLE vectors (
     paper INTEGER NOT NULL REFERENCES papers (id) ON DELETE CASCADE,
-    method TEXT NOT NULL,          -- what made it, with its version
+    method TEXT NOT NULL,          -- the model and its version
     vector BLOB NOT NULL,
     PRIMARY KEY (paper, method)
 );
@@ -41,8 +41,8 @@ CREATE TABLE editions (
     id INTEGER PRIMARY KEY,
     day TEXT NOT NULL,
     sender TEXT NOT NULL,          -- envelope address
-    bytes BLOB NOT NULL,           -- the message, with gaps where the subscriber's own parts go
-    gaps TEXT NOT NULL,            -- JSON: [offset, which part]
+    bytes BLOB NOT NULL,           -- the message, with gaps for what differs between subscribers
+    gaps TEXT NOT NULL,            -- JSON: [offset, name of the part]
     created TEXT NOT NULL
 );
 CREATE INDEX editions_day ON editions (day);
@@ -62,7 +62,7 @@ CREATE TABLE deliveries (
     state TEXT NOT NULL DEFAULT 'pending',
     run INTEGER REFERENCES runs (id),
     attempts INTEGER NOT NULL DEFAULT 0,
-    doubt INTEGER NOT NULL DEFAULT 0,  -- it may have arrived although nobody said so
+    doubt INTEGER NOT NULL DEFAULT 0,  -- may have been delivered, but no reply confirmed it
     reply TEXT NOT NULL DEFAULT '',
     changed TEXT NOT NULL,
     UNIQUE (subscriber, day)       -- one message a day
@@ -85,9 +85,9 @@ CREATE TABLE fetches (
     state TEXT NOT NULL,           -- read, partial, stale, empty, failed
     papers INTEGER NOT NULL,
     new INTEGER NOT NULL,
-    skipped TEXT NOT NULL,         -- JSON: a sentence each
-    errors TEXT NOT NULL,          -- JSON: a sentence each
-    late TEXT NOT NULL,            -- JSON: a sentence for each batch that was due and not there
+    skipped TEXT NOT NULL,         -- JSON: messages
+    errors TEXT NOT NULL,          -- JSON: messages
+    late TEXT NOT NULL,            -- JSON: messages about batches that were due and missing
     PRIMARY KEY (run, source)
 ) WITHOUT ROWID;
 CREATE INDEX fetches_source ON fetches (source, run);
@@ -96,40 +96,40 @@ CREATE TABLE answers (
     etag TEXT NOT NULL,
     modified TEXT NOT NULL,        -- the service's Last-Modified, as it wrote it
     packed BLOB NOT NULL,          -- the body, compressed
-    asked TEXT NOT NULL            -- the day of the run that last got it
+    asked TEXT NOT NULL            -- the day of the run that last used it
 )
 """
 
 # The status of each subscriber, and how far the mailbox of replies has been read.
 _STANDING = """
-ALTER TABLE subscribers ADD COLUMN subscribed INTEGER NOT NULL DEFAULT 0;  -- by hand or import, whatever digest.to says
+ALTER TABLE subscribers ADD COLUMN subscribed INTEGER NOT NULL DEFAULT 0;  -- by hand or import, not by digest.to
 ALTER TABLE subscribers ADD COLUMN topics TEXT;            -- JSON: names of topics, NULL for all
 ALTER TABLE subscribers ADD COLUMN max_papers INTEGER;     -- NULL for digest.max_papers
 ALTER TABLE subscribers ADD COLUMN gone TEXT;              -- the day they unsubscribed, until added by hand again
 ALTER TABLE subscribers ADD COLUMN paused TEXT;            -- no mail before this day
-ALTER TABLE subscribers ADD COLUMN suspended TEXT NOT NULL DEFAULT '';  -- why no mail goes there any more
+ALTER TABLE subscribers ADD COLUMN suspended TEXT NOT NULL DEFAULT '';  -- why mail to it is suspended
 ALTER TABLE subscribers ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;  -- days in a row on which mail bounced
 ALTER TABLE subscribers ADD COLUMN bounced TEXT;           -- the last such day
 UPDATE subscribers SET suspended = 'refused on three days, last on ' || refused WHERE refusals >= 3;
-CREATE VIEW receivers AS  -- who gets mail, from the day `since` on
+CREATE VIEW receivers AS  -- subscribers who get mail, from the day `since` on
     SELECT *, coalesce(paused, '') AS since FROM subscribers
     WHERE (configured OR subscribed) AND gone IS NULL AND suspended = '';
 CREATE INDEX deliveries_trouble ON deliveries (id) WHERE state IN ('refused', 'expired');
 CREATE TABLE mailboxes (
     name TEXT PRIMARY KEY,         -- which mailbox, without secrets
-    cursor TEXT NOT NULL,          -- up to where it was read, as its reader counts
+    cursor TEXT NOT NULL,          -- the position up to which it was read
     read TEXT,                     -- when it was last read to its end
     failing TEXT,                  -- since when it cannot be read
     problem TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE letters (
-    id TEXT PRIMARY KEY,           -- the SHA-256 of a letter that was acted on: each acts once
-    read TEXT NOT NULL             -- the day of that
+    id TEXT PRIMARY KEY,           -- the SHA-256 of a message that was processed
+    read TEXT NOT NULL             -- the day on which it was processed
 ) WITHOUT ROWID
 """
 
-# The search index holds no text of its own; these triggers alone keep it in step with `papers`. A string per statement,
-# since triggers have semicolons inside.
+# The search index has no text of its own; only these triggers keep it up to date with `papers`. One string per
+# statement, since triggers contain semicolons.
 _WORDS = (
     # json_extract, since FTS5 may not read a view with json_each in it (SQLITE_PREPARE_NO_VTAB). Brackets are no words.
     "CREATE VIEW texts AS SELECT id, title, abstract, json_extract(facts, '$.authors') AS authors FROM papers",

@@ -1,4 +1,4 @@
-"""The secret beside the database. It signs the tokens in unsubscribe links."""
+"""The secret in a file beside the database. It signs the tokens in unsubscribe links."""
 
 import secrets
 from contextlib import suppress
@@ -19,13 +19,13 @@ def load_secret(database: Path) -> bytes:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):  # of two first runs at once, both use the secret that came first
+            with suppress(FileExistsError):  # of two first runs at once, both use the first secret
                 write_file(path, f"{secrets.token_hex(32)}\n".encode(), mode=0o600, replace=False, sync=True)
         secret = bytes.fromhex(path.read_text(encoding="ascii"))
     except PermissionError:
         raise HistoryError(f"the secret {path} cannot be read: permission denied; run digest as its owner") from None
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not what digest wrote"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its content is invalid"
         raise HistoryError(
             f"the secret {path} cannot be used: {reason}; restore it from a backup, or delete it"
         ) from None

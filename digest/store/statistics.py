@@ -1,6 +1,6 @@
-"""What the database says about runs, sources, the queue and the mailbox, for `status` and `doctor`.
+"""Read-only queries for `status` and `doctor`.
 
-Reads only, over a plain connection, so that `status` does not wait for sqlite-utils to be imported.
+They use a plain connection, so that `status` does not wait for sqlite-utils to be imported.
 """
 
 import json
@@ -14,29 +14,30 @@ from typing import Any
 from digest.store.database import database_error, open_database
 from digest.store.schema import MIGRATIONS
 
-GOOD_STATES = ("read", "partial", "stale", "empty")  # of a fetch that got something
+GOOD_STATES = ("read", "partial", "stale", "empty")  # of a fetch that did not fail
+_MAX_ROWS = 20
 
 Row = dict[str, Any]
 
 
 class Statistics:
-    """Questions to the database behind `connection`."""
+    """Queries over `connection`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def runs(self, limit: int = 5) -> list[Row]:
-        """The newest runs first, each with how its sources did."""
+        """Return the newest runs, newest first, each with the results of its sources."""
         rows = self._rows("SELECT * FROM runs ORDER BY id DESC LIMIT ?", [limit])
         return [{**row, "summary": json.loads(row["summary"]), "sources": self._fetches(row["id"])} for row in rows]
 
     def sources(self) -> list[Row]:
-        """Each source as of its last fetch, with when it was last read and how many runs have failed since."""
+        """Return the last fetch of each source, when it was last read, and how many runs have failed since."""
         names = [row[0] for row in self._connection.execute("SELECT DISTINCT source FROM fetches ORDER BY source")]
         return [self._source(name) for name in names]
 
     def newest_fetch(self, source: str, states: tuple[str, ...], day: date = date.max) -> Row:
-        """The newest fetch of a run up to `day` that ended in one of `states`; empty when there is none."""
+        """Return the newest fetch of a run up to `day` that ended in one of `states`; empty if there is none."""
         rows = self._rows(
             "SELECT f.*, r.started, r.day FROM fetches f JOIN runs r ON r.id = f.run WHERE f.source = ?"
             " AND f.state IN (SELECT value FROM json_each(?)) AND r.day <= ? ORDER BY r.day DESC, f.run DESC LIMIT 1",
@@ -45,37 +46,37 @@ class Statistics:
         return next(iter(rows), {})
 
     def count_fetches_since(self, source: str, run: int) -> int:
-        """How many fetches came after the one of `run`; when that was the last good one, all of them failed."""
+        """Return how many fetches of `source` came after the one of `run`."""
         return self._number("SELECT count(*) FROM fetches WHERE source = ? AND run > ?", [source, run])
 
     def deliveries_by_state(self) -> dict[str, int]:
-        """How many deliveries are in each state that has any."""
+        """Return the number of deliveries in each state that has any."""
         return dict(self._connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
 
-    def troubled_deliveries(self, limit: int = 20) -> list[Row]:
-        """The newest deliveries that did not simply arrive: address, day, state and the last reply."""
+    def problem_deliveries(self) -> list[Row]:
+        """Return the newest deliveries that failed, are in doubt or were retried: address, day, state, last reply."""
         return list(
             self._rows(
                 "SELECT s.address, d.day, d.state, d.attempts, d.reply FROM deliveries d"
                 " JOIN subscribers s ON s.id = d.subscriber WHERE d.id IN"
                 " (SELECT id FROM queue WHERE state = 'in doubt' OR attempts > 0 UNION ALL"
                 " SELECT id FROM deliveries WHERE state IN ('refused', 'expired')) ORDER BY d.id DESC LIMIT ?",
-                [limit],
+                [_MAX_ROWS],
             )
         )
 
-    def suspended(self, limit: int = 20) -> list[Row]:
-        """The newest addresses that get no more mail because it was refused or bounced, and why."""
+    def suspended(self) -> list[Row]:
+        """Return the subscribers suspended last, because mail to them was refused or bounced, and why."""
         return list(
             self._rows(
                 "SELECT address, suspended AS why FROM subscribers WHERE suspended <> '' AND gone IS NULL"
                 " ORDER BY coalesce(bounced, refused) DESC, id LIMIT ?",
-                [limit],
+                [_MAX_ROWS],
             )
         )
 
     def missing_topics(self, topics: Iterable[str]) -> dict[str, int]:
-        """Topics that subscribers chose and that are not in `topics`; how many of those who get mail chose each."""
+        """Return each topic that is not in `topics`, and how many of those who get mail chose it."""
         rows = self._connection.execute(
             "SELECT t.value, sum(s.readers) FROM (SELECT topics, count(*) AS readers FROM receivers"
             " WHERE topics IS NOT NULL GROUP BY topics) s JOIN json_each(s.topics) t"
@@ -85,11 +86,11 @@ class Statistics:
         return dict(rows.fetchall())
 
     def mailboxes(self) -> list[Row]:
-        """Each mailbox of replies: when it was last read, since when it cannot be, and why."""
+        """Return each mailbox: when it was last read, since when it cannot be read, and why."""
         return list(self._rows("SELECT name, read, failing, problem FROM mailboxes ORDER BY name"))
 
     def size(self) -> dict[str, int]:
-        """How many papers, subscribers who get mail, editions and messages there are."""
+        """Return the numbers of papers, subscribers who get mail, editions and messages."""
         return {
             "papers": self._number("SELECT count(*) FROM papers"),
             "subscribers": self._number("SELECT count(*) FROM receivers"),
@@ -112,33 +113,33 @@ class Statistics:
             **_fetch_facts(last),
         }
 
-    def _rows(self, question: str, values: Sequence[Any] = ()) -> Iterator[Row]:
-        cursor = self._connection.execute(question, values)
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        cursor = self._connection.execute(sql, values)
         names = [column[0] for column in cursor.description]
         return (dict(zip(names, row, strict=True)) for row in cursor)
 
-    def _number(self, question: str, values: Sequence[Any] = ()) -> int:
-        return int(self._connection.execute(question, values).fetchone()[0])
+    def _number(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return int(self._connection.execute(sql, values).fetchone()[0])
 
 
 @contextmanager
 def open_statistics(path: Path) -> Iterator[Statistics]:
-    """Statistics of the database at `path`, which is not created: while there is none, everything is empty.
+    """Open the statistics of the database at `path`, all empty while it does not exist; it is not created.
 
     Raises HistoryError when it cannot be read.
     """
     if path.exists() and not _is_current(path):
         with open_database(path):
-            pass  # migrates it, or says why it cannot be used
+            pass  # migrates it, or raises why it cannot be used
     try:
         with closing(sqlite3.connect(path) if path.exists() else _empty_database()) as connection:
             yield Statistics(connection)
-    except sqlite3.Error as problem:
-        raise database_error(path, problem) from problem
+    except sqlite3.Error as error:
+        raise database_error(path, error) from error
 
 
 def size_on_disk(database: Path) -> int:
-    """Bytes of the database, including what is not yet merged into its file."""
+    """Return the bytes of the database, including what is not yet merged into its file."""
     files = (database, database.with_name(f"{database.name}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 
@@ -149,7 +150,7 @@ def _fetch_facts(row: Mapping[str, Any]) -> Row:
 
 
 def _is_current(path: Path) -> bool:
-    """Whether the database has the current schema."""
+    """Return whether the database has the current schema."""
     try:
         with closing(sqlite3.connect(path)) as connection:
             rows = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'digest'").fetchall()

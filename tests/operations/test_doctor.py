@@ -195,7 +195,7 @@ CASES = [
     Case("secrets", lambda p: (p.folder / "history.db").chmod(0o640), FAIL, "history.db (-rw-r-----)", "history.db"),
     Case("secrets", lambda p: secret(p).chmod(0o604), FAIL, "history.db.secret (-rw----r--)", "chmod 600 "),
     Case("secrets", lambda p: secret(p).unlink(), WARN, "history.db.secret is missing", "restore history.db.secret from a backup"),
-    Case("secrets", lambda p: secret(p).write_text("hm"), FAIL, "it is not what digest wrote", "restore it from a backup"),
+    Case("secrets", lambda p: secret(p).write_text("hm"), FAIL, "its content is invalid", "restore it from a backup"),
     Case("secrets", lambda p: secret(p).write_text("ab"), FAIL, "is too short", "restore it from a backup"),
     Case("secrets", lambda p: p.path.chmod(0o666), FAIL, "every user on this machine can change config.toml", "chmod o-w "),
     Case("templates", lambda p: override_template(p, "digest.txt", "{{ unsubscribe_link }}\n{% if"), FAIL, "mine/digest.txt, line 2: ", "fix that line"),

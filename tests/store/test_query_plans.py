@@ -59,7 +59,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         outbox.release(run, at(MONDAY)())
         for part in ("new", "cur"):
             (workplace.folder / "box" / part).mkdir(parents=True)
-        ann = people.get("ann@example.org")
+        ann = people.by_address("ann@example.org")
         report = (
             "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n"
             "Content-Type: message/delivery-status\n\nX: y\n\nAction: failed\nStatus: 4.2.2\n"
@@ -70,8 +70,8 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
             (workplace.folder / "box" / "new" / str(n)).write_text(letter)
         mailroom.read(InboxSettings(path=workplace.folder / "box"), at(MONDAY))
         mailroom.read(InboxSettings(path=workplace.folder / "none"), at(MONDAY))
-        people.pause(people.get("bob@example.org"), TUESDAY)
-        people.resume(people.get("bob@example.org"))
+        people.pause(people.by_address("bob@example.org"), TUESDAY)
+        people.resume(people.by_address("bob@example.org"))
         outbox.withdraw(MONDAY)
         outbox.message_of(ann, MONDAY)
         outbox.shown_to(ann, [1], MONDAY)
@@ -81,7 +81,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         ledger = Statistics(db.conn)
         for look in (
             ledger.deliveries_by_state,
-            ledger.troubled_deliveries,
+            ledger.problem_deliveries,
             ledger.suspended,
             ledger.mailboxes,
             ledger.size,
