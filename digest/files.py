@@ -19,8 +19,8 @@ def write_file(
     """Replace the file at `path` with `content`, or leave it unchanged. Pipes and devices are written to instead.
 
     `mode` is reduced by the umask. Without `replace` an existing file stays and FileExistsError is raised. With `sync`
-    the file is on disk when this returns, also after a power cut. `draft` is where it is written first, if that should
-    not be a hidden file beside `path`. Raises OSError.
+    the file survives a power cut once this returns. `draft` is the temporary file to write first, by default a hidden
+    one beside `path`. Raises OSError.
     """
     if replace and path.exists() and not path.is_file():
         path.write_bytes(content)
@@ -36,9 +36,9 @@ def write_file(
 def whole_file(
     path: Path, *, mode: int = 0o666, replace: bool = True, sync: bool = False, draft: Path | None = None
 ) -> Iterator[Path]:
-    """An empty file for the block to fill, which takes its place at `path` when the block ends without an exception.
+    """Yield an empty file for the block to fill, and move it to `path` if the block ends without an exception.
 
-    Arguments and exceptions as in `write_file`. Whatever happens, the temporary file is gone afterwards.
+    Arguments and exceptions as in `write_file`. The temporary file is always deleted.
     """
     # Like the kernel's protected_symlinks, follow a link unless somebody else may have put it there.
     if replace and path.is_symlink() and path.lstat().st_uid in (0, os.geteuid()):

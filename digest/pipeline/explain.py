@@ -98,8 +98,8 @@ def _message(selection: Selection, ranked: Ranked, was_shown: bool, profile: Pro
         return "is already in a mail; no paper is sent twice"
     if reason := selection.exclusion(profile, ranked):
         return f"is left out: {reason}"
-    limit = plural(selection.limit(profile), "paper")
+    limit = plural(selection.max_papers(profile), "paper")
     place = 1 + [r.trend.id for r in selection.order(profile, others)].index(ranked.trend.id)
-    if place <= selection.limit(profile):
+    if place <= selection.max_papers(profile):
         return f"is number {place} in that day's mail (at most {limit})"
     return f"is number {place}, but a mail has at most {limit}; it can be in a later one"

@@ -1,11 +1,11 @@
-"""Which papers a reader gets, in which order. Pure: values in, values out, no I/O.
+"""Select the papers of a reader's mail and their order. Pure: no I/O.
 
     candidates ──▶ trending ──┐
     papers ──────▶ topics ────┼──▶ selection ──▶ the papers of a mail
     liked papers ▶ similarity ┘
 
-`trending` scores votes and lists, `topics` what a reader asked for, `similarity` (by words) and `embeddings` (by
-meaning, the extra `semantic`) how similar papers are. `selection` adds all of it up for one reader.
+`trending` scores votes and lists, `topics` what a reader asked for; `similarity` (by words) and `embeddings` (by
+meaning, the extra `semantic`) measure how similar papers are. `selection` combines them for one reader.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A paper that may still be shown, without its text: `id` is its row in the database."""
+    """A paper that may still be shown, without its text; `id` is its row in the database."""
 
     id: int
     first_seen: date

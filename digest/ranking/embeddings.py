@@ -2,9 +2,9 @@
 
 A paper's vector is two unit vectors side by side: static word embeddings (wordllama), minus the mean of the pool, which
 all abstracts have in common; and latent semantic analysis of the pool (Deerwester et al. 1990, with the randomised
-range finder of Halko, Martinsson and Tropp 2011). The embeddings know words that few papers here use, the analysis
-knows which words go together here; together they find more than either. Only the embeddings are worth storing: they
-take 0.6 ms a paper and do not depend on the pool.
+range finder of Halko, Martinsson and Tropp 2011). The embeddings cover words that are rare in the pool, the analysis
+captures which words occur together in it; combined they find more than either alone. Only the embeddings are stored:
+they take 0.6 ms a paper and do not depend on the pool.
 """
 
 import math
@@ -47,7 +47,7 @@ def _model() -> Any:
 def semantic_similarity(
     liked: Sequence[Paper], liked_vectors: Sequence[bytes], pool: Sequence[Paper], pool_vectors: Sequence[bytes]
 ) -> list[float]:
-    """Return the same as `tf_idf_similarity` with vectors of meaning; `embed` makes those that are given."""
+    """Return the same as `tf_idf_similarity`, by meaning; the given vectors are those of `embed`."""
     import numpy as np
 
     if not pool:

@@ -1,13 +1,13 @@
-"""Which papers a reader gets, in which order. Pure: no I/O.
+"""Select the papers of a reader's mail and their order. Pure: no I/O.
 
-A `Selection` is made once a day from values; each reader then adds a profile and the papers they were shown before:
+A `Selection` is made once a day; for each reader it takes a profile and the papers they were shown before:
 
 1. every candidate gets its trending score (`trending`), papers shown before left out;
-2. the reader's topics add their points, and remove what they mute (`topics`);
-3. what scores too little for this configuration is left out;
+2. the reader's topics add points, and remove the papers they mute (`topics`);
+3. papers below `min_score`, or without a topic under `topics_only`, are left out;
 4. the best are put in order, and one theme does not fill the mail while others wait (`diversify`).
 
-The mail, `explain` and `backtest` all choose papers this way.
+The mail, `explain` and `backtest` all select papers this way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from digest.ranking.similarity import Vector, cosine, tf_idf
 from digest.ranking.topics import ScorePart, Similarity, Topic, match_topics
 from digest.ranking.trending import Ranked, rank, trending
 
-MAX_PAPERS = 120  # in a mail: what surely fits under Gmail's limit, however long the titles; the rest waits
+MAX_PAPERS = 120  # fits under Gmail's limit even with the longest titles; the others can be in a later mail
 _POOL = 3  # times the papers of a mail: how far down `diversify` looks
 
-# Two papers are on one theme when they share at least three words and the cosine of their tf-idf vectors is at least
+# Two papers share a theme when they share at least three words and the cosine of their tf-idf vectors is at least
 # 0.2. That holds for four in a hundred pairs of one day's Hugging Face list; with fewer shared words a cosine of short
-# abstracts says nothing. Of 30 recorded days with more papers than a mail holds, the rule moved one paper on one day.
+# abstracts means nothing. Of 30 recorded days with more papers than a mail holds, the rule moved one paper on one day.
 _MIN_COSINE = 0.2
 _MIN_SHARED_WORDS = 3
 _MAX_PER_THEME = 3
@@ -33,7 +33,10 @@ _MAX_PER_THEME = 3
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says about the choice; `weights` are those of the sources, by name."""
+    """The settings that decide the selection.
+
+    `weights` are those of the sources, by name. `min_score` is in the same points as `Topic.weight`.
+    """
 
     topics: tuple[Topic, ...]
     weights: Mapping[str, float]
@@ -44,10 +47,10 @@ class Rules:
 
 
 class Selection:
-    """The choice of a day. What does not depend on the reader is computed once, however many readers there are.
+    """The selection of a day. What does not depend on the reader is computed once for all readers.
 
-    `candidates` are the papers first seen from `since` to `day`, `papers` holds the text of each, and `similarities`
-    how similar they are to what each topic likes.
+    `candidates` are the papers first seen from `since` to `day`, `papers` contains the text of each by id, and
+    `similarities` how similar they are to what each topic likes.
     """
 
     def __init__(
@@ -69,35 +72,35 @@ class Selection:
         self._topic_scores: dict[tuple[Topic, ...], Mapping[int, tuple[ScorePart, ...]]] = {}
 
     def topics(self, profile: Profile) -> tuple[Topic, ...]:
-        """The topics a reader chose; all of them when none of those is in the configuration any more."""
+        """Return the topics a reader chose, or all if none of those is in the configuration any more."""
         chosen = profile.topics or ()
         return tuple(topic for topic in self._rules.topics if topic.name in chosen) or self._rules.topics
 
-    def limit(self, profile: Profile) -> int:
-        """How many papers a reader's mail holds at most."""
+    def max_papers(self, profile: Profile) -> int:
+        """Return how many papers a reader's mail has at most."""
         return min(profile.max_papers or self._rules.max_papers, MAX_PAPERS)
 
     def pick(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
-        """The papers of a reader's mail, best first; `shown` are those they were shown before."""
-        return self.order(profile, shown)[: self.limit(profile)]
+        """Return the papers of a reader's mail, best first; `shown` are those they were shown before."""
+        return self.order(profile, shown)[: self.max_papers(profile)]
 
     def order(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
-        """All papers that may be shown to a reader, in the order in which mails take them."""
+        """Return all papers that may be shown to a reader, in the order in which mails take them."""
         ranked = [r for r in self.score(profile, shown) if not self.exclusion(profile, r)]
         if not self._rules.variety:
             return ranked
-        pool = _POOL * self.limit(profile)
+        pool = _POOL * self.max_papers(profile)
         best = {r.trend.id: r for r in ranked[:pool]}
-        return [best[number] for number in diversify(list(best), self._papers)] + ranked[pool:]
+        return [best[paper_id] for paper_id in diversify(list(best), self._papers)] + ranked[pool:]
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
-        """Every candidate with its whole score, best first, but those muted or in `shown`."""
+        """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
         trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights)
         wanted = self._score_topics(self.topics(profile))
         return rank((trend for trend in trends if trend.id in wanted), wanted)
 
     def exclusion(self, profile: Profile, ranked: Ranked) -> str:
-        """Why a paper's score is too low for a mail; '' when it is not."""
+        """Return why a paper is left out of mails; '' if it is not."""
         if ranked.score < self._rules.min_score:
             return f"its score is below min_score = {self._rules.min_score:g}"
         if self._rules.topics_only and not self._score_topics(self.topics(profile))[ranked.trend.id]:
@@ -105,27 +108,30 @@ class Selection:
         return ""
 
     def _score_topics(self, topics: tuple[Topic, ...]) -> Mapping[int, tuple[ScorePart, ...]]:
-        """What these topics add to each candidate; muted ones are missing."""
+        """Return what these topics add to the score of each candidate; muted ones are missing."""
         if topics not in self._topic_scores:
             similar = [self._similarities.get(topic, {}) for topic in topics]
-            found = ((n, match_topics(topics, p, [s.get(n) for s in similar])) for n, p in self._papers.items())
-            self._topic_scores[topics] = {number: parts for number, parts in found if parts is not None}
+            found = {
+                paper_id: match_topics(topics, paper, [shares.get(paper_id) for shares in similar])
+                for paper_id, paper in self._papers.items()
+            }
+            self._topic_scores[topics] = {paper_id: parts for paper_id, parts in found.items() if parts is not None}
         return self._topic_scores[topics]
 
 
 def diversify(order: Sequence[int], papers: Mapping[int, Paper]) -> list[int]:
-    """`order`, with each paper that is on one theme with three papers above it moved below all that are not.
+    """Return `order`, with each paper that shares a theme with three papers above it moved below the others.
 
     No paper is dropped, the order within both groups stays, and the first paper stays first.
     """
-    vectors = dict(zip(order, tf_idf([papers[number] for number in order]), strict=True))
+    vectors = dict(zip(order, tf_idf([papers[paper_id] for paper_id in order]), strict=True))
     kept: list[int] = []
     moved: list[int] = []
-    for number in order:
-        similar = sum(_on_one_theme(vectors[number], vectors[other]) for other in kept)
-        (moved if similar >= _MAX_PER_THEME else kept).append(number)
+    for paper_id in order:
+        similar = sum(_share_theme(vectors[paper_id], vectors[other]) for other in kept)
+        (moved if similar >= _MAX_PER_THEME else kept).append(paper_id)
     return kept + moved
 
 
-def _on_one_theme(one: Vector, other: Vector) -> bool:
+def _share_theme(one: Vector, other: Vector) -> bool:
     return len(one.keys() & other.keys()) >= _MIN_SHARED_WORDS and cosine(one, other) >= _MIN_COSINE

@@ -1,9 +1,9 @@
 """Similarity of papers by the words they share. Pure: no I/O.
 
 Each paper is a unit vector over the words of its title (counted twice) and abstract, with the weights
-(1 + log tf) · log(n / df): a word that every paper has weighs nothing, nor does one that no other has. Similarity is
-the cosine with the mean of the liked papers plus the mean of the ten papers most similar to that (Rocchio's feedback:
-these neighbours add words that the few liked papers happen not to use).
+(1 + log tf) · log(n / df): a word that all papers have, or only one, has the weight 0. Similarity is the cosine with
+the mean of the liked papers plus the mean of the ten papers most similar to that (Rocchio's feedback: these neighbours
+add related words that the few liked papers do not use).
 
 On mixed pools of 2,000 papers with five liked ones this finds a little more of their category among the first twenty
 than a linear support vector machine on the same words does; `make eval` prints both.
@@ -17,7 +17,7 @@ from statistics import fmean, pstdev
 from digest.papers import Paper
 from digest.ranking.topics import normalize_words
 
-BACKGROUND = 1_000  # of the newest papers: those that similarity is compared with
+BACKGROUND = 1_000  # newest papers, with which similarity is compared
 NEIGHBOURS = 10  # how many papers add to the liked ones
 _START, _FULL = 1.5, 4.5  # standard deviations above the mean where similarity begins, and where it is full
 

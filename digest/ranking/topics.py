@@ -1,4 +1,4 @@
-"""Match papers with a reader's topics: what raises a paper's score, and what mutes it. Pure: no I/O.
+"""Match papers with a reader's topics, which raise a paper's score or mute it. Pure: no I/O.
 
 Phrases are compared word by word, without case and accents. A word matches whole words, unless it ends in `*`: "model"
 does not match "models", "model*" does.
@@ -16,7 +16,10 @@ from digest.settings import number_between
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A `[[topics]]` table. `like` has names of papers or texts; `mute` has phrases, authors and categories."""
+    """A `[[topics]]` table. `like` has names of papers or texts; `mute` has phrases, authors and categories.
+
+    `weight`: points added to a matching paper; the day's top paper scores 1.
+    """
 
     name: str = field(metadata={"example": '"Diffusion"'})
     match: tuple[str, ...] = ()
@@ -67,7 +70,7 @@ def mute_reason(topics: tuple[Topic, ...], paper: Paper) -> str:
 
 
 class _PaperText:
-    """What topics are compared with."""
+    """The parts of a paper that topics are compared with."""
 
     def __init__(self, paper: Paper) -> None:
         self.words = f"{normalize_words(paper.title)} | {normalize_words(paper.abstract)}"

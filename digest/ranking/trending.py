@@ -1,4 +1,4 @@
-"""Score how much papers trend: from 0 to 1, the most trending paper of the day at 1. Pure: no I/O.
+"""Score how much papers trend, from 0 to 1; the day's top paper scores 1. Pure: no I/O.
 
 In a list with votes (Hugging Face), a paper belongs to one of three kinds:
 
@@ -8,7 +8,7 @@ In a list with votes (Hugging Face), a paper belongs to one of three kinds:
   or are noticed late would never be in a mail otherwise;
 * *more*: the rest, ranked below those two for as long as the window lasts.
 
-Papers of today and rising papers are ordered by votes, and nothing else in the sources' answers improves on that.
+Papers of today and rising papers are ordered by votes; nothing else that the sources provide improves on that.
 Replayed over 198 recorded list days with 10 papers a mail, the rule catches 3.91 of the day's five finally most voted
 papers on the day itself and 4.86 within three days; votes alone catch 3.53 and 4.88, today's papers alone 3.95 and
 3.95.
@@ -40,7 +40,7 @@ class TrendKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How a candidate trends: its score and kind, and the listing that they come from."""
+    """The trending score of a candidate (the day's top paper scores 1), its kind, and the listing they come from."""
 
     id: int
     score: float
@@ -101,9 +101,9 @@ def _list_places(candidates: Iterable[Candidate]) -> dict[tuple[str, date, int],
             if listing.votes is not None:
                 lists.setdefault((listing.source, listing.day), []).append((-listing.votes, candidate.id))
     return {
-        (*key, number): place
+        (*key, paper_id): place
         for key, listed in lists.items()
-        for place, (_, number) in enumerate(sorted(listed), start=1)
+        for place, (_, paper_id) in enumerate(sorted(listed), start=1)
     }
 
 
