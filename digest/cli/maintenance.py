@@ -95,9 +95,8 @@ def prune(app: App, days: int, dry_run: bool) -> None:
     from digest.store import prune as pruning
 
     if days < (least := pruning.min_days(config.digest.window_days)):
-        raise ConfigError(
-            [f"--older-than: {days} days are too few; the next runs need the last {least}: write {least}d"]
-        )
+        problem = f"--older-than: {days} days are too few; the next runs need the last {least}: write {least}d"
+        raise ConfigError([problem])
     today, _ = clock(config, None)
     likes = [like for topic in config.topics for like in topic.like]
     result = pruning.prune(config.digest.database, today, days, likes, dry_run=dry_run)

@@ -109,7 +109,7 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
 
 
 def format_movement(ranked: Ranked, day: date) -> str:
-    """Return how the votes changed since they were last read, or first read for rising papers; '' for no change."""
+    """Return how the votes rose since they were last read (for rising papers: first read), or "new", or ''."""
     readings = [(seen, votes) for seen, votes in ranked.trend.listing.readings if votes is not None]
     earlier = [(seen, votes) for seen, votes in readings if seen < day]
     if not earlier:

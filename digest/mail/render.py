@@ -8,7 +8,6 @@ import html
 import logging
 import re
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -205,6 +204,5 @@ def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
 
 def _where(error: BaseException, name: str) -> str:
     """Return file and line of the template in which a run-time error happened."""
-    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
-    found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
-    return f"{found[-1].filename}, line {found[-1].lineno}" if found else name
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith((".html", ".txt", ".css"))]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else name

@@ -33,10 +33,7 @@ _MAX_PER_THEME = 3
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide the selection.
-
-    `weights` are those of the sources, by name. `min_score` is in the same points as `Topic.weight`.
-    """
+    """The settings that decide the selection. `weights` is by source; `min_score` is in points, like `Topic.weight`."""
 
     topics: tuple[Topic, ...]
     weights: Mapping[str, float]
@@ -111,11 +108,11 @@ class Selection:
         """Return what these topics add to the score of each candidate; muted ones are missing."""
         if topics not in self._topic_scores:
             similar = [self._similarities.get(topic, {}) for topic in topics]
-            found = {
-                paper_id: match_topics(topics, paper, [shares.get(paper_id) for shares in similar])
-                for paper_id, paper in self._papers.items()
-            }
-            self._topic_scores[topics] = {paper_id: parts for paper_id, parts in found.items() if parts is not None}
+            found = self._topic_scores[topics] = {}
+            for paper_id, paper in self._papers.items():
+                parts = match_topics(topics, paper, [shares.get(paper_id) for shares in similar])
+                if parts is not None:
+                    found[paper_id] = parts
         return self._topic_scores[topics]
 
 

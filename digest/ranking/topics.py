@@ -16,7 +16,7 @@ from digest.settings import number_between
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A `[[topics]]` table. `like` has names of papers or texts; `mute` has phrases, authors and categories.
+    """A `[[topics]]` table. `like`: names of papers, or texts; `mute`: phrases, authors and categories.
 
     `weight`: points added to a matching paper; the day's top paper scores 1.
     """

@@ -23,7 +23,7 @@ from digest.store.schema import MIGRATIONS
 if TYPE_CHECKING:  # importing it takes longer than the rest of `digest status`
     from sqlite_utils import Database, Migrations
 
-_TIMEOUT = 30.0  # seconds to wait for another process's write
+_WAIT = 30.0  # seconds to wait for another process's write
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def _session(path: Path, connect: "Callable[[Path], Database]") -> "Iterator[Dat
 def _connect_read_only(path: Path) -> "Database":
     from sqlite_utils import Database
 
-    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_TIMEOUT))
+    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT))
     db.conn.execute("PRAGMA query_only = ON")
     return db
 
@@ -176,7 +176,7 @@ def _connect(path: Path) -> "Database":
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be opened: {error.strerror}") from None
-    db = Database(sqlite3.connect(path, timeout=_TIMEOUT, check_same_thread=False))
+    db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))
     try:
         db.conn.execute("PRAGMA foreign_keys = ON")
         _versions(db, path)  # before anything is written

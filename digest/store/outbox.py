@@ -55,8 +55,7 @@ _COUNTS_AS_SHOWN = "(doubt OR state <> 'expired' AND (state <> 'pending' OR day 
 class Audience:
     """Subscribers without a message of `day` yet who chose the same and were shown the same papers.
 
-    They all get one edition. `key` is what they have in common: the editions they were shown, their topics and their
-    `max_papers`.
+    They all get one edition. `key`: the editions they were shown, their topics and their `max_papers`.
     """
 
     day: date

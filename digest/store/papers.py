@@ -163,9 +163,8 @@ class Papers:
         return int(cursor.lastrowid or 0)
 
     def _add_names(self, paper_id: int, names: Iterable[str]) -> None:
-        self._db.conn.executemany(
-            "INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", [(name, paper_id) for name in names]
-        )
+        rows = [(name, paper_id) for name in names]
+        self._db.conn.executemany("INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", rows)
 
     def _merge_rows(self, other: int, into: int) -> None:
         """Move the names, sightings and appearances of the row `other` to `into`, which is the same paper."""

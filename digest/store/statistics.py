@@ -43,7 +43,7 @@ class Statistics:
             " AND f.state IN (SELECT value FROM json_each(?)) AND r.day <= ? ORDER BY r.day DESC, f.run DESC LIMIT 1",
             [source, json.dumps(states), day.isoformat()],
         )
-        return next(iter(rows), {})
+        return rows[0] if rows else {}
 
     def count_fetches_since(self, source: str, run: int) -> int:
         """Return how many fetches of `source` came after the one of `run`."""
@@ -55,24 +55,20 @@ class Statistics:
 
     def problem_deliveries(self) -> list[Row]:
         """Return the newest deliveries that failed, are in doubt or were retried: address, day, state, last reply."""
-        return list(
-            self._rows(
-                "SELECT s.address, d.day, d.state, d.attempts, d.reply FROM deliveries d"
-                " JOIN subscribers s ON s.id = d.subscriber WHERE d.id IN"
-                " (SELECT id FROM queue WHERE state = 'in doubt' OR attempts > 0 UNION ALL"
-                " SELECT id FROM deliveries WHERE state IN ('refused', 'expired')) ORDER BY d.id DESC LIMIT ?",
-                [_MAX_ROWS],
-            )
+        return self._rows(
+            "SELECT s.address, d.day, d.state, d.attempts, d.reply FROM deliveries d"
+            " JOIN subscribers s ON s.id = d.subscriber WHERE d.id IN"
+            " (SELECT id FROM queue WHERE state = 'in doubt' OR attempts > 0 UNION ALL"
+            " SELECT id FROM deliveries WHERE state IN ('refused', 'expired')) ORDER BY d.id DESC LIMIT ?",
+            [_MAX_ROWS],
         )
 
     def suspended(self) -> list[Row]:
         """Return the subscribers suspended last, because mail to them was refused or bounced, and why."""
-        return list(
-            self._rows(
-                "SELECT address, suspended AS why FROM subscribers WHERE suspended <> '' AND gone IS NULL"
-                " ORDER BY coalesce(bounced, refused) DESC, id LIMIT ?",
-                [_MAX_ROWS],
-            )
+        return self._rows(
+            "SELECT address, suspended AS why FROM subscribers WHERE suspended <> '' AND gone IS NULL"
+            " ORDER BY coalesce(bounced, refused) DESC, id LIMIT ?",
+            [_MAX_ROWS],
         )
 
     def missing_topics(self, topics: Iterable[str]) -> dict[str, int]:
@@ -87,7 +83,7 @@ class Statistics:
 
     def mailboxes(self) -> list[Row]:
         """Return each mailbox: when it was last read, since when it cannot be read, and why."""
-        return list(self._rows("SELECT name, read, failing, problem FROM mailboxes ORDER BY name"))
+        return self._rows("SELECT name, read, failing, problem FROM mailboxes ORDER BY name")
 
     def size(self) -> dict[str, int]:
         """Return the numbers of papers, subscribers who get mail, editions and messages."""
@@ -113,10 +109,10 @@ class Statistics:
             **_fetch_facts(last),
         }
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         cursor = self._connection.execute(sql, values)
         names = [column[0] for column in cursor.description]
-        return (dict(zip(names, row, strict=True)) for row in cursor)
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def _number(self, sql: str, values: Sequence[Any] = ()) -> int:
         return int(self._connection.execute(sql, values).fetchone()[0])
