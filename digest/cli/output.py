@@ -58,6 +58,8 @@ def format_preview(preview: "Preview") -> str:
     """How many papers and bytes a preview has, and how far that is from Gmail's limit."""
     from email import message_from_bytes
 
+    from digest.mail.render import GMAIL_LIMIT
+
     html = next(p for p in message_from_bytes(preview.content).walk() if p.get_content_type() == "text/html")
     size = len(str(html.get_payload()))
     what = "already queued for that day" if preview.queued else plural(preview.papers, "paper")

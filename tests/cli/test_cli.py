@@ -193,7 +193,7 @@ def test_preview_writes_html_text_or_the_whole_message(place: Workplace) -> None
     assert digest("preview", "-o", "no/such/folder/x.html").exit_code == 2
 
 
-@pytest.mark.parametrize(("kilobytes", "distance"), [(100, "2 KB below"), (150, "48 KB above")])
+@pytest.mark.parametrize(("kilobytes", "distance"), [(90, "8 KB below"), (150, "52 KB above")])
 def test_preview_compares_the_size_with_the_limit_of_gmail(kilobytes: int, distance: str) -> None:
     message = b"Content-Type: text/html\r\n\r\n" + b"x" * kilobytes * 1024
     said = output.format_preview(Preview(message, 3, queued=False))
