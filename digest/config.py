@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,10 @@ class DigestSettings:
         default=frozenset(range(7)), metadata={"read": _weekdays, "type": tuple[str, ...], "example": '["mon", "fri"]'}
     )
     templates: Path | None = None
+
+    def mails_on(self, day: date) -> bool:
+        """Whether `days` include the weekday of `day`."""
+        return day.weekday() in self.days
 
 
 @dataclass(frozen=True, slots=True)

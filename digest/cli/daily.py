@@ -42,11 +42,12 @@ def run(app: App, day: date | None, dry_run: bool) -> None:
     _, real_clock = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     if dry_run:
-        app.report(format_plan(plan_run(config, today, now, fetcher)))
+        line = format_plan(plan_run(config, today, now, fetcher))
     else:
         with show_progress(quiet=app.quiet) as progress:
             report = run_daily(config, today, now, fetcher, progress, real_clock)
-        app.report(format_run(report))
+        line = format_run(report)
+    app.report(line if config.digest.mails_on(today) else f"{line} digest.days has no mail on a {today:%A}.")
 
 
 @main.command()

@@ -29,7 +29,7 @@ class TimeParam(click.ParamType[time]):
             self.fail(f"{value!r} is not a time of day; write it like 07:30", param, ctx)
 
 
-systemd_option = click.option("--systemd", is_flag=True, help="Use a systemd user timer instead of cron.")
+systemd_option = click.option("--systemd", is_flag=True, help="With a systemd user timer instead of cron.")
 
 
 def time_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -136,10 +136,10 @@ def format_date(day: date) -> str:
 
 def _intro(ranked: Sequence[Ranked], new: int) -> str:
     if not ranked:
-        return "Nothing new today: the sources had only papers from earlier mails."
+        return "Nothing new for you today."
     sources = len({r.trend.listing.source for r in ranked})
     found = f"{plural(len(ranked), 'paper')} from {plural(sources, 'source')}"
-    return f"{found}, picked from {new:,} new today." if new >= len(ranked) else f"{found}."
+    return f"{found}. New on the lists today: {new:,}." if new >= len(ranked) else f"{found}."
 
 
 def _links(paper: Paper) -> tuple[tuple[str, str], ...]:

@@ -125,7 +125,7 @@ def run_daily(
         with _recorded_run(config, "run", day, clock, ping_start) as (context, report):
             _prepare(context, report, clock, real_clock or clock)
             fetch_and_record(context, report, fetcher, clock())
-            if report.readable and day.weekday() in config.digest.days:
+            if report.readable and config.digest.mails_on(day):
                 _warn_about_topics(context)
                 now = clock()
                 for audience, ranked in select(context, day):
@@ -161,12 +161,15 @@ def send_queued(config: Config, day: date, clock: Clock, progress: Progress | No
 def plan_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[tuple[int, Edition]]:
     """What `run_daily` would queue: (number of subscribers, edition) for each edition.
 
-    Fetches and records papers; changes neither the subscribers nor the queue. Raises NoSourceReadable.
+    That is nothing on a day without mail. Fetches and records papers; changes neither the subscribers nor the queue.
+    Raises NoSourceReadable.
     """
     with open_context(config) as context:
         report = RunReport(day)
         fetch_and_record(context, report, fetcher, clock())
         report.check_readable()
+        if not config.digest.mails_on(day):
+            return []
         selection = load_selection(context, day)
         with rolled_back(context.db):
             context.subscribers.configure(config.digest.to)

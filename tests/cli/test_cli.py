@@ -182,6 +182,15 @@ def test_what_cannot_be_delivered_is_exit_code_4_and_stays_queued(place: Workpla
     assert digest("send").stdout == "Nothing new to send.\n"
 
 
+def test_a_day_without_mail_is_named_by_a_run_and_a_dry_run(place: Workplace) -> None:
+    place.digest = {"days": ["tue"]}
+    place.config()
+    for options in (["--dry-run"], []):
+        result = digest("run", "--date", "2026-04-20", *options)
+        assert result.stdout == "Nothing new to send. digest.days has no mail on a Monday.\n"
+    assert place.mails() == {}
+
+
 def test_preview_writes_html_text_or_the_whole_message(place: Workplace) -> None:
     assert digest("preview").exit_code == 0
     assert (place.folder / "digest-preview.html").read_text().startswith("<!DOCTYPE html>")

@@ -93,8 +93,8 @@ def test_an_empty_day_sends_nothing_unless_asked_to(workplace: Workplace) -> Non
     workplace.digest = {"when_empty": "send"}
     workplace.run(MONDAY)
     (mail,) = workplace.mails()["ann@example.org"]
-    assert "Nothing new today" in text_of(mail)
-    assert "Nothing new today" in html_of(mail)
+    assert "Nothing new for you today" in text_of(mail)
+    assert "Nothing new for you today" in html_of(mail)
     assert "nothing new" in mail["Subject"]
 
 
