@@ -13,7 +13,7 @@ from digest.inbound.headers import Headers, first_value, media_type, split_heade
 from digest.papers.text.clean import clean
 
 _MAX_PARTS = 20  # RFC 6522 has three: text for people, the report, the message it is about
-_MAX_RECIPIENTS = 100  # our messages have one
+_MAX_RECIPIENTS = 100  # our messages have one, but behind that may be a list
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED_TYPES = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 
@@ -34,13 +34,18 @@ def is_report(headers: Headers) -> bool:
 
 
 def parse_report(headers: Headers, body: bytes) -> tuple[Bounce | Complaint, ...]:
-    """Return what a report says; nothing if it says that mail was delivered, was read, or is delayed."""
+    """Return what a report says; nothing if it says that mail was delivered, was read, or is delayed.
+
+    A report is about one message, and our messages have one recipient. So it is at most one bounce, however many
+    recipients it names: a letter can be about anybody, but not about everybody.
+    """
     parts = list(_split_parts(headers, body))
     returned = next((h for h in (_returned_headers(*part) for part in parts) if h), {})
     for part_headers, content in parts:
         kind = media_type(part_headers)
         if kind in _STATUS_TYPES:
-            return tuple(_parse_bounces(_decode(part_headers, content), returned))
+            bounces = list(_parse_bounces(_decode(part_headers, content), returned))
+            return (max(bounces, key=lambda bounce: bounce.hard),) if bounces else ()
         if kind == "message/feedback-report":
             fields, _ = split_headers(_decode(part_headers, content).lstrip(b"\r\n"))
             if first_value(fields, "feedback-type").lower() != "abuse":
