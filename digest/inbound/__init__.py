@@ -25,7 +25,11 @@ MAX_LETTER_BYTES = 1_000_000  # read of a letter; its events are in the first fe
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
-    """The `[inbox]` table: a Maildir at `path`, or a `folder` on a server, with `timeout` seconds for each answer."""
+    """The `[inbox]` table: a Maildir at `path`, or a `folder` on a server.
+
+    `timeout` is how many seconds to wait for the server each time; reading all of the folder takes at most 60 times as
+    long.
+    """
 
     path: Path | None = field(default=None, metadata={"example": '"Maildir"'})
     host: str = field(default="", metadata={"example": '"imap.example.org"'})

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from itertools import zip_longest
+from time import monotonic
 from typing import Any
 
 from digest.errors import InboxError
@@ -23,7 +24,15 @@ _SEARCH_WINDOW = 50_000  # letters searched at a time: the answer is one line, a
 _FETCH_BATCH = 200  # headers fetched at a time: the UIDs must fit into a command of 8,000 bytes (RFC 7162 4)
 _HEADER = f"BODY.PEEK[HEADER.FIELDS ({' '.join(DECISIVE_FIELDS).upper()})]<0.{MAX_HEADER_BYTES}>"
 _WHOLE = f"BODY.PEEK[]<0.{MAX_LETTER_BYTES}>"
-_UID = re.compile(rb"\bUID (\d+)", re.IGNORECASE)
+_UID = re.compile(rb"\bUID (\d{1,10})\b", re.IGNORECASE)
+_MAX_FOLDER = 10_000_000  # letters in a folder; each window of them takes a command
+_MAX_NEW = 1_000_000  # letters to read at once; their UIDs take 100 MB
+_MAX_LINE_BYTES = 1_000_000
+_MAX_ANSWER_BYTES = 32_000_000  # the headers of a batch have at most 13 MB
+_MAX_TOTAL_BYTES = 4_000_000_000  # of a whole reading
+_MAX_WAITS = 60  # times `timeout`: the seconds for a whole reading
+_RECEIVE_BYTES = 65536
+_COST_BYTES = 250  # memory that imaplib needs for each line, however short
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would use the locale's names
 
 
@@ -33,14 +42,14 @@ def imap_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[
     A cursor is UIDVALIDITY:UID. If the server has renumbered the folder, UIDVALIDITY differs and the cursor is invalid.
     Raises InboxError, possibly after some letters.
     """
-    client: imaplib.IMAP4 | None = None
+    client: _Client | None = None
     try:
         client = _connect(settings)
         if settings.security == "starttls":
             client.starttls(ssl.create_default_context())  # raises if it is not offered, or refused
         _log_in(client, settings)
         yield from _read_folder(client, settings, cursor, since)
-        with suppress(OSError, imaplib.IMAP4.error):  # everything has been read
+        with suppress(OSError, imaplib.IMAP4.error, InboxError):  # everything has been read
             client.logout()
     except (OSError, ValueError, imaplib.IMAP4.error) as error:
         raise _explain_error(error, settings) from None
@@ -50,14 +59,90 @@ def imap_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[
                 client.shutdown()
 
 
-def _connect(settings: InboxSettings) -> imaplib.IMAP4:
+class _Client(imaplib.IMAP4):
+    """imaplib's client, with limits to what a server can make it wait for and keep in memory.
+
+    imaplib reads literals of any size, and untagged lines for as long as they come. `read` and `readline` are its hooks
+    for another way of reading; `timeout` alone limits each wait, but not their number.
+    """
+
+    def __init__(self, settings: InboxSettings, **more: Any) -> None:
+        self._settings = settings
+        self._deadline = monotonic() + _MAX_WAITS * settings.timeout
+        self._answer_left, self._total_left = _MAX_ANSWER_BYTES, _MAX_TOTAL_BYTES
+        self._unread, self._source = bytearray(), object()
+        super().__init__(settings.host, settings.port, timeout=settings.timeout, **more)
+
+    def ask(self, *command: str) -> list[Any]:
+        """Send a UID command and return its answer, which has a limit of its own."""
+        self._answer_left = _MAX_ANSWER_BYTES
+        self.untagged_responses.clear()
+        status, data = self.uid(*command)
+        if status != "OK":
+            raise self.error(_last(data).decode("utf-8", "replace"))
+        return data
+
+    def read(self, size: int) -> bytes:
+        self._spend(size)
+        while len(self._buffer()) < size and self._receive():
+            pass
+        return self._take(size)
+
+    def readline(self) -> bytes:
+        searched = 0
+        while not (end := self._buffer().find(b"\n", searched) + 1):
+            searched = len(self._unread)
+            if searched > _MAX_LINE_BYTES:
+                raise self._too_much(f"a line of more than {_MAX_LINE_BYTES:,} bytes")
+            if not self._receive():
+                end = searched
+                break
+        self._spend(end)
+        return self._take(end)
+
+    def _buffer(self) -> bytearray:
+        """Return what was received and not read yet. What came before TLS was anybody's, and is dropped after it."""
+        if self._source is not self.sock:
+            self._unread, self._source = bytearray(), self.sock
+        return self._unread
+
+    def _receive(self) -> bool:
+        """Wait for more; False if the server has closed the connection."""
+        if monotonic() > self._deadline:
+            limit = f"reading it takes longer than {_MAX_WAITS * self._settings.timeout:g} seconds"
+            raise _inbox_error(self._settings, f"{limit}; the next run continues where this one stopped")
+        data = self.sock.recv(_RECEIVE_BYTES)
+        self._unread += data
+        self._total_left -= len(data)
+        if self._total_left < 0:
+            raise self._too_much(f"more than {_MAX_TOTAL_BYTES:,} bytes in one reading")
+        return bool(data)
+
+    def _spend(self, size: int) -> None:
+        self._answer_left -= size + _COST_BYTES
+        if self._answer_left < 0:
+            raise self._too_much(f"an answer of more than {_MAX_ANSWER_BYTES:,} bytes")
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
+
+    def _too_much(self, what: str) -> InboxError:
+        return _inbox_error(self._settings, f"it sent {what}; check inbox.host and inbox.port, or ask its operator")
+
+
+class _TlsClient(_Client, imaplib.IMAP4_SSL):
+    """The same with TLS from the start."""
+
+
+def _connect(settings: InboxSettings) -> _Client:
     if settings.security == "tls":
-        context = ssl.create_default_context()
-        return imaplib.IMAP4_SSL(settings.host, settings.port, ssl_context=context, timeout=settings.timeout)
-    return imaplib.IMAP4(settings.host, settings.port, settings.timeout)
+        return _TlsClient(settings, ssl_context=ssl.create_default_context())
+    return _Client(settings)
 
 
-def _log_in(client: imaplib.IMAP4, settings: InboxSettings) -> None:
+def _log_in(client: _Client, settings: InboxSettings) -> None:
     """Log in with AUTHENTICATE PLAIN (RFC 4616), which carries any characters, or with LOGIN, which needs ASCII."""
     user, password = settings.username, settings.password
     if not password:
@@ -77,31 +162,36 @@ def _log_in(client: imaplib.IMAP4, settings: InboxSettings) -> None:
         raise _inbox_error(settings, f"it rejected the login of {user} ({reply}); {hint}") from None
 
 
-def _read_folder(client: imaplib.IMAP4, settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+def _read_folder(client: _Client, settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
     count = _examine(client, settings)
-    validity = _number(client.response("UIDVALIDITY")[1])
+    validity = _number(_last(client.response("UIDVALIDITY")[1]))
     known_validity, _, last_uid = cursor.partition(":")
     after = int(last_uid) if known_validity == str(validity) and last_uid.isdecimal() else 0
     uids = _search(client, count, after, since)
+    if len(uids) > _MAX_NEW:
+        raise _inbox_error(settings, f"the folder has more than {_MAX_NEW:,} new letters; move some elsewhere")
     for start in range(0, len(uids), _FETCH_BATCH):
         batch = uids[start : start + _FETCH_BATCH]
         headers = _fetch(client, batch, _HEADER)
         for uid in batch:
             whole = may_hold_event(headers.get(uid, b""))
-            yield Letter(f"{validity}:{uid}", _fetch(client, [uid], _WHOLE).get(uid, b"") if whole else b"")
+            raw = _fetch(client, [uid], _WHOLE).get(uid, b"") if whole else b""
+            yield Letter(f"{validity}:{uid}", raw[:MAX_LETTER_BYTES])
 
 
-def _examine(client: imaplib.IMAP4, settings: InboxSettings) -> int:
+def _examine(client: _Client, settings: InboxSettings) -> int:
     """Open the folder read-only and return how many letters it holds."""
     status, data = client.select(_quote_folder(settings.folder), readonly=True)
     if status != "OK":
-        reply = _hide_password(_text(data), settings)
+        reply = _hide_password(_last(data).decode("utf-8", "replace"), settings)
         raise _inbox_error(settings, f"the folder {settings.folder!r} cannot be opened ({reply}); check inbox.folder")
-    return _number(data)
+    if (count := _number(_last(data))) > _MAX_FOLDER:
+        raise _inbox_error(settings, f"the folder has {count:,} letters; use one with at most {_MAX_FOLDER:,}")
+    return count
 
 
-def _search(client: imaplib.IMAP4, count: int, after: int, since: date) -> list[int]:
-    """Return the UIDs of the letters to look at, ascending.
+def _search(client: _Client, count: int, after: int, since: date) -> list[int]:
+    """Return the UIDs of the letters to look at, ascending; not all of them if there are more than `_MAX_NEW`.
 
     The windows go from the newest letter down. If letters are deleted meanwhile, those above them move down, into a
     window still to be searched or within one already searched, so none is missed. `n:*` always includes the last
@@ -112,18 +202,22 @@ def _search(client: imaplib.IMAP4, count: int, after: int, since: date) -> list[
     uids: set[int] = set()
     for end in range(count, 0, -_SEARCH_WINDOW):
         window = f"{max(1, end - _SEARCH_WINDOW + 1)}:{'*' if end == count else end}"
-        lines = _check_ok(client.uid("SEARCH", window, criterion))
-        uids.update(int(uid) for line in lines if line for uid in line.split())
-    return sorted(uid for uid in uids if uid > after)
+        for line in client.ask("SEARCH", window, criterion):
+            if isinstance(line, tuple):
+                raise imaplib.IMAP4.error("expected numbers, got a literal")
+            uids.update(uid for word in (line or b"").split() if (uid := _number(word)) > after)
+        if len(uids) > _MAX_NEW:
+            break
+    return sorted(uids)
 
 
-def _fetch(client: imaplib.IMAP4, uids: Sequence[int], item: str) -> dict[int, bytes]:
+def _fetch(client: _Client, uids: Sequence[int], item: str) -> dict[int, bytes]:
     """Return the item of each letter by UID; letters that are gone are left out.
 
     imaplib returns a literal as a tuple of the text before it and the literal, then the text after it. The UID may be
     in either text, and flag changes of other letters may come in between.
     """
-    data = _check_ok(client.uid("FETCH", ",".join(map(str, uids)), f"(UID {item})"))
+    data = client.ask("FETCH", ",".join(map(str, uids)), f"(UID {item})")
     contents = {}
     for entry, following in zip_longest(data, data[1:]):
         if isinstance(entry, tuple):
@@ -133,23 +227,14 @@ def _fetch(client: imaplib.IMAP4, uids: Sequence[int], item: str) -> dict[int, b
     return contents
 
 
-def _check_ok(response: tuple[str, list[Any]]) -> list[Any]:
-    status, data = response
-    if status != "OK":
-        raise imaplib.IMAP4.error(_text(data))
-    return data
+def _number(word: bytes) -> int:
+    if not re.fullmatch(rb"[0-9]{1,10}", word):  # of 32 bits (RFC 3501 9)
+        raise imaplib.IMAP4.error(f"expected a number, got {word[:60].decode('utf-8', 'replace')!r}")
+    return int(word)
 
 
-def _number(data: list[Any]) -> int:
-    text = _text(data)
-    if not text.isdecimal():
-        raise imaplib.IMAP4.error(f"expected a number, got {text[:60]!r}")
-    return int(text)
-
-
-def _text(data: list[Any]) -> str:
-    last = data[-1] if data else b""
-    return last.decode("utf-8", "replace") if isinstance(last, bytes) else ""
+def _last(data: list[Any]) -> bytes:
+    return data[-1] if data and isinstance(data[-1], bytes) else b""
 
 
 def _quote_folder(folder: str) -> str:
@@ -197,4 +282,4 @@ def _hide_password(text: str, settings: InboxSettings) -> str:
     for form in (quoted, password, base64.b64encode(password), base64.b64encode(b"\0" + user + b"\0" + password)):
         for secret in (form.decode().rstrip("="), repr(form)[2:-1].rstrip("=")):  # imaplib shows some of it by repr()
             text = text.replace(secret, "***") if secret else text
-    return clean(text)[:300]
+    return clean(text[:1000])[:300]
