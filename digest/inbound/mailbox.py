@@ -20,18 +20,22 @@ from digest.inbound import MAX_LETTER_BYTES, InboxSettings, Letter, LetterEvent
 from digest.inbound.headers import MAX_HEADER_BYTES
 from digest.inbound.letters import letter_identity, may_hold_event, parse_letter
 
+_MAX_SKIPPED = 1000  # letters without events in a row, after which the cursor is moved: a later failure keeps it
+
 
 @dataclass(frozen=True, slots=True)
 class ReadLetter:
     """A letter with its events, and how many letters without events were skipped before it.
 
-    The last one of a mailbox may have no events and no identity: it counts the letters skipped at the end.
+    One without events has a `problem` if the letter could not be parsed. Otherwise it has no identity either, and only
+    counts skipped letters, so that the cursor moves past them.
     """
 
     cursor: str
     identity: str
     events: tuple[LetterEvent, ...]
     skipped: int
+    problem: str = ""
 
 
 def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[ReadLetter]:
@@ -42,13 +46,28 @@ def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[
     skipped = 0
     for letter in _read_letters(settings, cursor, since):
         cursor = letter.cursor
-        if events := parse_letter(letter.raw):
-            yield ReadLetter(cursor, letter_identity(letter.raw), events, skipped)
+        events, problem = _parse(letter.raw)
+        if events or problem:
+            yield ReadLetter(cursor, letter_identity(letter.raw), events, skipped, problem)
             skipped = 0
         else:
             skipped += 1
+        if skipped == _MAX_SKIPPED:
+            yield ReadLetter(cursor, "", (), skipped)
+            skipped = 0
     if skipped:
         yield ReadLetter(cursor, "", (), skipped)
+
+
+def _parse(raw: bytes) -> tuple[tuple[LetterEvent, ...], str]:
+    """Return the events in a letter and '', or no events and why it cannot be parsed.
+
+    Strangers write the letters: whatever parsing one of them raises is the end of that letter, and of no other.
+    """
+    try:
+        return parse_letter(raw), ""
+    except Exception as error:  # noqa: BLE001
+        return (), f"it cannot be parsed: {type(error).__name__}: {error}"[:200]
 
 
 def mailbox_name(settings: InboxSettings) -> str:

@@ -5,10 +5,9 @@ import imaplib
 import os
 import re
 import socket
-import threading
+import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,10 +16,13 @@ import pytest
 from digest.errors import InboxError
 from digest.inbound import MAX_LETTER_BYTES, Bounce, InboxSettings, UnsubscribeRequest
 from digest.inbound.imap import imap_letters
+from digest.inbound.letters import letter_identity
 from digest.inbound.mailbox import ReadLetter, mailbox_name, maildir_letters, read_mailbox
 from digest.settings import Secret
+from tests.certificates import self_signed
 from tests.conftest import DATA
 from tests.dovecot import PASSWORD, Dovecot, dovecot, needs_dovecot
+from tests.imap_server import DROP, GOOD, PLAIN, RAW, STALL, Scripted
 
 TOKEN = "abcdefghijklmnopqrstuvwx23"
 OTHER = "aaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -110,6 +112,45 @@ def test_a_letter_larger_than_the_limit_is_read_up_to_it(maildir: Path) -> None:
     assert tokens(read(InboxSettings(path=maildir))) == [TOKEN]
 
 
+@pytest.fixture
+def broken_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in the standard library: every subject with an encoded word fails."""
+
+    def fail(text: str) -> str:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("email.quoprimime.header_decode", fail)
+
+
+@pytest.mark.usefixtures("broken_decoder")
+def test_a_letter_that_cannot_be_parsed_is_skipped_and_the_others_are_read(maildir: Path) -> None:
+    raw = unsubscribe().replace(b"Subject: ", b"Subject: =?utf-8?q?x?=")
+    (maildir / "new/1.host").write_bytes(raw)
+    (maildir / "new/2.host").write_bytes(unsubscribe(OTHER))
+    broken, whole = read(InboxSettings(path=maildir))
+    assert (broken.events, broken.identity) == ((), letter_identity(raw))
+    assert broken.problem == "it cannot be parsed: ZeroDivisionError: division by zero"
+    assert (tokens([whole]), whole.problem) == ([OTHER], "")
+
+
+@pytest.mark.usefixtures("broken_decoder")
+def test_over_imap_the_cursor_moves_past_a_letter_that_cannot_be_parsed() -> None:
+    raw = RAW.replace("Subject: ", "Subject: =?utf-8?q?x?=")
+    steps = {
+        step: GOOD[step].replace(RAW, raw).replace(f"{{{len(RAW)}}}", f"{{{len(raw)}}}")
+        for step in ("HEADERS", "WHOLE")
+    }
+    with Scripted(steps).running() as inbox:
+        broken, rest = read(inbox)
+    assert (broken.cursor, broken.problem != "", rest) == ("7:1", True, ReadLetter("7:2", "", (), 1))
+
+
+def test_letters_without_events_are_reported_now_and_then_so_that_the_cursor_moves(maildir: Path) -> None:
+    for number in range(1100):
+        (maildir / f"new/{number}.host").write_bytes(sample("reply"))
+    assert [letter.skipped for letter in read(InboxSettings(path=maildir))] == [1000, 100]
+
+
 @pytest.mark.parametrize("kind", ["missing", "file", "empty"])
 def test_a_path_that_is_not_a_maildir_is_an_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / kind
@@ -140,75 +181,7 @@ def test_a_mailbox_has_a_name_without_secrets(maildir: Path) -> None:
 
 # ---- servers that misbehave ------------------------------------------------------------------------------------------
 
-RAW = unsubscribe().replace(b"\n", b"\r\n").decode()
-STALL = "stall"
-DROP = ""
-GOOD = {
-    "GREETING": "* OK ready\r\n",
-    "CAPABILITY": "* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n",
-    "LOGIN": "{tag} OK welcome\r\n",
-    "EXAMINE": "* 2 EXISTS\r\n* OK [UIDVALIDITY 7] valid\r\n{tag} OK [READ-ONLY] open\r\n",
-    "SEARCH": "* SEARCH 1 2\r\n{tag} OK done\r\n",
-    "HEADERS": f"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (TO)]<0> {{{len(RAW)}}}\r\n{RAW})\r\n{{tag}} OK done\r\n",
-    "WHOLE": f"* 1 FETCH (UID 1 BODY[]<0> {{{len(RAW)}}}\r\n{RAW})\r\n{{tag}} OK done\r\n",
-    "AUTHENTICATE": "+ \r\n",
-    "SECRET": "{tag} OK welcome\r\n",
-    "LOGOUT": "* BYE bye\r\n{tag} OK done\r\n",
-}
-
-
-PLAIN = {"CAPABILITY": "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"}
 STEPS = [step for step in GOOD if step not in ("LOGIN", "CAPABILITY", "LOGOUT")]
-
-
-@dataclass
-class Scripted:
-    """A server that sends the given replies to one client and keeps its commands."""
-
-    replies: dict[str, str]
-    port: int = 0
-    commands: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def running(self) -> Iterator[InboxSettings]:
-        with ExitStack() as stack:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            thread = threading.Thread(target=self._serve, args=(listener,))
-            thread.start()
-            stack.callback(thread.join, 10)
-            port = listener.getsockname()[1]
-            inbox = InboxSettings(host="127.0.0.1", port=port, security="none", username="me")
-            # Short if the server is meant to be silent, long if it may only be slow.
-            silent = any(reply == STALL or "{99}" in reply for reply in self.replies.values())
-            inbox = replace(inbox, timeout=0.3 if silent else 20.0)
-            yield replace(inbox, password=Secret(PASSWORD))
-
-    def _serve(self, listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        with suppress(ConnectionError), connection, connection.makefile("rwb") as stream:
-            step, tag, command = "GREETING", "", ""
-            while True:
-                reply = {**GOOD, **self.replies}.get(step, "{tag} BAD what?\r\n")
-                if reply == DROP:
-                    return
-                if reply != STALL:
-                    reply = reply.replace("{tag}", tag).replace("{command}", command)
-                    stream.write(reply.encode("latin-1"))
-                    stream.flush()
-                if reply.startswith("* BYE"):
-                    return
-                line = stream.readline().decode("latin-1").rstrip("\r\n")
-                if not line:
-                    return
-                self.commands.append(line)
-                if step == "AUTHENTICATE":
-                    step, command = "SECRET", line
-                    continue
-                tag, _, command = line.partition(" ")
-                word = re.search(r"CAPABILITY|LOGIN|AUTHENTICATE|STARTTLS|EXAMINE|SEARCH|LOGOUT", command)
-                step = word[0] if word else "HEADERS" if "HEADER" in command else "WHOLE"
-
-
 FLAGS = "* 2 FETCH (FLAGS (\\Seen))\r\n"
 
 
@@ -245,6 +218,26 @@ def test_a_letter_that_is_deleted_before_it_is_fetched_is_skipped() -> None:
         assert read(inbox) == [ReadLetter("7:2", "", (), 2)]
 
 
+def test_a_server_may_say_goodbye_at_length() -> None:
+    with Scripted({"LOGOUT": "* BYE {9000000000}\r\n"}).running() as inbox:
+        assert tokens(read(inbox)) == [TOKEN]
+
+
+def test_what_was_sent_before_encryption_is_not_read_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger on the line can append an answer to the last one that is not encrypted."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    replies = {
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 STARTTLS\r\n{tag} OK done\r\n",
+        "STARTTLS": "{tag} OK begin\r\n* BYE said the stranger\r\n",
+    }
+    with Scripted(replies, context).running() as inbox:
+        assert tokens(read(replace(inbox, security="starttls"))) == [TOKEN]
+
+
 @pytest.mark.parametrize(
     ("replies", "reason"),
     [
@@ -252,7 +245,19 @@ def test_a_letter_that_is_deleted_before_it_is_fetched_is_skipped() -> None:
         ({"EXAMINE": "{tag} NO none\r\n"}, "the folder 'INBOX' cannot be opened (none); check inbox.folder"),
         ({"GREETING": "* BYE too many\r\n"}, "IMAP error (* BYE too many); try again later"),
         ({"SEARCH": "{tag} NO busy\r\n"}, "IMAP error (busy); try again later"),
-        ({"SEARCH": "* SEARCH one two\r\n{tag} OK done\r\n"}, "IMAP error ("),
+        ({"SEARCH": "* SEARCH one two\r\n{tag} OK done\r\n"}, "IMAP error (expected a number, got 'one')"),
+        ({"SEARCH": "* SEARCH 1_0\r\n{tag} OK done\r\n"}, "IMAP error (expected a number, got '1_0')"),
+        ({"SEARCH": "* SEARCH 1 99999999999\r\n{tag} OK done\r\n"}, "IMAP error (expected a number, got '9999999"),
+        ({"SEARCH": "* SEARCH {3}\r\n1 2\r\n{tag} OK done\r\n"}, "IMAP error (expected numbers, got a literal)"),
+        ({"EXAMINE": GOOD["EXAMINE"].replace("2 EX", "99999999999 EX")}, "IMAP error (expected a number, got '9999999"),
+        (
+            {"EXAMINE": GOOD["EXAMINE"].replace("2 EX", "4294967295 EX")},
+            "the folder has 4,294,967,295 letters; use one",
+        ),
+        ({"HEADERS": "* 1 FETCH (UID 1 BODY[] {9000000000}\r\n"}, "it sent an answer of more than 32,000,000 bytes"),
+        ({"WHOLE": f"* 1 FETCH (UID 1 BODY[] {{1{'0' * 30}}}\r\n"}, "it sent an answer of more than 32,000,000 bytes"),
+        ({"WHOLE": f"* 1 FETCH (UID 1 BODY[] {{1{'0' * 5000}}}\r\n"}, "IMAP error ("),
+        ({"GREETING": "* OK " + "x" * 2_000_000 + "\r\n"}, "it sent a line of more than 1,000,000 bytes; check inbox"),
         ({"HEADERS": "{tag} NO busy\r\n"}, "IMAP error (busy); try again later"),
         ({"EXAMINE": "* 2 EXISTS\r\n{tag} OK open\r\n"}, "IMAP error (expected a number, got '')"),
         ({"CAPABILITY": "* CAPABILITY \xff\r\n{tag} OK done\r\n"}, "IMAP error ("),
