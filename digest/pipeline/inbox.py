@@ -1,18 +1,24 @@
 """Act on the replies in the inbox: each letter once, and on disk before the next one is read.
 
 A token in a letter is one of ours or it counts for nothing: nobody can unsubscribe somebody else. A bounce is believed
-about the subscriber whose token or Message-ID is in the returned mail; when nothing was returned with it, about the
-address it names, if we ever wrote to that.
+about the subscriber whose token or Message-ID is in the returned mail.
+
+Some mail servers return nothing. Their reports prove nothing, and anybody can write one about anybody. Still they are
+all we hear from those servers, and who keeps sending to addresses that do not exist is taken for a spammer. So such a
+report counts as little as a bounce can: as one for a temporary reason, of which there is at most one a day, and only if
+we sent mail there in the last week. It takes reports on five days to suspend a subscriber by these, which leaves the
+operator time to see the warnings.
 """
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from digest.errors import InboxError
-from digest.inbound import Bounce, Complaint, InboxSettings, LetterEvent
-from digest.inbound.mailbox import mailbox_name, read_mailbox
+from digest.inbound import Bounce, Complaint, InboxSettings, UnsubscribeRequest
+from digest.inbound.mailbox import ReadLetter, mailbox_name, read_mailbox
 from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.subscribers import Subscriber, Subscribers
@@ -22,13 +28,36 @@ log = logging.getLogger("digest")
 # Mail must stop within 48 hours of a request to unsubscribe (support.google.com/mail/answer/81126): so long we go on
 # sending without having read the replies.
 GRACE = timedelta(hours=48)
+_BOUNCES_WITHIN = timedelta(days=7)  # of the delivery: mail servers give up after five days (RFC 5321 4.5.4.1)
+_MAX_LINES = 5  # in the log about events of one kind, in one reading
+
+
+class _ReadingLog:
+    """The log of one reading: of each event the first lines, then one that counts the others.
+
+    Whoever writes to the mailbox decides how many events there are.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[int, str]] = Counter()
+
+    def write(self, level: int, event: str, facts: Mapping[str, object]) -> None:
+        self._counts[level, event] += 1
+        if self._counts[level, event] <= _MAX_LINES:
+            log.log(level, event, facts)
+
+    def close(self) -> None:
+        for (level, event), count in self._counts.items():
+            if count > _MAX_LINES:
+                log.log(level, event, {"more": count - _MAX_LINES})
 
 
 @dataclass
 class InboxReport:
     """What a reading of the inbox found: addresses, and how many letters were forged or ignored.
 
-    `failing` says since when the mailbox cannot be read, None when it can; `problem` why.
+    `failing` says since when the mailbox cannot be read, None when it can; `problem` why. `log` is where events are
+    written to.
     """
 
     unsubscribed: set[str] = field(default_factory=set)
@@ -37,6 +66,7 @@ class InboxReport:
     ignored: int = 0
     failing: datetime | None = None
     problem: str = ""
+    log: _ReadingLog = field(default_factory=_ReadingLog, repr=False)
 
     def held(self, now: datetime) -> str:
         """Why no mail may be sent, '' while it may."""
@@ -65,40 +95,54 @@ class InboxReader:
         try:
             for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since):
                 with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
-                    for event in letter.events if is_new else ():
-                        self._act(event, today, report)
+                    if is_new:
+                        self._act(letter, today, report)
                 report.ignored += letter.skipped
         except InboxError as problem:
             report.problem = str(problem)
             report.failing = self._mailboxes.record_failure(mailbox, str(problem), clock())
         else:
             self._mailboxes.record_success(mailbox, clock())
+        finally:
+            report.log.close()
         return report
 
-    def _act(self, event: LetterEvent, today: date, report: InboxReport) -> None:
-        if isinstance(event, Bounce):
-            self._record_bounce(event, today, report)
-            return
-        subscriber = self._sender_of(event.token, event.message_id if isinstance(event, Complaint) else "")
-        if subscriber is None:
+    def _act(self, letter: ReadLetter, today: date, report: InboxReport) -> None:
+        """Do what a letter asks for, in the transaction of the caller."""
+        for event in letter.events:
+            if isinstance(event, Bounce):
+                self._record_bounce(event, today, report)
+        requests = [event for event in letter.events if not isinstance(event, Bounce)]
+        known = [self._unsubscribe(request, today, report) for request in requests]
+        if requests and not any(known):
             report.forged += 1
-            log.warning("unknown token", {"asks": "unsubscribe", "token": event.token})
-        elif self._subscribers.unsubscribe(subscriber, today):
+            report.log.write(logging.WARNING, "unknown token", {"asks": "unsubscribe", "token": requests[0].token})
+        if letter.problem:
+            report.ignored += 1
+            report.log.write(logging.WARNING, "letter skipped", {"why": letter.problem})
+
+    def _unsubscribe(self, request: UnsubscribeRequest | Complaint, today: date, report: InboxReport) -> bool:
+        """Unsubscribe whoever the token or Message-ID belongs to; False if that is nobody."""
+        how, message_id = ("complaint", request.message_id) if isinstance(request, Complaint) else ("letter", "")
+        subscriber = self._sender_of(request.token, message_id)
+        if subscriber and self._subscribers.unsubscribe(subscriber, today):
             report.unsubscribed.add(subscriber.address)
-            how = "complaint" if isinstance(event, Complaint) else "letter"
-            log.info("unsubscribed", {"address": subscriber.address, "by": how})
+            report.log.write(logging.INFO, "unsubscribed", {"address": subscriber.address, "by": how})
+        return subscriber is not None
 
     def _record_bounce(self, bounce: Bounce, today: date, report: InboxReport) -> None:
         subscriber = self._sender_of(bounce.token, bounce.message_id)
+        proven = subscriber is not None
         if subscriber is None and not bounce.returned:
-            subscriber = self._mailed(bounce.recipient)
+            subscriber = self._mailed(bounce.recipient, today)
         if subscriber is None:
             report.ignored += 1
             return
-        why = " ".join(filter(None, (bounce.status, bounce.diagnostic)))
-        self._subscribers.record_bounce(subscriber, today, hard=bounce.hard, why=why)
+        hard = bounce.hard and proven
+        why = " ".join(filter(None, ("" if proven else "unconfirmed:", bounce.status, bounce.diagnostic)))
+        self._subscribers.record_bounce(subscriber, today, hard=hard, why=why)
         report.bounced.add(subscriber.address)
-        log.warning("bounced", {"address": subscriber.address, "hard": bounce.hard, "why": why})
+        report.log.write(logging.WARNING, "bounced", {"address": subscriber.address, "hard": hard, "why": why})
 
     def _sender_of(self, token: str, message_id: str) -> Subscriber | None:
         """The subscriber whose token or Message-ID this is."""
@@ -107,10 +151,10 @@ class InboxReader:
         row = self._outbox.subscriber_of_message(message_id)
         return None if row is None else self._subscribers.by_id(row)
 
-    def _mailed(self, address: str) -> Subscriber | None:
-        """The subscriber with this address, if a message was ever sent there."""
+    def _mailed(self, address: str, today: date) -> Subscriber | None:
+        """The subscriber with this address, if a message left for it so recently that it may come back."""
         try:
             subscriber = self._subscribers.by_address(address)
         except ValueError:
             return None
-        return subscriber if self._outbox.has_mailed(subscriber) else None
+        return subscriber if self._outbox.has_mailed(subscriber, today - _BOUNCES_WITHIN) else None

@@ -224,9 +224,12 @@ class Outbox:
         ).fetchone()
         return int(row[0]) if row else None
 
-    def has_mailed(self, subscriber: Subscriber) -> bool:
-        """Return whether a message was ever queued for this subscriber."""
-        row = self._db.execute("SELECT 1 FROM deliveries WHERE subscriber = ? LIMIT 1", [subscriber.id]).fetchone()
+    def has_mailed(self, subscriber: Subscriber, since: date) -> bool:
+        """Return whether a message since the day `since` left for this subscriber, or may have."""
+        row = self._db.execute(
+            "SELECT 1 FROM deliveries WHERE subscriber = ? AND day >= ? AND (doubt OR state = 'sent') LIMIT 1",
+            [subscriber.id, since.isoformat()],
+        ).fetchone()
         return row is not None
 
     def first_day(self) -> date | None:

@@ -1,5 +1,6 @@
 """Leaving by mail, and mail that comes back: from the mail that went out to the letter that answers it."""
 
+import random
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from digest.store.database import open_database
 from digest.store.statistics import open_statistics
 from digest.store.subscribers import Subscribers, SubscriberStatus
 from tests.conftest import MONDAY, Workplace, at, paper
+from tests.damaged_letters import damaged_letter
 from tests.dovecot import PASSWORD, dovecot, needs_dovecot
 
 READERS = ("ann@example.org", "bob@example.org", "cyd@example.org", "dan@example.org")
@@ -211,12 +213,54 @@ def test_a_report_about_other_mail_suspends_nobody(box: Box) -> None:
     assert box.states() == "active active active active"
 
 
-def test_a_report_that_returns_nothing_is_believed_of_those_we_wrote_to(box: Box) -> None:
+def test_a_report_that_returns_nothing_suspends_nobody(box: Box) -> None:
+    """Anybody can write one, about anybody: it counts once a day, of those whom we have just sent something."""
     box.command("subscribers", "add", "eve@example.org")
-    for to in ("bob@example.org", "eve@example.org", "stranger@example.org", "no address"):
+    for to in ("bob@example.org", "bob@example.org", "eve@example.org", "stranger@example.org", "no address"):
         box.deliver(report(box.mail("bob@example.org"), "5.1.1", returned=False, to=to))
+    assert box.command("inbox").stdout == "Mail to 1 address bounced; 3 other letters ignored.\n"
+    assert box.states() == "active active active active active"
+    assert [standing.bounces for standing in box.standings().values()] == [0, 1, 0, 0, 0]
+
+
+def test_a_report_that_returns_nothing_is_about_one_recipient(box: Box) -> None:
+    blocks = "".join(f"\nFinal-Recipient: rfc822; {to}\nAction: failed\nStatus: 5.1.1\n" for to in READERS)
+    box.deliver(multipart("delivery-status", {"message/delivery-status": f"Reporting-MTA: dns; mx.example\n{blocks}"}))
     box.command("inbox")
-    assert box.states() == "active suspended active active active"
+    assert box.states() == "active active active active"
+    assert [standing.bounces for standing in box.standings().values()] == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("days", "bounces"), [(7, 1), (8, 0)])
+def test_a_report_that_returns_nothing_counts_within_a_week_of_a_delivery(box: Box, days: int, bounces: int) -> None:
+    raw = report(box.mail("bob@example.org"), "4.4.7", returned=False)
+    box.day += timedelta(days)
+    box.deliver(raw)
+    box.command("inbox")
+    assert box.standings()["bob@example.org"].bounces == bounces
+
+
+def test_mail_that_never_left_cannot_come_back(box: Box) -> None:
+    box.command("subscribers", "add", "eve@example.org")
+    (box.workplace.folder / "mail").rename(box.workplace.folder / "elsewhere")
+    (box.workplace.folder / "mail").write_text("no folder")
+    box.day += timedelta(1)
+    with pytest.raises(Undelivered):
+        box.run()
+    box.deliver(report(EmailMessage(), "5.1.1", returned=False, to="eve@example.org"))
+    assert box.command("inbox").stdout == "Nothing new; 1 other letter ignored.\n"
+    assert box.standings()["eve@example.org"].bounces == 0
+
+
+def test_who_bounces_on_five_days_in_a_row_is_suspended_even_if_nothing_is_returned(box: Box) -> None:
+    """Otherwise mail would go for ever to addresses at servers that return nothing."""
+    for number in range(5):
+        assert box.states() == "active active active active"
+        box.deliver(report(box.mail("bob@example.org"), f"5.1.{number}", returned=False))
+        box.command("inbox")
+        box.day += timedelta(1)
+        box.run()
+    assert box.standings()["bob@example.org"].why == "mail bounced: unconfirmed: 5.1.4 550 5.1.4 no"
 
 
 def test_a_second_reading_changes_nothing_not_even_for_who_came_back(box: Box) -> None:
@@ -234,6 +278,79 @@ def test_a_second_reading_changes_nothing_not_even_for_who_came_back(box: Box) -
     box.run()
     assert box.states() == "active active active active"
     assert len(box.workplace.mails()["bob@example.org"]) == 2
+
+
+def test_who_was_added_again_may_say_thanks(box: Box) -> None:
+    """An answer to a letter about a request is not a request, nor is an automatic one."""
+    box.workplace.more = MORE.replace('mailto = "leave@example.org"\n', "") + '[inbox]\npath = "answers"\n'
+    box.day += timedelta(1)
+    box.run()
+    asked = leaving(box.mail("bob@example.org"))
+    box.deliver(asked)
+    box.command("inbox")
+    assert box.states() == "active left active active"
+    box.command("subscribers", "add", "bob@example.org")
+    subject = re.findall(rb"Subject: (.*)", asked)[0]
+    for answer in (b"Re: %b", b"Re: %b: thanks", b"AW: [EXTERNAL] %b", b"Automatic reply: %b"):
+        box.deliver(asked.replace(subject, answer % subject))
+    for field in (b"From: MAILER-DAEMON@mx.example\n", b"X-Auto-Response-Suppress: All\n", b"Precedence: junk\n"):
+        box.deliver(field + asked)
+    assert box.command("inbox").stdout == "Nothing new; 7 other letters ignored.\n"
+    assert box.states() == "active active active active"
+
+
+def test_another_letter_with_the_same_token_unsubscribes_again(box: Box) -> None:
+    """The token is proof of having our mail; which of its letters a reader meant before is not for us to judge."""
+    asked = leaving(box.mail("bob@example.org"))
+    box.deliver(b"Message-ID: <1@else.example>\n" + asked)
+    box.command("inbox")
+    box.command("subscribers", "add", "bob@example.org")
+    box.deliver(b"Message-ID: <1@else.example>\n" + asked)
+    box.command("inbox")
+    assert box.states() == "active active active active", "the same letter acts once, in whatever file it is"
+    box.deliver(b"Message-ID: <2@else.example>\n" + asked)
+    box.command("inbox")
+    assert box.states() == "active left active active"
+
+
+@pytest.mark.parametrize("command", ["run", "send", "inbox", "doctor"])
+def test_a_letter_with_a_subject_that_nothing_can_decode_stops_no_command(box: Box, command: str) -> None:
+    box.deliver(b"To: digest@example.org\nSubject: =?\xe9?q?win?=\n\nhello\n")
+    box.deliver(leaving(box.mail("bob@example.org")))
+    result = box.command(command)
+    assert result.exit_code in ((0, 2) if command == "doctor" else (0,)), result.output
+    assert "Traceback" not in result.stderr
+    assert (box.states() == "active left active active") == (command != "doctor")
+
+
+def test_a_letter_that_cannot_be_parsed_is_counted_once(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in the standard library is as good as one of ours."""
+
+    def fail(text: str) -> str:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("email.quoprimime.header_decode", fail)
+    box.deliver(letter("digest@example.org").replace(b"Subject: ", b"Subject: =?utf-8?q?x?="))
+    box.deliver(leaving(box.mail("bob@example.org")))
+    result = box.command("inbox")
+    assert result.stdout == "1 reader unsubscribed; 1 other letter ignored.\n"
+    assert "WARNING letter skipped why=" in result.stderr
+    result = box.command("inbox")
+    assert (result.stdout, "letter skipped" in result.stderr) == ("Nothing new; 0 other letters ignored.\n", False)
+
+
+def test_a_flood_of_letters_is_a_few_lines_in_the_log(box: Box) -> None:
+    mails = [box.mail(to) for to in READERS]
+    letters = str.maketrans("0123456789", "abcdefghij")
+    for number in range(50):
+        tokens = (f"{number:013}{n:013}".translate(letters) for n in range(1900))
+        box.deliver(f"To: {', '.join(f'a+{token}@b.c' for token in tokens)}\n\n".encode())
+        box.deliver(report(mails[number % 4], f"4.2.{number}"))
+    result = box.command("inbox")
+    assert result.stdout == "Mail to 4 addresses bounced, 50 letters had an unknown token; 0 other letters ignored.\n"
+    lines = [line.partition(" WARNING ")[2] for line in result.stderr.splitlines()]
+    assert len(lines) == 12
+    assert [line for line in lines if "more" in line] == ["unknown token more=45", "bounced more=45"]
 
 
 def test_mail_in_the_queue_does_not_go_to_who_has_left_meanwhile(box: Box) -> None:
@@ -364,6 +481,22 @@ def test_a_refused_login_is_loud_and_holds_nothing_back_yet(
     assert "inbox cannot be read" in result.stderr
     assert "not-the-password" not in result.output
     assert len(box.workplace.mails()["bob@example.org"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_thousand_damaged_letters_unsubscribe_and_suspend_nobody(box: Box, seed: int) -> None:
+    """None has a token of ours. Some are reports that name readers, but return nothing of our mail."""
+    chance = random.Random(seed)
+    for _ in range(1000):
+        box.deliver(damaged_letter(chance).replace(b"gone@reader.example", chance.choice(READERS).encode()))
+    box.deliver(leaving(box.mail("bob@example.org")))
+    result = box.command("inbox")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("1 reader unsubscribed")
+    assert "letter skipped" not in result.stderr, "no letter should need the net for the unforeseen"
+    assert len(result.stderr.splitlines()) <= 3 * 6
+    assert box.states() == "active left active active"
 
 
 @pytest.mark.slow
