@@ -1,7 +1,7 @@
 """Act on the replies in the inbox: each letter once, and on disk before the next one is read.
 
-A token in a letter is one of ours or it counts for nothing: nobody can unsubscribe somebody else. A bounce is believed
-about the subscriber whose token or Message-ID is in the returned mail.
+Tokens that we did not issue are ignored, so nobody can unsubscribe somebody else. A bounce is believed about
+the subscriber whose token or Message-ID is in the returned mail.
 
 Some mail servers return nothing. Their reports prove nothing, and anybody can write one about anybody. Still they are
 all we hear from those servers, and who keeps sending to addresses that do not exist is taken for a spammer. So such a
@@ -25,8 +25,8 @@ from digest.store.subscribers import Subscriber, Subscribers
 
 log = logging.getLogger("digest")
 
-# Mail must stop within 48 hours of a request to unsubscribe (support.google.com/mail/answer/81126): so long we go on
-# sending without having read the replies.
+# Mail must stop within 48 hours of a request to unsubscribe (support.google.com/mail/answer/81126), so mail is held
+# once the inbox has been unreadable for this long.
 GRACE = timedelta(hours=48)
 _BOUNCES_WITHIN = timedelta(days=7)  # of the delivery: mail servers give up after five days (RFC 5321 4.5.4.1)
 _MAX_LINES = 5  # in the log about events of one kind, in one reading
@@ -86,7 +86,7 @@ class InboxReader:
     def read(self, settings: InboxSettings, clock: Callable[[], datetime]) -> InboxReport:
         """Read the mailbox to its end. A mailbox that cannot be read is reported and recorded, not raised.
 
-        `clock` is the real time, whatever day a run takes for today.
+        `clock` is the real time, even if the run uses --date.
         """
         mailbox, today, report = mailbox_name(settings), clock().date(), InboxReport()
         self._mailboxes.clear_other_failures(mailbox)
@@ -98,9 +98,9 @@ class InboxReader:
                     if is_new:
                         self._act(letter, today, report)
                 report.ignored += letter.skipped
-        except InboxError as problem:
-            report.problem = str(problem)
-            report.failing = self._mailboxes.record_failure(mailbox, str(problem), clock())
+        except InboxError as error:
+            report.problem = str(error)
+            report.failing = self._mailboxes.record_failure(mailbox, str(error), clock())
         else:
             self._mailboxes.record_success(mailbox, clock())
         finally:
@@ -116,7 +116,7 @@ class InboxReader:
         known = [self._unsubscribe(request, today, report) for request in requests]
         if requests and not any(known):
             report.forged += 1
-            report.log.write(logging.WARNING, "unknown token", {"asks": "unsubscribe", "token": requests[0].token})
+            report.log.write(logging.WARNING, "unknown token", {"request": "unsubscribe", "token": requests[0].token})
         if letter.problem:
             report.ignored += 1
             report.log.write(logging.WARNING, "letter skipped", {"why": letter.problem})

@@ -218,7 +218,7 @@ def test_a_report_that_returns_nothing_suspends_nobody(box: Box) -> None:
     box.command("subscribers", "add", "eve@example.org")
     for to in ("bob@example.org", "bob@example.org", "eve@example.org", "stranger@example.org", "no address"):
         box.deliver(report(box.mail("bob@example.org"), "5.1.1", returned=False, to=to))
-    assert box.command("inbox").stdout == "Mail to 1 address bounced; 3 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Mail to 1 address bounced; 3 other messages ignored.\n"
     assert box.states() == "active active active active active"
     assert [standing.bounces for standing in box.standings().values()] == [0, 1, 0, 0, 0]
 
@@ -248,7 +248,7 @@ def test_mail_that_never_left_cannot_come_back(box: Box) -> None:
     with pytest.raises(Undelivered):
         box.run()
     box.deliver(report(EmailMessage(), "5.1.1", returned=False, to="eve@example.org"))
-    assert box.command("inbox").stdout == "Nothing new; 1 other letter ignored.\n"
+    assert box.command("inbox").stdout == "Nothing new; 1 other message ignored.\n"
     assert box.standings()["eve@example.org"].bounces == 0
 
 
@@ -295,7 +295,7 @@ def test_who_was_added_again_may_say_thanks(box: Box) -> None:
         box.deliver(asked.replace(subject, answer % subject))
     for field in (b"From: MAILER-DAEMON@mx.example\n", b"X-Auto-Response-Suppress: All\n", b"Precedence: junk\n"):
         box.deliver(field + asked)
-    assert box.command("inbox").stdout == "Nothing new; 7 other letters ignored.\n"
+    assert box.command("inbox").stdout == "Nothing new; 7 other messages ignored.\n"
     assert box.states() == "active active active active"
 
 
@@ -333,10 +333,10 @@ def test_a_letter_that_cannot_be_parsed_is_counted_once(box: Box, monkeypatch: p
     box.deliver(letter("digest@example.org").replace(b"Subject: ", b"Subject: =?utf-8?q?x?="))
     box.deliver(leaving(box.mail("bob@example.org")))
     result = box.command("inbox")
-    assert result.stdout == "1 reader unsubscribed; 1 other letter ignored.\n"
+    assert result.stdout == "1 subscriber unsubscribed; 1 other message ignored.\n"
     assert "WARNING letter skipped why=" in result.stderr
     result = box.command("inbox")
-    assert (result.stdout, "letter skipped" in result.stderr) == ("Nothing new; 0 other letters ignored.\n", False)
+    assert (result.stdout, "letter skipped" in result.stderr) == ("Nothing new; 0 other messages ignored.\n", False)
 
 
 def test_a_flood_of_letters_is_a_few_lines_in_the_log(box: Box) -> None:
@@ -347,7 +347,7 @@ def test_a_flood_of_letters_is_a_few_lines_in_the_log(box: Box) -> None:
         box.deliver(f"To: {', '.join(f'a+{token}@b.c' for token in tokens)}\n\n".encode())
         box.deliver(report(mails[number % 4], f"4.2.{number}"))
     result = box.command("inbox")
-    assert result.stdout == "Mail to 4 addresses bounced, 50 letters had an unknown token; 0 other letters ignored.\n"
+    assert result.stdout == "Mail to 4 addresses bounced, 50 messages had an unknown token; 0 other messages ignored.\n"
     lines = [line.partition(" WARNING ")[2] for line in result.stderr.splitlines()]
     assert len(lines) == 12
     assert [line for line in lines if "more" in line] == ["unknown token more=45", "bounced more=45"]
@@ -493,7 +493,7 @@ def test_a_thousand_damaged_letters_unsubscribe_and_suspend_nobody(box: Box, see
     box.deliver(leaving(box.mail("bob@example.org")))
     result = box.command("inbox")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("1 reader unsubscribed")
+    assert result.stdout.startswith("1 subscriber unsubscribed")
     assert "letter skipped" not in result.stderr, "no letter should need the net for the unforeseen"
     assert len(result.stderr.splitlines()) <= 3 * 6
     assert box.states() == "active left active active"
