@@ -42,7 +42,7 @@ def run(app: App, day: date | None, dry_run: bool) -> None:
     _, real_clock = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     if dry_run:
-        line = format_plan(plan_run(config, today, now, fetcher))
+        line = format_plan(plan_run(config, today, now, fetcher, real_clock))
     else:
         with show_progress(quiet=app.quiet) as progress:
             report = run_daily(config, today, now, fetcher, progress, real_clock)
@@ -87,15 +87,16 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
     from digest.sources.fetcher import Fetcher
 
     today, now = clock(config, day)
+    _, real_clock = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
-    shown = preview_mail(config, today, to, now, fetcher)
+    shown = preview_mail(config, today, to, now, fetcher, real_clock)
     content = message_part(shown.content, form)
     if output == "-":
         click.echo(content, nl=False)
         return
     path = Path(output or f"digest-preview.{form}")
     try:
-        write_file(path, content)
+        write_file(path, content, mode=0o600)  # it holds the token of a subscriber
     except OSError as error:
         raise ConfigError([f"{path} cannot be written: {error.strerror}; name another file with -o"]) from None
     app.report(f"Wrote {path}: {format_preview(shown)}")

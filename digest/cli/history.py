@@ -56,9 +56,10 @@ def explain(app: App, paper: str, to: str | None, day: date | None) -> None:
     from digest.pipeline.context import open_context
     from digest.pipeline.explain import explain as explain_paper
 
-    today, _ = clock(config, day)
+    chosen, _ = clock(config, day)
+    today, _ = clock(config, None)
     with open_context(config, create=False) as context:
-        app.print(format_explanation(explain_paper(context, paper, to, today)))
+        app.print(format_explanation(explain_paper(context, paper, to, chosen, today)))
 
 
 @main.command()

@@ -2,36 +2,41 @@
 
 This is what happens to one message over SMTP, from its claim in the outbox to its settled outcome:
 
- 1. Claim. The connection pool asks its caller's iterator for the next message. The outbox (digest.store.outbox) marks
-    messages as `sending`, a hundred in one commit, before the pool sees any of them.
+ 1. Claim. The connection pool asks its caller's iterator for the next message. The outbox (digest.store.outbox)
+    reserves messages for this run, a hundred in one commit, before the pool sees any of them. They stay `pending`.
  2. Connect. If no open connection is free, a thread opens one: TCP, TLS with a verified certificate, EHLO, login. A
     connection then carries many messages.
  3. Envelope. MAIL FROM and RCPT TO name the sender and the recipient, DATA announces the body. They are sent together
     if the server supports PIPELINING (RFC 2920), otherwise one by one. Without a body, nothing is delivered.
- 4. Body. When the server has answered 354 to DATA, the body is sent, and then the final dot: a line that is just ".".
- 5. Reply. The final dot hands the message over. The server accepts it with 2xx, or rejects it: for now with 4xx, for
+ 4. Announcement. When the server has answered 354 to DATA, it waits for the body. The pool says so to its caller by an
+    `Outcome` whose state is `sending`, and the caller writes that to disk (Outbox.settle).
+ 5. Body. Only now the body is sent, and then the final dot: a line that is just ".".
+ 6. Reply. The final dot hands the message over. The server accepts it with 2xx, or rejects it: for now with 4xx, for
     good with 5xx.
- 6. Outcome. The pool turns the reply into an `Outcome`: sent, pending (try again), refused, or in doubt when the
-    connection died between the final dot and the reply. Outcomes known at the same time are yielded as one batch.
- 7. Commit. The caller writes the batch to disk (Outbox.settle) and then asks for the next one.
- 8. Next body. Only now may the connections whose outcomes were in that batch go back to step 4. Their next envelope was
-    sent right behind the final dot, so the server is usually ready for the body already.
+ 7. Outcome. The pool turns the reply into an `Outcome`: sent, pending (try again), refused, or in doubt when the
+    connection died between the final dot and the reply.
+ 8. Commit. Outcomes and announcements that are known at the same time are yielded as one batch. The caller writes it to
+    disk and then asks for the next one. The next envelope on a connection was sent right behind the final dot, so the
+    outcome of one message and the announcement of the next are usually in the same batch: one commit for both.
 
 The process may be killed at any instant. What is then true of the message, and what the next run does:
 
-  * Before the end of step 4, the server does not have it. From then until the end of step 7, the server may have it.
-    In both cases the outbox still says `sending`, so the next run treats it as in doubt and sends it again: the same
-    bytes with the same Message-ID, so that a mail program can drop the copy.
-  * After step 7, the outcome is on disk. A message that was sent is never sent again.
+  * Before the commit of its announcement, nothing of its body has left. The outbox says `pending`, so it is a message
+    like any other that waits: it is sent, or expires and has shown nothing.
+  * From then until the commit of its outcome, the server may have it. The outbox says `sending`, so the next run treats
+    it as in doubt and sends it again: the same bytes with the same Message-ID, so that a mail program can drop one.
+  * After that, the outcome is on disk. A message that was sent is never sent again.
 
-So a connection has at most one message whose body was sent and whose outcome is not on disk, and a crash makes at most
+So a connection has at most one message that was announced and whose outcome is not on disk, and a crash makes at most
 one message per connection arrive twice. No client can do better (RFC 1047): a server that accepted a message and lost
 the connection before its reply looks the same as one that lost it before accepting.
 
 Every delivery method is a function of the type `Deliver`, which keeps these promises:
 
   * It is lazy and runs in the caller's thread. It takes a message only when it has room for it.
-  * It does not send a body before the caller has asked for the batch after the one with the connection's last outcome.
+  * It does not send a body before the caller has asked for the batch after the one that announced it, which is never
+    earlier than the one with the connection's last outcome.
+  * Every body that it sends has an outcome, unless the process or the caller ends first.
   * Once `stopped()` is true, it starts nothing new, waits for the outcomes of the bodies already sent, and ends.
 
 The public face of the package is `__all__`: the values that go in and out, the settings, and the two delivery methods,
@@ -57,7 +62,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class State(StrEnum):
-    """The state of a delivery. Pending, sending and in doubt: still in the queue. The others are final."""
+    """The state of a delivery. Pending, sending and in doubt: still in the queue. The others are final.
+
+    Sending: its body may have been sent. In doubt: it may have arrived, and nobody will say so any more.
+    """
 
     PENDING = "pending"
     SENDING = "sending"
@@ -85,6 +93,8 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The new state of the message `key`, and the reply or error that explains it.
+
+    The state `sending` is an announcement: the body of the message is sent next, and its real outcome follows.
 
     `stop` is set if the reply is about us rather than about this address (login, sender, policy): sending anything more
     in this run would fail the same way.

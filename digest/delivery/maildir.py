@@ -11,19 +11,27 @@ from digest.files import write_file
 def deliver(settings: MaildirSettings, messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
     """Deliver each message into `settings.path`; see `digest.delivery` for the promises.
 
-    A message is written to tmp/, synced, then moved to new/ (https://cr.yp.to/proto/maildir.html). Its file name comes
-    from its Message-ID, so a message delivered again after a crash replaces its first copy. If that copy was read in
-    the meantime, and so moved to cur/, nothing is written. The first message that cannot be written ends the delivery:
-    a full disk or a missing permission would stop the others too.
+    A message is announced in one batch with the outcome of the one before. It is written to tmp/, synced, then moved to
+    new/ (https://cr.yp.to/proto/maildir.html). Its file name comes from its Message-ID, so a message delivered again
+    after a crash replaces its first copy. If that copy was read in the meantime, and so moved to cur/, nothing is
+    written. The first message that cannot be written ends the delivery: a full disk or a missing permission would stop
+    the others too.
     """
-    while not stopped() and (message := next(messages, None)):
+    outcomes: list[Outcome] = []
+    for message in messages:
+        yield [*outcomes, Outcome(message.key, State.SENDING, "")]
+        outcomes = []
+        if stopped():
+            return
         try:
             _write(settings.path, message)
         except OSError as error:
             reply = f"{settings.path} cannot be written to: {error.strerror}"
             yield [Outcome(message.key, State.PENDING, reply, stop=True)]
             return
-        yield [Outcome(message.key, State.SENT, f"delivered to {settings.path}")]
+        outcomes = [Outcome(message.key, State.SENT, f"delivered to {settings.path}")]
+    if outcomes:
+        yield outcomes
 
 
 def probe(settings: MaildirSettings) -> None:

@@ -7,10 +7,11 @@ blocks; and `ConnectionPool`, one loop over everything else:
 
     send    a body or an envelope on every connection that is ready for one
     wait    until a reply arrives, a connection opens, or a timeout passes
-    yield   what became known, as one batch, which is on disk when the loop goes on
+    yield   what became known and which bodies are sent next, as one batch, which is on disk when the loop goes on
 
-A body is started in `send` only, after every outcome known before was yielded. So no connection starts a body before
-the outcome of its last one is on disk, as `digest.delivery` promises.
+A connection becomes ready for a body in `wait` only, and every such body is announced in the `yield` that follows. So
+each body that `send` starts was announced, and the outcome of the last one on its connection is on disk too, as
+`digest.delivery` promises. In the steady state both are in one batch: it costs no commit of its own.
 """
 
 import selectors
@@ -217,9 +218,9 @@ class ConnectionPool:
                 self._stopping = self._stopping or stopped()
                 self._send(messages)
                 self._wait(0 if self._outcomes else self._wait_seconds())
-                if self._outcomes:
-                    self._wait_for_bodies()
-                    batch, self._outcomes = self._outcomes, []
+                if self._outcomes or self._announcements():
+                    self._wait_for_replies()
+                    batch, self._outcomes = self._outcomes + self._announcements(), []
                     started = time.monotonic()
                     yield batch
                     self._commit_seconds = time.monotonic() - started
@@ -237,10 +238,10 @@ class ConnectionPool:
         """Send a body or an envelope on each connection that is ready; open new ones while there are messages."""
         for connection in list(self._connections):
             session = connection.session
-            if session.ready_for_body and self._stopping:
+            if session.next_body and self._stopping:
                 self._close(connection)  # an envelope without its body delivers nothing
                 continue
-            if session.ready_for_body:
+            if session.next_body:
                 session.send_body(self._next_message(messages))
             elif session.idle:
                 self._assign(connection, self._next_message(messages))
@@ -306,14 +307,21 @@ class ConnectionPool:
         for connection in [connection for connection in self._connections if connection.deadline <= now]:
             self._connection_lost(connection, f"the server did not answer within {self._timeout:g} seconds")
 
-    def _wait_for_bodies(self) -> None:
-        """Wait a little for replies to bodies under way, so that one commit serves them too.
+    def _announcements(self) -> list[Outcome]:
+        """The messages whose bodies `_send` will send next."""
+        if self._stopping:
+            return []
+        bodies = (connection.session.next_body for connection in self._connections)
+        return [Outcome(message.key, State.SENDING, "") for message in bodies if message]
+
+    def _wait_for_replies(self) -> None:
+        """Wait a little for replies that are due, so that one commit serves them too.
 
         Half as long as the last commit took, which is next to nothing on a fast disk. On a disk that syncs in 4 ms,
         four connections would otherwise settle into two pairs that wait for each other's commits.
         """
         end = time.monotonic() + self._commit_seconds / 2
-        while any(c.session.awaiting_outcome for c in self._connections) and (left := end - time.monotonic()) > 0:
+        while any(c.session.awaiting_reply for c in self._connections) and (left := end - time.monotonic()) > 0:
             self._wait(left)
 
     def _add_connection(self, message: Message, result: Transport | Exception) -> None:

@@ -6,9 +6,9 @@
 The module hides how replies are matched to commands, with and without PIPELINING, and how to tell, at whatever point a
 connection dies, whether a message may have arrived. `SmtpSession` sends one message after the other:
 
-    send_envelope(m1)   sends MAIL RCPT DATA of m1; the replies set ready_for_body
+    send_envelope(m1)   sends MAIL RCPT DATA of m1; the replies set next_body to m1
     send_body(m2)       sends body of m1, final dot, MAIL RCPT DATA of m2; the replies are the outcome of m1 and set
-                        ready_for_body again
+                        next_body to m2
     send_body(m3)       …
 
 If the server supports PIPELINING (RFC 2920), MAIL, RCPT and DATA are sent together, and the next envelope right behind
@@ -154,7 +154,7 @@ class SmtpSession:
     def __init__(self, features: dict[str, str], classifier: ReplyClassifier) -> None:
         self.outgoing = bytearray()
         self.outcomes: list[Outcome] = []
-        self.ready_for_body = False  # the server has answered 354 and waits for the body of the envelope's message
+        self.next_body: Message | None = None  # the server has answered 354 and waits for the body of this message
         self.replies_received = 0
         self.messages_answered = 0  # accepted or rejected by the server
         self.closing = False
@@ -208,12 +208,12 @@ class SmtpSession:
     def send_body(self, next_message: Message | None) -> None:
         """Send the body that the server waits for, and behind its final dot the envelope of `next_message`.
 
-        Call it only when `ready_for_body` is set and the outcome of the session's last body is on disk.
+        Call it only when `next_body` is set, and that its message is being sent is on disk.
         """
-        message, self._envelope = self._envelope, None
-        if message is None or not self.ready_for_body:
+        message = self.next_body
+        if message is None:
             raise RuntimeError("the server does not wait for a body")
-        self._body, self.ready_for_body, self._transaction_open = message, False, False
+        self._envelope, self.next_body, self._body, self._transaction_open = None, None, message, False
         self.outgoing += dot_stuff(message.content)
         self._expected_replies.append(Stage.BODY)
         before = len(self.outgoing)
@@ -247,7 +247,7 @@ class SmtpSession:
             # was, the server may have accepted the message, although its reply did not arrive (RFC 1047).
             state = State.PENDING if unwritten > self._bytes_after_dot else State.DOUBT
             self.outcomes.append(Outcome(self._body.key, state, reason))
-        envelope, self._envelope, self._body, self.ready_for_body = self._envelope, None, None, False
+        envelope, self._envelope, self._body, self.next_body = self._envelope, None, None, None
         if envelope is not None and self._refusal is not None:
             self.outcomes.append(self._refusal)
             return None
@@ -303,7 +303,7 @@ class SmtpSession:
         if not accepted and self._refusal is None:  # the first rejection explains those that follow from it
             self._refusal = self._classifier.classify(message, stage, reply)
         if self._refusal is None:
-            self.ready_for_body = stage is Stage.DATA
+            self.next_body = message if stage is Stage.DATA else None
         else:
             self._abandon_envelope(self._refusal, stage, accepted)
 

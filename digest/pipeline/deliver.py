@@ -72,12 +72,13 @@ def deliver_queue(
 def _send_once(
     outbox: Outbox, deliver: Deliver, run: int, clock: Callable[[], datetime], progress: Progress, tally: DeliveryTally
 ) -> None:
-    """Try the queue once. Each batch of outcomes is on disk before the next one is asked for."""
-    with closing(deliver(outbox.claim(run, clock), progress.stopped)) as batches:
+    """Try the queue once. Each batch is on disk before the next one is asked for."""
+    with closing(deliver(outbox.claim(run), progress.stopped)) as batches:
         for batch in batches:
-            outbox.settle(batch, clock())
+            outbox.settle(run, batch, clock())
             for outcome in batch:
-                _count(outcome, tally)
+                if outcome.state is not State.SENDING:
+                    _count(outcome, tally)
             progress.advance(sum(outcome.state in (State.SENT, State.REFUSED) for outcome in batch))
 
 

@@ -42,10 +42,11 @@ class Explanation:
     statuses: Sequence[tuple[PaperStatus, Sequence[str]]]
 
 
-def explain(context: Context, name: str, to: str | None, day: date) -> Explanation:
+def explain(context: Context, name: str, to: str | None, day: date, today: date | None = None) -> Explanation:
     """Explain the paper that `name` names, for the subscriber `to` or for everyone in digest.to.
 
-    Raises PaperNotFound when no paper has that name.
+    `today` is the real day, by which mail in the queue expires, `day` by default. Raises PaperNotFound when no paper
+    has that name.
     """
     paper_id = context.papers.find(name)
     if paper_id is None:
@@ -56,7 +57,7 @@ def explain(context: Context, name: str, to: str | None, day: date) -> Explanati
     groups: dict[tuple[Profile, frozenset[int]], list[str]] = {}
     for address in [to] if to else context.config.digest.to:
         subscriber = context.subscribers.by_address(address)
-        shown = context.outbox.shown_to(subscriber, {paper_id, *selection.paper_ids}, day)
+        shown = context.outbox.shown_to(subscriber, {paper_id, *selection.paper_ids}, today or day)
         groups.setdefault((subscriber.profile, shown), []).append(address)
     statuses = [
         (_status(context, selection, paper_id, paper, first_seen, *group), addresses)

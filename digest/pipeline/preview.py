@@ -21,7 +21,9 @@ class Preview:
     queued: bool
 
 
-def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fetcher) -> Preview:
+def preview(
+    config: Config, day: date, to: str | None, clock: Clock, fetcher: Fetcher, real_clock: Clock | None = None
+) -> Preview:
     """The message of `day` to the address `to`: as it was queued, or as it would be. Queues and sends nothing.
 
     Without `to`, the message to the first of digest.to, else to the first subscriber, else to the sender. Raises
@@ -39,7 +41,8 @@ def preview(config: Config, day: date, to: str | None, clock: Clock, fetcher: Fe
         fetch_and_record(context, report, fetcher, clock())
         report.check_readable()
         selection = load_selection(context, day)
-        shown = context.outbox.shown_to(subscriber, selection.paper_ids, day)
+        today = (real_clock or clock)().date()
+        shown = context.outbox.shown_to(subscriber, selection.paper_ids, today)
         edition = compose_edition(context, report, selection.pick(subscriber.profile, shown))
         frame = context.renderer.frame(edition, clock())
         content = fill_frame(frame, subscriber.address, subscriber.token, day)

@@ -50,8 +50,8 @@ log = logging.getLogger("digest")
 
 _MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
-# The current time in the digest's time zone; with --date, that time of day on the given day. Only reading the inbox
-# needs the real time as well (`real_clock`): how long it has not been readable does not depend on --date.
+# The current time in the digest's time zone; with --date, that time of day on the given day. What happens to replies and
+# to mail in the queue happens in real time, whatever --date is: for that there is `real_clock`, by default the same.
 Clock = Callable[[], datetime]
 
 
@@ -120,21 +120,22 @@ def run_daily(
     real_clock: Clock | None = None,
 ) -> RunReport:
     """The daily job. Raises NoSourceReadable or Undelivered once everything that could be done is done."""
+    real_clock = real_clock or clock
     with pinging(config.notify.ping) as ping_start:
         method = delivery_method(config)
         with _recorded_run(config, "run", day, clock, ping_start) as (context, report):
-            _prepare(context, report, clock, real_clock or clock)
+            _prepare(context, report, real_clock)
             fetch_and_record(context, report, fetcher, clock())
             if report.readable and config.digest.mails_on(day):
                 _warn_about_topics(context)
-                now = clock()
-                for audience, ranked in select(context, day):
+                now, real_now = clock(), real_clock()
+                for audience, ranked in select(context, day, real_now.date()):
                     edition = compose_edition(context, report, ranked)
                     if edition.entries or config.digest.when_empty == "send":
-                        publish(context, report, audience, edition, now)
+                        publish(context, report, audience, edition, now, real_now)
                     else:
                         log.info("nothing new", {"subscribers": audience.size})
-            deliver(context, method, report, clock, progress)
+            deliver(context, method, report, real_clock, progress)
             report.check_readable()
             report.check_delivered()
     return report
@@ -152,13 +153,15 @@ def send_queued(config: Config, day: date, clock: Clock, progress: Progress | No
     """Deliver what is queued. Raises Undelivered when some of it stays in the queue."""
     method = delivery_method(config)
     with _recorded_run(config, "send", day, clock) as (context, report):
-        _prepare(context, report, clock, clock)
+        _prepare(context, report, clock)
         deliver(context, method, report, clock, progress)
         report.check_delivered()
     return report
 
 
-def plan_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[tuple[int, Edition]]:
+def plan_run(
+    config: Config, day: date, clock: Clock, fetcher: Fetcher, real_clock: Clock | None = None
+) -> list[tuple[int, Edition]]:
     """What `run_daily` would queue: (number of subscribers, edition) for each edition.
 
     That is nothing on a day without mail. Fetches and records papers; changes neither the subscribers nor the queue.
@@ -173,7 +176,7 @@ def plan_run(config: Config, day: date, clock: Clock, fetcher: Fetcher) -> list[
         selection = load_selection(context, day)
         with rolled_back(context.db):
             context.subscribers.configure(config.digest.to)
-            audiences = context.outbox.audiences(day, selection.paper_ids)
+            audiences = context.outbox.audiences(day, selection.paper_ids, (real_clock or clock)().date())
         chosen = ((a.size, selection.pick(a.profile, a.shown)) for a in audiences)
         return [(size, compose_edition(context, report, ranked)) for size, ranked in chosen]
 
@@ -229,11 +232,13 @@ def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked
     return compose(context.config.digest.title, report.day, ranked, papers, new, notices)
 
 
-def publish(context: Context, report: RunReport, audience: Audience, edition: Edition, now: datetime) -> None:
-    """Render an edition, freeze it in the outbox, and queue it for an audience."""
+def publish(
+    context: Context, report: RunReport, audience: Audience, edition: Edition, now: datetime, real_now: datetime
+) -> None:
+    """Render an edition, freeze it in the outbox, and queue it for an audience; it expires by `real_now`."""
     frame = context.renderer.frame(edition, now)
     papers = [entry.id for entry in edition.entries]
-    queued = context.outbox.publish(audience, frame, papers, now)
+    queued = context.outbox.publish(audience, frame, papers, real_now)
     report.queued += queued
     report.papers = max(report.papers, len(papers))
     log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.content)})
@@ -273,7 +278,7 @@ def _recorded_run(
             context.runs.end(number, 0, report.summary(), clock())
 
 
-def _prepare(context: Context, report: RunReport, clock: Clock, real_clock: Clock) -> None:
+def _prepare(context: Context, report: RunReport, real_clock: Clock) -> None:
     """Settle who gets mail from now on, and what earlier runs left in the queue for them."""
     context.subscribers.configure(context.config.digest.to)
     if context.config.inbox is not None:
@@ -281,7 +286,7 @@ def _prepare(context: Context, report: RunReport, clock: Clock, real_clock: Cloc
         report.held = replies.held(real_clock())
         if replies.problem:
             log.error("inbox cannot be read", {"since": replies.failing, "why": replies.problem})
-    context.outbox.recover(report.number, report.day, clock())
+    context.outbox.recover(report.number, real_clock())
 
 
 def _warn_about_topics(context: Context) -> None:

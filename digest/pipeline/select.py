@@ -9,10 +9,13 @@ from digest.ranking.trending import Ranked
 from digest.store.outbox import Audience
 
 
-def select(context: Context, day: date) -> Iterator[tuple[Audience, list[Ranked]]]:
-    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first."""
+def select(context: Context, day: date, today: date) -> Iterator[tuple[Audience, list[Ranked]]]:
+    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first.
+
+    `today` is the real day, by which mail in the queue expires.
+    """
     selection = load_selection(context, day)
-    for audience in context.outbox.audiences(day, selection.paper_ids):
+    for audience in context.outbox.audiences(day, selection.paper_ids, today):
         yield audience, selection.pick(audience.profile, audience.shown)
 
 

@@ -7,26 +7,31 @@ What digest promises about delivery is kept here. The life of one message:
 2. `publish` freezes an edition and queues one delivery per subscriber, in one commit. From then on its bytes never
    change, and its papers count as shown to these subscribers, and to nobody else. A unique key refuses a second
    delivery for one subscriber and day, so a second run of the day adds nothing.
-3. `claim` marks deliveries as `sending` by this run, a hundred in one commit, before the first byte is sent.
-4. `settle` records the outcome of each message before the next one is sent on the same connection.
-5. `release` puts back what was claimed and not tried.
-6. When a process dies, the next run calls `recover`: what is still `sending` may have arrived, so it is `in doubt` and
-   is sent again with the same bytes and the same Message-ID. This cannot be avoided (RFC 1047). Messages expire after
-   three days in the queue. If an expired message was certainly not sent, its papers can be sent again.
+3. `claim` reserves deliveries for this run, a hundred in one commit. They stay `pending`, but are not withdrawn now.
+4. `settle` records, in one commit, the outcome of each message that was sent or rejected, and `sending` for each one
+   whose body is sent next. Nothing of a body is sent before that is on disk.
+5. `release` puts back what was claimed and not sent.
+6. When a process dies, the next run calls `recover`. What is `sending` may have arrived, so it is `in doubt` and is
+   sent again with the same bytes and the same Message-ID. This cannot be avoided (RFC 1047). What was only claimed has
+   certainly not arrived, and is as if it had not been claimed. Messages expire after three days of real time in the
+   queue. If an expired message was certainly not sent, its papers can be sent again.
 
 Each arrow is on disk before anything else happens to the message:
 
     publish ──▶ pending ──▶ sending ──▶ sent
-                  ▲   claim    │  settle
-                  ├────────────┼──▶ refused         the server does not accept it for this address
-                  └────────────┴──▶ in doubt ─▶ …   it may have arrived; the next run sends the same bytes again
+                  │ ▲          │ ├────▶ in doubt ──▶ sending   it may have arrived; the next run sends the same bytes
+                  │ └──────────┤        the server does not accept it for now, or the run ended before its body
+                  └────────────┴──────▶ refused   the server does not accept it for this address
+
+A claim is the number of the run beside `pending`: a message that is withdrawn is deleted, and must not leave then. One
+`in doubt` needs no claim, because it only expires when it is withdrawn, and its outcome can still be recorded.
 
 Only one run at a time sends: it holds the run lock (`digest.store.database.run_lock`), which the kernel releases when
 the process ends. So a delivery that another run marked as `sending` belongs to a dead one.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -48,7 +53,10 @@ _MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
 MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber is suspended
 
 # Deliveries that count as shown: all except those that expired, or are about to, and were certainly not sent.
-_COUNTS_AS_SHOWN = "(doubt OR state <> 'expired' AND (state <> 'pending' OR day >= :oldest))"
+_COUNTS_AS_SHOWN = (
+    "(doubt OR state <> 'expired'"
+    " AND (state <> 'pending' OR (SELECT created FROM editions WHERE id = edition) >= :oldest))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +93,12 @@ class Outbox:
 
     # ---- publish -----------------------------------------------------------------------------------------------------
 
-    def audiences(self, day: date, paper_ids: Iterable[int]) -> list[Audience]:
+    def audiences(self, day: date, paper_ids: Iterable[int], today: date) -> list[Audience]:
         """Return who still gets a message on `day`, grouped by what they chose and which of the papers they were shown.
 
-        The audience with the lowest subscriber row comes first. Their subscribers are in a temporary table, so that
-        memory does not grow with their number: `publish` needs it, and the next call of `audiences` replaces it.
+        A message that has expired by `today`, the real day, has shown nothing. The audience with the lowest subscriber
+        row comes first. Their subscribers are in a temporary table, so that memory does not grow with their number:
+        `publish` needs it, and the next call of `audiences` replaces it.
         """
         editions = self._editions_with(paper_ids)
         self._db.execute(
@@ -105,7 +114,7 @@ class Outbox:
                 f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers"
                 " FROM receivers s WHERE s.since <= :day"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
-                {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(day)},
+                {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(today)},
             )
         rows = self._db.execute(
             "SELECT editions, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
@@ -154,12 +163,12 @@ class Outbox:
                 },
             ).rowcount
 
-    def shown_to(self, subscriber: Subscriber, paper_ids: Iterable[int], day: date) -> frozenset[int]:
-        """Return which of the papers the subscriber was shown, as a run of `day` counts it."""
+    def shown_to(self, subscriber: Subscriber, paper_ids: Iterable[int], today: date) -> frozenset[int]:
+        """Return which of the papers the subscriber was shown, as a run on the real day `today` counts it."""
         editions = self._editions_with(paper_ids)
         rows = self._db.execute(
             f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
-            {"subscriber": subscriber.id, "oldest": _oldest(day)},
+            {"subscriber": subscriber.id, "oldest": _oldest(today)},
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
@@ -239,32 +248,40 @@ class Outbox:
 
     # ---- deliver -----------------------------------------------------------------------------------------------------
 
-    def recover(self, run: int, today: date, now: datetime) -> None:
+    def recover(self, run: int, now: datetime) -> None:
         """Clean up after earlier runs, before a run selects papers or delivers. The caller holds the run lock.
 
-        Messages that a dead run was sending become in doubt, old ones expire, and mail to those who unsubscribed is
-        withdrawn.
+        Messages that a dead run was sending become in doubt, what it had only claimed is free again, messages that have
+        waited too long by `now`, the real time, expire, and mail to those who unsubscribed is withdrawn.
         """
         with transaction(self._db):
             self._db.execute(
-                "UPDATE deliveries SET state = 'in doubt', doubt = 1, reply = 'the run that was sending it died',"
-                " changed = ? WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run IS NOT ?)",
+                "UPDATE deliveries SET state = 'in doubt', doubt = 1, attempts = attempts + 1,"
+                " reply = 'the run that was sending it died', changed = ?"
+                " WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run IS NOT ?)",
                 [now.isoformat(), run],
             )
             self._db.execute(
-                "UPDATE deliveries SET state = 'expired', changed = ? WHERE id IN (SELECT id FROM queue WHERE day < ?)",
-                [now.isoformat(), _oldest(today)],
+                "UPDATE deliveries SET run = NULL"
+                " WHERE id IN (SELECT id FROM queue WHERE state = 'pending' AND run IS NOT NULL)"
             )
-        self.withdraw(today)
+            self._db.execute(
+                "UPDATE deliveries SET state = 'expired', changed = ? WHERE id IN"
+                " (SELECT q.id FROM queue q JOIN editions e ON e.id = q.edition WHERE e.created < ?)",
+                [now.isoformat(), _oldest(now.date())],
+            )
+        self.withdraw(now.date())
 
     def withdraw(self, today: date) -> int:
         """Remove mail to unsubscribed, paused or suspended subscribers from the queue; return the number of messages.
 
-        Messages that were certainly not sent are deleted, so their papers can be sent again; the others expire.
+        Messages that were certainly not sent are deleted, so their papers can be sent again; the others expire, and no
+        second copy is sent. What a run has claimed or is sending is left to that run.
         """
         with transaction(self._db):
             rows = self._db.execute(
-                "SELECT id FROM queue WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM receivers s"
+                "SELECT id FROM queue WHERE (state = 'in doubt' OR (state = 'pending' AND run IS NULL))"
+                " AND NOT EXISTS (SELECT 1 FROM receivers s"
                 " WHERE s.id = queue.subscriber AND s.since <= max(queue.day, ?))",
                 [today.isoformat()],
             ).fetchall()
@@ -279,39 +296,44 @@ class Outbox:
             )
         return len(rows)
 
-    def claim(self, run: int, clock: Callable[[], datetime]) -> Iterator[Message]:
+    def claim(self, run: int) -> Iterator[Message]:
         """Yield the messages of the queue, oldest first, each once; they are claimed in batches.
 
         Messages that this run left in doubt are skipped: only the next run retries them.
         """
         last = 0
-        while claimed := self._claim_batch(run, last, clock()):
+        while claimed := self._claim_batch(run, last):
             yield from self._messages(claimed)
             last = claimed[-1]
 
-    def settle(self, outcomes: Sequence[Outcome], now: datetime) -> None:
-        """Record the outcomes of some messages, in one commit; they are on disk when this returns."""
+    def settle(self, run: int, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Record the outcomes of some messages, and which are sent next, in one commit; on disk when this returns."""
+        moment, done = now.isoformat(), [outcome for outcome in outcomes if outcome.state is not State.SENDING]
         with transaction(self._db):
             self._db.conn.executemany(
-                "UPDATE deliveries SET state = ?1, doubt = max(doubt, ?1 = 'in doubt'), reply = ?2, changed = ?3"
-                " WHERE id = ?4",
-                [(outcome.state.value, outcome.reply[:500], now.isoformat(), outcome.key) for outcome in outcomes],
+                "UPDATE deliveries SET state = ?1, doubt = max(doubt, ?1 = 'in doubt'), reply = ?2, changed = ?3,"
+                " run = iif(?1 = 'pending', NULL, ?4), attempts = attempts + 1 WHERE id = ?5",
+                [(outcome.state.value, outcome.reply[:500], moment, run, outcome.key) for outcome in done],
             )
-            self._reset_refusals([outcome.key for outcome in outcomes if outcome.state is State.SENT])
-            for outcome in outcomes:
+            self._db.conn.executemany(
+                "UPDATE deliveries SET state = 'sending', run = ? WHERE id = ?",
+                [(run, outcome.key) for outcome in outcomes if outcome.state is State.SENDING],
+            )
+            self._reset_refusals([outcome.key for outcome in done if outcome.state is State.SENT])
+            for outcome in done:
                 if outcome.state is State.REFUSED:
                     self._count_refusal(outcome.key, now)
 
     def release(self, run: int, now: datetime) -> int:
-        """Put back what the run claimed and did not try; return how many messages it may try again.
+        """Put back what the run claimed and did not send; return how many messages it may try again.
 
         Mail to those who have unsubscribed since is withdrawn.
         """
         with transaction(self._db):
             self._db.execute(
-                "UPDATE deliveries SET state = iif(doubt, 'in doubt', 'pending'), run = NULL, attempts = attempts - 1,"
-                " changed = :now WHERE id IN (SELECT id FROM queue WHERE state = 'sending' AND run = :run)",
-                {"now": now.isoformat(), "run": run},
+                "UPDATE deliveries SET state = iif(state = 'sending' AND doubt, 'in doubt', 'pending'), run = NULL"
+                " WHERE id IN (SELECT id FROM queue WHERE state IN ('pending', 'sending') AND run = ?)",
+                [run],
             )
         self.withdraw(now.date())
         row = self._db.execute("SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]).fetchone()
@@ -321,13 +343,13 @@ class Outbox:
         """Return how many messages are in the queue."""
         return int(self._db.execute("SELECT count(*) FROM queue").fetchone()[0])
 
-    def _claim_batch(self, run: int, after: int, now: datetime) -> list[int]:
+    def _claim_batch(self, run: int, after: int) -> list[int]:
         with transaction(self._db):
             rows = self._db.execute(
-                "UPDATE deliveries SET state = 'sending', run = :run, attempts = attempts + 1, changed = :now"
-                " WHERE id IN (SELECT id FROM queue WHERE id > :after AND (state = 'pending' OR (state = 'in doubt'"
-                " AND run IS NOT :run)) ORDER BY id LIMIT :batch) RETURNING id",
-                {"run": run, "now": now.isoformat(), "after": after, "batch": _BATCH},
+                "UPDATE deliveries SET run = iif(state = 'pending', :run, run) WHERE id IN (SELECT id FROM queue"
+                " WHERE id > :after AND (run IS NULL OR (state = 'in doubt' AND run <> :run))"
+                " ORDER BY id LIMIT :batch) RETURNING id",
+                {"run": run, "after": after, "batch": _BATCH},
             ).fetchall()
         return sorted(row[0] for row in rows)
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,12 @@ def settings(port: int, **more: Any) -> SmtpSettings:
 
 
 def send(smtp: SmtpSettings, *messages: Message) -> list[Outcome]:
-    return [outcome for batch in smtp_delivery(smtp)(iter(messages), lambda: False) for outcome in batch]
+    return final(smtp_delivery(smtp)(iter(messages), lambda: False))
+
+
+def final(batches: Iterable[Sequence[Outcome]]) -> list[Outcome]:
+    """What became of the messages, without the announcements."""
+    return [outcome for batch in batches for outcome in batch if outcome.state is not State.SENDING]
 
 
 def states(outcomes: Sequence[Outcome]) -> dict[int, State]:
@@ -239,8 +244,8 @@ def test_a_server_that_keeps_disconnecting_leaves_few_messages_in_doubt() -> Non
 def test_a_policy_refusal_is_about_the_address_once_other_mail_was_accepted() -> None:
     with Server(at("RCPT", "550 5.7.1 only from colleagues", "reader0")).running() as server:
         deliver = smtp_delivery(settings(server.port))
-        first = [o for batch in deliver(iter(map(message, range(4))), lambda: False) for o in batch]
-        again = [o for batch in deliver(iter([message(0)]), lambda: False) for o in batch]
+        first = final(deliver(iter(map(message, range(4))), lambda: False))
+        again = final(deliver(iter([message(0)]), lambda: False))
     assert states(first) == {0: State.PENDING, 1: State.SENT, 2: State.SENT, 3: State.SENT}
     assert not any(outcome.stop for outcome in first)
     assert states(again) == {0: State.REFUSED}
@@ -277,7 +282,7 @@ def test_stopping_finishes_what_is_under_way_and_starts_nothing() -> None:
     outcomes: list[Outcome] = []
     with Server().running() as server:
         for batch in smtp_delivery(settings(server.port, connections=3))(queue(), ten_are_done):
-            outcomes += batch
+            outcomes += final([batch])
     assert {outcome.state for outcome in outcomes} == {State.SENT}
     assert 10 <= len(outcomes) <= 10 + 3 + 3
     assert sorted(server.recipients()) == sorted(message(o.key).address for o in outcomes)
@@ -472,7 +477,7 @@ def test_the_rate_applies_to_all_connections_together() -> None:
     with Server().running() as server:
         smtp = settings(server.port, connections=3, rate=Rate(5, 3600))
         for batch in smtp_delivery(smtp)(iter(map(message, range(20))), five_are_done):
-            done += batch
+            done += final([batch])
     assert len(server.taken) == 5
 
 

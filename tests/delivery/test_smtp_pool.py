@@ -1,10 +1,11 @@
-"""The promises of delivery, whatever the server does: no body before the last outcome is settled, no message lost."""
+"""The promises of delivery, whatever the server does: no body before it is announced, no message lost."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ class World:
     """What really happened, whatever the pool was told."""
 
     choose: Callable[[list[str]], str]
+    announced: set[int] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
     bodies: list[int] = field(default_factory=list)  # every body that left, in order
     arrived: list[int] = field(default_factory=list)  # every message that was accepted
@@ -107,6 +109,8 @@ class MemoryTransport:
         self.body = self.recipient = None
 
     def _start_body(self, key: int) -> None:
+        if key not in self.world.announced:
+            self.world.violations.append(f"{key} left before it was announced")
         if self.last is not None and self.last not in self.world.settled:
             self.world.violations.append(f"{key} left before {self.last} was settled")
         if key != self.recipient:
@@ -136,6 +140,12 @@ def queue(count: int) -> Iterator[Message]:
         yield Message(key, "digest@example.org", f"r{key}@example.org", f"key {key}\r\n.x\r\n".encode())
 
 
+def settle(world: World, batch: Sequence[Outcome]) -> None:
+    assert batch, "an empty batch costs a commit"
+    for outcome in batch:
+        (world.announced if outcome.state is State.SENDING else world.settled).add(outcome.key)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -159,15 +169,33 @@ def test_whatever_the_server_does_no_body_precedes_the_last_outcome_and_every_bo
     for batch in batches:
         for outcome in batch:
             assert outcome.key not in outcomes
-            outcomes[outcome.key] = outcome
-        world.settled.update(outcome.key for outcome in batch)
+            if outcome.state is State.SENDING:
+                assert outcome.key not in world.announced
+            else:
+                outcomes[outcome.key] = outcome
+        settle(world, batch)
 
     assert world.violations == []
     assert len(set(world.bodies)) == len(world.bodies), "a body left twice in one round"
     sent = {key for key, outcome in outcomes.items() if outcome.state is State.SENT}
     doubt = {key for key, outcome in outcomes.items() if outcome.state is State.DOUBT}
+    assert world.announced >= {*world.bodies, *doubt}
     assert sent <= set(world.arrived) <= sent | doubt
     assert doubt <= set(world.bodies) <= set(outcomes)
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_an_announcement_shares_the_commit_of_the_outcomes_before_it(connections: int) -> None:
+    world = World(lambda replies: replies[0])
+    pool = ConnectionPool(
+        lambda: MemoryTransport(world, True, 100_000), connections, 5.0, Throttle(None), ReplyClassifier()
+    )
+    commits = 0
+    for batch in pool.deliver(queue(60), lambda: False):
+        settle(world, batch)
+        commits += 1
+    assert (len(world.arrived), world.violations) == (60, [])
+    assert commits <= 60 + connections
 
 
 @settings(max_examples=30, deadline=None)
@@ -188,8 +216,8 @@ def test_a_server_gets_everything_however_few_connections_it_allows(
     for batch in ConnectionPool(connect, connections, 5.0, Throttle(None), ReplyClassifier()).deliver(
         queue(count), lambda: False
     ):
-        outcomes += batch
-        world.settled.update(outcome.key for outcome in batch)
+        outcomes += [outcome for outcome in batch if outcome.state is not State.SENDING]
+        settle(world, batch)
     assert {outcome.state for outcome in outcomes} == {State.SENT}
     assert sorted(outcome.key for outcome in outcomes) == sorted(world.arrived) == list(range(count))
     assert world.violations == []

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ from digest.errors import DigestError, Undelivered
 from digest.pipeline import deliver
 from digest.pipeline.context import delivery_method
 from digest.pipeline.deliver import Progress
+from digest.pipeline.preview import preview
 from digest.pipeline.run import RunReport, run_daily, send_queued
 from digest.settings import Secret
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.statistics import Statistics
-from tests.conftest import MONDAY, Workplace, at, paper
+from tests.conftest import MONDAY, Workplace, at, paper, titles
 from tests.delivery.test_smtp import at as answers
 from tests.server import DROP, STALL, SWALLOW, Answer, Server
 
@@ -212,6 +214,41 @@ def test_mail_in_doubt_is_sent_again_by_the_next_run_byte_for_byte(office: Offic
         office.send(server.port)
     assert server.taken == [(to, body) for to, body in swallowing.taken if "reader1" in to]
     assert office.counts() == {"sent": 3}
+
+
+@pytest.mark.parametrize("ahead", [5, 365])
+def test_a_run_as_of_a_later_day_lets_no_mail_expire(workplace: Workplace, ahead: int) -> None:
+    office, later = Office(workplace), MONDAY + timedelta(ahead)
+    with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
+        office.run(server.port)
+    workplace.lists(paper(1), *(paper(MONDAY.toordinal() * 10 + n) for n in range(3)))
+    fetcher = Fetcher("digest@example.org")
+    before = preview(office.config(0), later, "ann@example.org", at(later), fetcher, at(MONDAY)).bytes
+    with Server().running() as server:
+        run_daily(office.config(server.port), later, at(later), fetcher, Watch(), at(MONDAY))
+    assert office.counts() == {"sent": 2}
+    assert server.taken[1][1] == before
+    first, second = (titles(message_from_bytes(body, policy=policy.default)) for _, body in server.taken)
+    assert (len(first), [title.strip() for title in second]) == (3, ["Paper number 1 on something"])
+
+
+def test_a_run_as_of_an_earlier_day_may_be_repeated_for_three_real_days(office: Office) -> None:
+    office.workplace.lists(paper(1))
+    today = MONDAY + timedelta(400)
+
+    def run(port: int, days_later: int) -> None:
+        clocks = at(MONDAY), Fetcher("digest@example.org"), Watch(), at(today + timedelta(days_later))
+        run_daily(office.config(port), MONDAY, *clocks)
+
+    with Server(answers("RCPT", "451 4.7.1 not now")).running() as away:
+        for days_later in (0, 3):
+            with pytest.raises(Undelivered):
+                run(away.port, days_later)
+    assert office.counts() == {"pending": 1}
+    with Server().running() as server:
+        run(server.port, 3)
+    assert office.counts() == {"sent": 1}
+    assert len(server.taken) == 1
 
 
 def test_a_run_that_is_turned_away_tries_once_and_touches_nothing(office: Office) -> None:

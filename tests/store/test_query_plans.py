@@ -49,13 +49,14 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
             MONDAY,
         )
         frame = MessageFrame("digest@example.org", b"x", ())
-        for audience in outbox.audiences(MONDAY, []):
+        for audience in outbox.audiences(MONDAY, [], MONDAY):
             outbox.publish(audience, frame, [], at(MONDAY)())
         run = Runs(db).begin("run", MONDAY, at(MONDAY)())
-        outbox.recover(run, MONDAY, at(MONDAY)())
+        outbox.recover(run, at(MONDAY)())
         fates = [State.SENT, State.REFUSED, State.PENDING]
-        for state, message in zip(fates, list(outbox.claim(run, at(MONDAY))), strict=True):
-            outbox.settle([Outcome(message.key, state, "said")], at(MONDAY)())
+        for state, message in zip(fates, list(outbox.claim(run)), strict=True):
+            for one in (State.SENDING, state):
+                outbox.settle(run, [Outcome(message.key, one, "said")], at(MONDAY)())
         outbox.release(run, at(MONDAY)())
         for part in ("new", "cur"):
             (workplace.folder / "box" / part).mkdir(parents=True)

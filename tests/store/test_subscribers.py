@@ -64,7 +64,7 @@ class Weeks(RuleBasedStateMachine):
         self.suspended: set[str] = set()
         self.paused: dict[str, date] = {}
         self.got: dict[str, tuple[str, date, frozenset[int]]] = {}
-        self.maybe: set[str] = set()
+        self.begun: set[int] = set()  # deliveries whose body may have been sent
 
     def teardown(self) -> None:
         self.opening.__exit__(None, None, None)
@@ -169,39 +169,45 @@ class Weeks(RuleBasedStateMachine):
 
     @rule(fates=FATES, who=PEOPLE, chosen=PROFILES)
     def leave_unheard_and_come_back(self, fates: list[State], who: str, chosen: Profile) -> None:
-        self.run(fates, crash=False, meanwhile=who)
+        self.run(fates, crash="", meanwhile=who)
         self.remove(who)
         self.wait(1)
         self.add(who, chosen)
-        self.run([], crash=False, meanwhile=None)
+        self.run([], crash="", meanwhile=None)
 
-    @rule(fates=FATES, crash=st.booleans(), meanwhile=st.none() | PEOPLE)
-    def run(self, fates: list[State], crash: bool, meanwhile: str | None) -> None:
+    @rule(fates=FATES, crash=st.sampled_from(["", "claimed", "begun", "arrived"]), meanwhile=st.none() | PEOPLE)
+    def run(self, fates: list[State], crash: str, meanwhile: str | None) -> None:
         """The server answers `fates`, then takes all. With `crash` the run is killed once these are used up."""
         number = self.journal.begin("run", self.day, self.now())
-        self.outbox.recover(number, self.day, self.now())
+        self.outbox.recover(number, self.now())
         self.publish()
         fate = iter(fates)
         for _ in range(2):
             receivers = {who for who in NAMES if self.receives(who)}
-            for message in self.outbox.claim(number, self.now):
+            for message in self.outbox.claim(number):
                 assert message.address in receivers
                 if meanwhile and message.address != meanwhile:
                     self.remove(meanwhile)  # what is in the run's hands already may still go
                     meanwhile = None
                 state = next(fate, None)
-                if state is None and crash:
+                if state is None and crash == "claimed":
+                    return
+                self.begun.add(message.key)
+                self.outbox.settle(number, [Outcome(message.key, State.SENDING, "")], self.now())
+                if state is None and crash == "begun":
                     return
                 state = state or State.SENT
                 if state in (State.SENT, State.DOUBT):
-                    self.arrives(message, state)
-                self.outbox.settle([Outcome(message.key, state, "so it said")], self.now())
+                    self.arrives(message)
+                if state is State.SENT and crash == "arrived":
+                    return
+                self.outbox.settle(number, [Outcome(message.key, state, "so it said")], self.now())
             self.outbox.release(number, self.now())
         if not fates and not crash:
             self.nobody_was_missed()
 
     def publish(self) -> None:
-        audiences = self.outbox.audiences(self.day, range(self.papers))
+        audiences = self.outbox.audiences(self.day, range(self.papers), self.day)
         assert len({audience.key for audience in audiences}) == len(audiences)
         for audience in audiences:
             papers = self.choose(audience.shown, audience.profile)
@@ -213,7 +219,7 @@ class Weeks(RuleBasedStateMachine):
         wanted = [n for n in range(self.papers) if n not in set(shown) and ("Even", "Odd")[n % 2] in kinds]
         return wanted[: profile.max_papers or MOST]
 
-    def arrives(self, message: Message, state: State) -> None:
+    def arrives(self, message: Message) -> None:
         day, papers, name = self.db.execute(
             "SELECT d.day, (SELECT json_group_array(paper) FROM shown WHERE edition = d.edition), d.message_id"
             " FROM deliveries d WHERE d.id = ?",
@@ -222,8 +228,6 @@ class Weeks(RuleBasedStateMachine):
         found = (message.address, date.fromisoformat(day), frozenset(json.loads(papers)))
         assert name not in self.got or (self.got[name] == found and message.repeated), "a copy is one of a doubt"
         self.got[name] = found
-        if state is State.DOUBT:
-            self.maybe.add(name)
 
     def nobody_was_missed(self) -> None:
         for who in filter(self.receives, NAMES):
@@ -245,6 +249,11 @@ class Weeks(RuleBasedStateMachine):
             days.add((who, day))
             assert not {(who, one) for one in shown} & papers
             papers |= {(who, one) for one in shown}
+
+    @invariant()
+    def in_doubt_is_only_what_began(self) -> None:
+        doubts = self.db.execute("SELECT id FROM deliveries WHERE doubt OR state = 'in doubt'")
+        assert {row[0] for row in doubts} <= self.begun
 
     @invariant()
     def each_stands_as_it_should(self) -> None:

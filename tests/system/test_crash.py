@@ -1,15 +1,23 @@
 """Killed at any instant and run again: nobody is missed, hardly anything comes twice, and nothing that does differs.
 
 The first test kills a real process at random instants, over days. The second kills one at every single step between
-the first question to the outbox and the end of the run, once each.
+the first question to the outbox and the end of the run, once each. The third kills runs while the server is away for
+days, so that mail expires; for more kills, or the same again, run it by hand:
+
+    DIGEST_KILLS=500 DIGEST_SEED=7 python -m pytest -m slow -s tests/system/test_crash.py -k waits
 """
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
+import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -25,6 +33,8 @@ from sqlite_utils import Database
 from digest.config import Config
 from digest.delivery import SmtpSettings
 from digest.delivery.smtp import SmtpConnection
+from digest.errors import Undelivered
+from digest.pipeline.deliver import NoProgress
 from digest.pipeline.run import run_daily
 from digest.sources.fetcher import Fetcher
 from digest.store import database
@@ -32,12 +42,12 @@ from digest.store.database import open_database
 from digest.store.outbox import Outbox
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, paper, titles
-from tests.server import Server
+from tests.server import DROP, Server
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 60
+KILLS = int(os.environ.get("DIGEST_KILLS", "60"))
 
 
 def list_papers(workplace: Workplace, day: date, each: int = 3) -> None:
@@ -138,6 +148,131 @@ def test_sixty_kills_at_random_instants_lose_nothing_and_double_next_to_nothing(
         check(server, 300, days + 1, kills)
 
 
+# Replies with which a server is away: none of them lets a body begin. A rejection for good ends a run at once.
+AWAY = [
+    *(("GREETING", reply) for reply in (DROP, "421 4.3.2 down", "554 5.3.2 down")),
+    *(("MAIL", reply) for reply in (DROP, "451 4.3.0 later", "550 5.7.0 not now")),
+    *(("RCPT", reply) for reply in (DROP, "450 4.2.0 later")),
+    *(("DATA", reply) for reply in (DROP, "451 4.3.0 later")),
+]
+
+
+class Impatient(NoProgress):
+    """Retries without a pause."""
+
+    def pause(self, seconds: float) -> None:
+        pass
+
+
+class FickleServer:
+    """The answers of a server that goes away and comes back, and may kill the run it talks to at its nth word."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.away = False
+        self.offers: Counter[str] = Counter()  # by recipient: how often a body may have begun
+        self._chance = chance
+        self._excuse = AWAY[0]
+        self._recipients: dict[int, str] = {}
+        self._process, self._words_left = 0, 0
+
+    def answer(self, stage: str, argument: str, connection: int) -> str | None:
+        self._words_left -= 1
+        if self._words_left == 0 and self._process:
+            os.kill(self._process, signal.SIGKILL)
+        if stage == "RCPT":
+            self._recipients[connection] = argument.partition("<")[2].partition(">")[0]
+        if self.away and stage == self._excuse[0]:
+            return self._excuse[1]
+        if stage == "DATA":
+            self.offers[self._recipients[connection]] += 1
+        return None
+
+    def run(self, config: Config, day: date, *, kill: bool) -> bool:
+        """A run of that day in a process of its own; return whether it was killed, at a random instant."""
+        self._excuse, self._words_left, patience = self._chance.choice(AWAY), 0, 60.0
+        if kill and self._chance.random() < 0.6:
+            self._words_left = self._chance.randint(1, 400)
+        elif kill:
+            patience = self._chance.uniform(0, 0.6)
+        self._process = os.fork()
+        if self._process == 0:
+            os._exit(run_here(config, day))
+        end = time.monotonic() + patience
+        while os.waitid(os.P_PID, self._process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > end:
+                os.kill(self._process, signal.SIGKILL)
+            time.sleep(0.002)
+        process, self._process = self._process, 0
+        _, status = os.waitpid(process, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) in (0, 4), "the traceback is above"
+        return os.WIFSIGNALED(status)
+
+
+def run_here(config: Config, day: date) -> int:
+    try:
+        run_daily(config, day, at(day), Fetcher("digest@example.org"), Impatient())
+    except Undelivered as problem:
+        return problem.exit_code
+    except BaseException:  # noqa: BLE001  nothing may leave a forked process
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def test_of_mail_that_waits_for_a_server_only_what_it_may_have_got_is_lost(workplace: Workplace) -> None:
+    seed = int(os.environ.get("DIGEST_SEED", random.randrange(10**9)))
+    chance = random.Random(seed)
+    fickle, kills, day = FickleServer(chance), 0, MONDAY
+    workplace.digest = {"max_papers": 20}
+    workplace.to = [f"reader{n}@example.org" for n in range(60)]
+    with Server(fickle.answer).running() as server:
+        config = replace(workplace.config(), delivery=SmtpSettings("127.0.0.1", server.port, "none", connections=2))
+        while kills < KILLS:
+            # Killed on a first day and never finished; away for four, so that this mail expires; then back.
+            for number, fickle.away in enumerate((False, True, True, True, True, False)):
+                age = (day - MONDAY).days
+                workplace.lists(*(paper(n) for n in range(max(0, age - 9), age + 1)))
+                kills += sum(fickle.run(config, day, kill=True) for _ in range(chance.randint(1, 3)))
+                if number > 0:
+                    assert not fickle.run(config, day, kill=False)
+                day += timedelta(1)
+    print(f"seed {seed}: {kills} kills, {(day - MONDAY).days} days")
+    with open_database(config.digest.database) as db:
+        check_all_was_shown_once(db, server, fickle.offers, (day - MONDAY).days, kills)
+
+
+def check_all_was_shown_once(db: Database, server: Server, offers: Counter[str], days: int, kills: int) -> None:
+    """Each paper came once to each, or stood in a message that the server may have got, of which there are few."""
+    mails: dict[str, bytes] = {}
+    for _, body in server.taken:
+        assert mails.setdefault(header(body, "Message-ID"), body) == body, "copies are the same"
+    copies = len(server.taken) - len(mails)
+    came: dict[str, list[int]] = {}
+    for body in mails.values():
+        came.setdefault(header(body, "To"), []).extend(int(n) for n in TITLE.findall(body))
+    arrived = Counter(to for to, _ in server.taken)
+    lost = Counter[str]()
+    for to, name, papers in db.execute(
+        "SELECT s.address, d.message_id, (SELECT json_group_array(p.title) FROM shown JOIN papers p ON p.id = paper"
+        " WHERE edition = d.edition) FROM deliveries d JOIN subscribers s ON s.id = d.subscriber WHERE d.doubt"
+    ):
+        if name not in mails:
+            lost[to] += 1
+            came.setdefault(to, []).extend(int(title.split()[2]) for title in json.loads(papers))
+    print(f"{len(mails):,} mails, {copies} copies, {lost.total()} lost in doubt")
+    assert db.execute("SELECT count(*) FROM queue").fetchone() == (0,)
+    assert copies + lost.total() <= 2 * kills
+    assert all(lost[to] <= offers[to] - arrived[to] for to in lost), "in doubt is only what may have begun"
+    assert {to: sorted(papers) for to, papers in came.items()} == {to: [*range(days)] for to in offers}
+
+
+TITLE = re.compile(rb"^[0-9]+\. +Paper number ([0-9]+) on something\r$", re.MULTILINE)
+
+
+def header(body: bytes, name: str) -> str:
+    return str(message_from_bytes(body.partition(b"\r\n\r\n")[0])[name])
+
+
 @contextmanager
 def dying_at(number: int) -> Iterator[None]:
     """In this process, die at the given step: a statement to SQLite, or a word from or to the server."""
@@ -207,6 +342,23 @@ def test_a_run_killed_at_each_of_its_steps_is_made_good_by_the_next(tmp_path: Pa
         if not died:
             print(f"{step - 1} steps")
             assert step > 60
+            return
+
+
+def test_a_maildir_whose_owner_reads_between_a_crash_and_the_next_run_gets_no_copy(tmp_path: Path) -> None:
+    for step in count(1):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        workplace = Workplace(folder, to=[f"reader{n}@example.org" for n in range(3)])
+        list_papers(workplace, MONDAY)
+        died = dies(workplace.config(), step)
+        for mail in (folder / "mail" / "new").glob("*"):
+            mail.rename(folder / "mail" / "cur" / f"{mail.name}:2,S")
+        workplace.run(MONDAY)
+        mails = [*(folder / "mail" / "new").iterdir(), *(folder / "mail" / "cur").iterdir()]
+        assert sorted(header(mail.read_bytes().replace(b"\n", b"\r\n"), "To") for mail in mails) == workplace.to
+        if not died:
+            assert step > 40
             return
 
 

@@ -22,7 +22,7 @@ from digest.store.statistics import open_statistics
 from digest.store.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
 from tests.delivery.test_smtp import at as answers
-from tests.delivery.test_smtp import message
+from tests.delivery.test_smtp import final, message
 from tests.pipeline.test_deliver import Office
 from tests.server import Server
 
@@ -184,13 +184,13 @@ def test_a_full_disk_leaves_no_half_message_in_a_maildir(tmp_path: Path) -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
     try:
-        ((failed,),) = maildir.deliver(MaildirSettings(tmp_path), iter([large, message(2)]), lambda: False)
+        (failed,) = final(maildir.deliver(MaildirSettings(tmp_path), iter([large, message(2)]), lambda: False))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (failed.state, failed.stop) == (State.PENDING, True)
     assert failed.reply == f"{tmp_path} cannot be written to: File too large"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    ((done,),) = maildir.deliver(MaildirSettings(tmp_path), iter([large]), lambda: False)
+    (done,) = final(maildir.deliver(MaildirSettings(tmp_path), iter([large]), lambda: False))
     assert done.state is State.SENT
     (path,) = (tmp_path / "new").iterdir()
     assert path.read_bytes() == large.content.replace(b"\r\n", b"\n")

@@ -30,14 +30,14 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        outbox.publish(outbox.audiences(MONDAY, [])[0], FRAME, [], MORNING)
+        outbox.publish(outbox.audiences(MONDAY, [], MONDAY)[0], FRAME, [], MORNING)
         run = Runs(db).begin("run", MONDAY, MORNING)
-        claimed = list(outbox.claim(run, lambda: MORNING))
+        claimed = list(outbox.claim(run))
         away(people, what)
         assert outbox.withdraw(MONDAY) == 0, "what may be on its way is not touched"
-        outbox.settle([Outcome(message.key, State.PENDING, "451 later") for message in claimed], MORNING)
+        outbox.settle(run, [Outcome(message.key, State.PENDING, "451 later") for message in claimed], MORNING)
         assert outbox.release(run, MORNING) == 1
-        assert [message.address for message in outbox.claim(run, lambda: MORNING)] == ["ann@example.org"]
+        assert [message.address for message in outbox.claim(run)] == ["ann@example.org"]
 
 
 def away(people: Subscribers, what: str) -> None:
@@ -54,7 +54,7 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        (audience,) = outbox.audiences(MONDAY, [])
+        (audience,) = outbox.audiences(MONDAY, [], MONDAY)
         away(people, what)
         assert outbox.publish(audience, FRAME, [], MORNING) == 1
         assert outbox.message_of(people.by_address("bob@example.org"), MONDAY) is None
