@@ -27,8 +27,11 @@ log = logging.getLogger("digest")
 SECRETS = ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN")
 
 
+_DATES = date(2000, 1, 1), date(2100, 12, 31)  # far from where counting days or converting time zones overflows
+
+
 class DateParam(click.ParamType[date]):
-    """A date as YYYY-MM-DD."""
+    """A date as YYYY-MM-DD, from 2000 to 2100."""
 
     name = "date"
 
@@ -36,9 +39,13 @@ class DateParam(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return date.fromisoformat(value)
+            given = date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not a date; write one like 2026-04-20", param, ctx)
+        first, last = _DATES
+        if not first <= given <= last:
+            self.fail(f"{value!r} must be between {first} and {last}", param, ctx)
+        return given
 
 
 class AddressParam(click.ParamType[str]):

@@ -140,6 +140,33 @@ def test_today_is_today_in_the_digests_zone(place: Workplace) -> None:
 
 
 @freeze_time("2026-04-20 06:00:00")
+@pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "2101-01-01", "9999-12-31"])
+def test_a_date_out_of_all_reason_is_a_usage_error(place: Workplace, day: str) -> None:
+    commands = (("run",), ("run", "--dry-run"), ("fetch",), ("preview",), ("explain", "2604.00001"), ("backtest",))
+    assert digest("run", "--date", "2026-04-20").exit_code == 0
+    for words in commands:
+        result = digest(*words, "--date", day)
+        assert (result.exit_code, "must be between 2000-01-01 and 2100-12-31" in result.stderr) == (2, True), result
+    for words in (("search", "paper", "--since", day), ("subscribers", "pause", "ann@example.org", "--until", day)):
+        assert digest(*words).exit_code == 2, words
+
+
+@pytest.mark.parametrize("day", ["2000-01-01", "2100-12-31"])
+def test_the_first_and_the_last_date_work(place: Workplace, day: str) -> None:
+    for words in (("run",), ("fetch",), ("preview",), ("explain", "2604.00001"), ("backtest",)):
+        result = digest(*words, "--date", day)
+        assert result.exit_code == 0, result.output
+
+
+def test_a_preview_is_its_owners_alone(place: Workplace, here: Path) -> None:
+    """It holds the token with which anybody could unsubscribe its reader."""
+    (here / "digest-preview.html").write_text("an earlier one, for all to read")
+    for words in ((), ("--format", "eml"), ("-o", "mine")):
+        assert digest("preview", *words).exit_code == 0
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in here.iterdir() if path.name != "papers.jsonl"}
+    assert [modes[name] for name in ("digest-preview.html", "digest-preview.eml", "mine")] == [0o600] * 3
+
+
 def test_another_date_runs_as_if_it_were_today(place: Workplace) -> None:
     assert digest("run", "--date", "2026-03-02").exit_code == 0
     (mail,) = place.mails()["ann@example.org"]
