@@ -31,7 +31,7 @@ class _ForgivingWriter(io.FileIO):
 
 
 def repair() -> None:
-    """Make sure that no command fails because a stream is closed or breaks.
+    """Make sure that no command fails because a stream is closed or breaks, or has no such character.
 
     Streams replaced by others, such as pytest, are kept.
     """
@@ -46,6 +46,8 @@ def repair() -> None:
 
 def _wrap(stream: Any, *, strict: bool) -> TextIO:
     raw = _ForgivingWriter(stream.fileno(), strict=strict)
+    # A "?" for each character that the encoding lacks. Standard error never fails: it has backslashreplace.
+    errors = "replace" if stream.errors in ("strict", "surrogateescape") else stream.errors
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True, newline="\n"
+        io.BufferedWriter(raw), encoding=stream.encoding, errors=errors, line_buffering=True, newline="\n"
     )

@@ -70,6 +70,24 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(place: Workpla
     assert len(place.mails()["ann@example.org"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("latin-1", "Über ?? and naïve Bayes"), ("cp1251:strict", "?ber ?? and na?ve Bayes")]
+)
+def test_characters_that_standard_output_lacks_are_question_marks(place: Workplace, encoding: str, shown: str) -> None:
+    place.digest = {"title": "论文"}
+    place.lists(paper(1, title="Über 论文 and naïve Bayes", authors=["Ωmega"]), paper(2, title="A – B"))
+    place.config()
+    environ = {**environment(place.folder), "PYTHONIOENCODING": encoding}
+    looks = (("run", "--dry-run"), ("search", "bayes"), ("search", "bayes", "--json"), ("explain", "2604.00001"))
+    for words in (("run",), *looks, ("-v", "fetch"), ("status",), ("preview", "-o", "-"), ("doctor",)):
+        done = subprocess.run(
+            [sys.executable, "-m", "digest", *words], cwd=place.folder, env=environ, capture_output=True, check=False
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done
+        if words in looks[1:]:
+            assert shown in done.stdout.decode(encoding.partition(":")[0])
+
+
 def test_an_error_that_nobody_can_read_keeps_its_exit_code(place: Workplace) -> None:
     for redirected in ("2>&-", "2>/dev/full", "2> >(:)"):
         assert command(place, ("-c", "nowhere.toml", "status"), redirected).returncode == 2
