@@ -147,8 +147,8 @@ def test_a_date_out_of_all_reason_is_a_usage_error(place: Workplace, day: str) -
     for words in commands:
         result = digest(*words, "--date", day)
         assert (result.exit_code, "must be between 2000-01-01 and 2100-12-31" in result.stderr) == (2, True), result
-    for words in (("search", "paper", "--since", day), ("subscribers", "pause", "ann@example.org", "--until", day)):
-        assert digest(*words).exit_code == 2, words
+    assert digest("search", "paper", "--since", day).exit_code == 2
+    assert digest("subscribers", "pause", "ann@example.org", "--until", day).exit_code == 2
 
 
 @pytest.mark.parametrize("day", ["2000-01-01", "2100-12-31"])
