@@ -223,7 +223,7 @@ def test_a_run_as_of_a_later_day_lets_no_mail_expire(workplace: Workplace, ahead
         office.run(server.port)
     workplace.lists(paper(1), *(paper(MONDAY.toordinal() * 10 + n) for n in range(3)))
     fetcher = Fetcher("digest@example.org")
-    before = preview(office.config(0), later, "ann@example.org", at(later), fetcher, at(MONDAY)).bytes
+    before = preview(office.config(0), later, "ann@example.org", at(later), fetcher, at(MONDAY)).content
     with Server().running() as server:
         run_daily(office.config(server.port), later, at(later), fetcher, Watch(), at(MONDAY))
     assert office.counts() == {"sent": 2}

@@ -34,7 +34,7 @@ from digest.config import Config
 from digest.delivery import SmtpSettings
 from digest.delivery.smtp import SmtpConnection
 from digest.errors import Undelivered
-from digest.pipeline.deliver import NoProgress
+from digest.pipeline.deliver import Progress
 from digest.pipeline.run import run_daily
 from digest.sources.fetcher import Fetcher
 from digest.store import database
@@ -157,7 +157,7 @@ AWAY = [
 ]
 
 
-class Impatient(NoProgress):
+class Impatient(Progress):
     """Retries without a pause."""
 
     def pause(self, seconds: float) -> None:
