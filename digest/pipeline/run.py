@@ -51,7 +51,7 @@ log = logging.getLogger("digest")
 _MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
 # The current time in the digest's time zone; with --date, that time of day on the given day. What happens to replies
-# and to mail in the queue happens in real time, whatever --date is: for that there is `real_clock`, by default the same.
+# and to mail in the queue happens in real time, whatever --date is: see `real_clock`, by default the same.
 Clock = Callable[[], datetime]
 
 
