@@ -5,6 +5,8 @@ This is the only module that opens SMTP connections. smtplib connects and logs i
 """
 
 import base64
+import io
+import re
 import smtplib
 import socket
 import ssl
@@ -14,12 +16,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from digest.delivery import Batches, Deliver, Message, ServerRejected, ServerUnreachable, SmtpSettings
-from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, Throttle
-from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply
+from digest.delivery.smtp_pool import CONNECT_STEPS, ConnectionClosed, ConnectionPool, Throttle
+from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply, size_limit
 from digest.settings import Secret
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
+_MAX_LOGIN_BYTES = 64_000  # that a server may send up to the login; they all need less than 4,000
+_PIECE_BYTES = 12  # of a secret that give it away
+_LONG_WORD = re.compile(rb"\S{%d,}" % _PIECE_BYTES)
 _TLS_RECORD = 16384  # bytes of data in one TLS record (RFC 8446 5.1)
 _TOKEN_SECONDS = 30  # for the token command to finish
 _TOKEN_LIFETIME = 300  # seconds to reuse a token; most are valid for an hour
@@ -36,7 +45,7 @@ def smtp_delivery(settings: SmtpSettings) -> Deliver:
     context = _tls_context(settings)  # shared, because loading the system's certificates takes 30 ms
 
     def connect() -> SmtpConnection:
-        return SmtpConnection(_connect(settings, context, token))
+        return SmtpConnection(*_connect(settings, context, token))
 
     def deliver(messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
         pool = ConnectionPool(connect, settings.connections, settings.timeout, throttle, classifier)
@@ -60,25 +69,25 @@ class ServerInfo:
 
 def check_server(settings: SmtpSettings) -> ServerInfo:
     """Connect and log in as a delivery does, then disconnect. Raises ServerUnreachable or ServerRejected."""
-    session = _connect(settings, _tls_context(settings), _AccessToken(settings.token_command))
+    session, _ = _connect(settings, _tls_context(settings), _AccessToken(settings.token_command))
     try:
-        size = session.esmtp_features.get("size", "").strip()
         tls, expires = "", None
         if isinstance(session.sock, ssl.SSLSocket):
             tls = (session.sock.version() or "").replace("TLSv", "TLS ")
             expires = float(ssl.cert_time_to_seconds(str((session.sock.getpeercert() or {})["notAfter"])))
-        with suppress(OSError):  # includes every smtplib.SMTPException; the reply to QUIT does not matter
+        with suppress(OSError, ServerUnreachable):  # the reply to QUIT does not matter
             session.quit()
     finally:
         session.close()
-    return ServerInfo(tls, expires, int(size) if size.isdecimal() else 0)
+    return ServerInfo(tls, expires, size_limit(session.esmtp_features) or 0)
 
 
 class SmtpConnection:
     """The non-blocking socket of a connection that is logged in, with or without TLS. Implements `Transport`."""
 
-    def __init__(self, session: smtplib.SMTP) -> None:
+    def __init__(self, session: smtplib.SMTP, hide_secrets: Callable[[bytes], bytes]) -> None:
         self._session = session
+        self._hide_secrets = hide_secrets
         if session.sock is None:
             raise ServerUnreachable("the server closed the connection after the login")
         self._socket: socket.socket = session.sock
@@ -87,6 +96,9 @@ class SmtpConnection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._encrypted = isinstance(self._socket, ssl.SSLSocket)
         self.features = dict(session.esmtp_features)
+
+    def hide_secrets(self, reply: bytes) -> bytes:
+        return self._hide_secrets(reply)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -165,52 +177,146 @@ def _tls_context(settings: SmtpSettings) -> ssl.SSLContext | None:
     return None if settings.security == "none" else ssl.create_default_context()
 
 
-def _connect(settings: SmtpSettings, context: ssl.SSLContext | None, token: _AccessToken) -> smtplib.SMTP:
-    """Return a session that is encrypted, verified and logged in. Raises ServerUnreachable or ServerRejected."""
-    server = f"{settings.host}:{settings.port}"
-    session: smtplib.SMTP | None = None
+class _Client(smtplib.SMTP):
+    """smtplib's client, with limits to what a server can make it wait for and keep in memory up to the login.
+
+    smtplib reads the lines of a reply for as long as they come, and its timeout limits each wait, but not their number.
+    """
+
+    def __init__(self, settings: SmtpSettings, **more: Any) -> None:
+        self._server = f"{settings.host}:{settings.port}"
+        self._seconds = settings.timeout * CONNECT_STEPS
+        self._deadline = time.monotonic() + self._seconds
+        self._bytes_left = _MAX_LOGIN_BYTES
+        super().__init__(settings.host, settings.port, timeout=settings.timeout, **more)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:  # at first, and after STARTTLS
+            self.file = io.BufferedReader(_Replies(self))
+        try:
+            return super().getreply()
+        except BaseException:
+            self.close()
+            raise
+
+    def receive_into(self, buffer: "Buffer") -> int:
+        """Wait for more. Raises ServerUnreachable when it takes too long in all, or is too much."""
+        if time.monotonic() > self._deadline:
+            raise ServerUnreachable(
+                f"{self._server}: connecting and logging in took longer than {self._seconds:g} seconds"
+            )
+        count = self.sock.recv_into(buffer) if self.sock else 0
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            what = f"sent more than {_MAX_LOGIN_BYTES:,} bytes before the login"
+            raise ServerUnreachable(f"{self._server} {what}; check smtp.host and smtp.port")
+        return count
+
+
+class _TlsClient(_Client, smtplib.SMTP_SSL):
+    """The same with TLS from the first byte."""
+
+
+class _Replies(io.RawIOBase):
+    """What a client receives, as the file that smtplib reads."""
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer") -> int:
+        return self._client.receive_into(buffer)
+
+
+def _connect(
+    settings: SmtpSettings, context: ssl.SSLContext | None, token: _AccessToken
+) -> tuple[_Client, Callable[[bytes], bytes]]:
+    """Return a client that is encrypted, verified and logged in, and what hides its login in replies of the server.
+
+    Raises ServerUnreachable or ServerRejected, whatever the server does.
+    """
+    access_token = token.get() if settings.token_command else Secret("")
+    hide_secrets = _make_hider(settings, access_token)
+    client: _Client | None = None
     try:
-        session = _open(settings, context)
-        session.ehlo_or_helo_if_needed()
+        client = _open(settings, context)
+        client.ehlo_or_helo_if_needed()
         if settings.username:
-            _log_in(session, settings, token)
+            _log_in(client, settings, access_token)
     except BaseException as error:
-        if session is not None:
-            session.close()
-        if isinstance(error, OSError | UnicodeError):  # every smtplib.SMTPException is an OSError
-            raise _explain_error(error, server, settings) from None
+        if client is not None:
+            client.close()
+        # Every smtplib.SMTPException is an OSError. A ValueError is what smtplib and the modules that it uses raise for
+        # replies that make no sense.
+        if isinstance(error, OSError | ValueError):
+            raise _explain_error(error, settings, hide_secrets) from None
         raise
-    return session
+    return client, hide_secrets
 
 
-def _open(settings: SmtpSettings, context: ssl.SSLContext | None) -> smtplib.SMTP:
+def _open(settings: SmtpSettings, context: ssl.SSLContext | None) -> _Client:
     """Connect, with TLS unless `security` is "none": never fall back to an unencrypted session."""
     if settings.security == "tls":
-        return smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout, context=context)
-    session = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout)
+        return _TlsClient(settings, context=context)
+    client = _Client(settings)
     if settings.security == "starttls":
         try:
-            code, text = session.starttls(context=context)
+            client.starttls(context=context)  # raises if it is not offered, or refused
         except BaseException:
-            session.close()
+            client.close()
             raise
-        if code != 220:
-            session.close()
-            raise smtplib.SMTPResponseException(code, text)
-    return session
+    return client
 
 
-def _log_in(session: smtplib.SMTP, settings: SmtpSettings, token: _AccessToken) -> None:
+def _log_in(client: _Client, settings: SmtpSettings, access_token: Secret) -> None:
     if not settings.token_command:
-        session.login(settings.username, settings.password)
+        client.login(settings.username, settings.password)
         return
-    bearer = f"user={settings.username}\x01auth=Bearer {token.get()}\x01\x01"
+    bearer = _bearer(settings, access_token)
     # The server rejects a token with a challenge that contains the reason; the answer to it is empty.
-    session.auth("XOAUTH2", lambda challenge=None: bearer if challenge is None else "")
+    client.auth("XOAUTH2", lambda challenge=None: bearer if challenge is None else "")
 
 
-def _explain_error(error: OSError | UnicodeError, server: str, settings: SmtpSettings) -> Exception:
+def _bearer(settings: SmtpSettings, access_token: Secret) -> str:
+    return f"user={settings.username}\x01auth=Bearer {access_token}\x01\x01"
+
+
+def _make_hider(settings: SmtpSettings, access_token: Secret) -> Callable[[bytes], bytes]:
+    """Return a function that replaces what we log in with by ***, in every form in which it is sent.
+
+    A server may quote it cut off or broken into lines, so each word with a long enough piece of it is replaced too.
+    """
+    plain_login = f"\0{settings.username}\0{settings.password}"
+    forms: set[bytes] = set()
+    for secret, login in ((settings.password, plain_login), (access_token, _bearer(settings, access_token))):
+        if secret:
+            forms.add(secret.encode())
+            forms.update(base64.b64encode(text.encode()).rstrip(b"=") for text in (secret, login))
+    if not forms:
+        return bytes
+    whole = re.compile(b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+    pieces = {piece for form in forms for piece in _cut(form)}
+
+    def hide_word(word: re.Match[bytes]) -> bytes:
+        return word[0] if pieces.isdisjoint(_cut(word[0])) else b"***"
+
+    return lambda text: _LONG_WORD.sub(hide_word, whole.sub(b"***", text))
+
+
+def _cut(text: bytes) -> Iterator[bytes]:
+    """Yield every piece of a text that would give a secret away."""
+    return (text[start : start + _PIECE_BYTES] for start in range(len(text) - _PIECE_BYTES + 1))
+
+
+def _explain_error(
+    error: OSError | ValueError, settings: SmtpSettings, hide_secrets: Callable[[bytes], bytes]
+) -> Exception:
     """Turn an error into a sentence: ServerUnreachable if it may pass, ServerRejected if somebody has to fix it."""
+    server = f"{settings.host}:{settings.port}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _explain_reply(error, server, settings, hide_secrets)
     if isinstance(error, ssl.SSLCertVerificationError):
         return ServerRejected(f"{server}: certificate verification failed: {error.verify_message}; check smtp.host")
     if isinstance(error, UnicodeError):
@@ -220,19 +326,27 @@ def _explain_error(error: OSError | UnicodeError, server: str, settings: SmtpSet
         if settings.username and "AUTH" in str(error):
             return ServerRejected(f'{server} does not offer login; set smtp.username to "" if it needs none')
         return ServerRejected(f'{server} does not offer STARTTLS; set smtp.security to "tls" if smtp.port is 465')
-    if isinstance(error, smtplib.SMTPResponseException):
-        return _explain_reply(error, server, settings)
     if isinstance(error, ssl.SSLError):
         reason = error.reason or error
         return ServerUnreachable(f"{server}: TLS handshake failed: {reason}; check smtp.port and smtp.security")
+    if type(error) is smtplib.SMTPException and "No suitable" in str(error):
+        hint = "set smtp.token_command if it accepts access tokens"
+        return ServerRejected(f"{server} does not offer a login with a password; {hint}")
+    if isinstance(error, ValueError) or type(error) is smtplib.SMTPException:  # challenges without sense or end
+        return ServerUnreachable(f"{server} sent invalid replies to the login; check smtp.host and smtp.port")
     if isinstance(error, TimeoutError) or "timed out" in str(error):
         return ServerUnreachable(f"{server} did not answer within {settings.timeout:g} seconds")
     return ServerUnreachable(f"{server} cannot be reached: {error.strerror or error}")
 
 
-def _explain_reply(error: smtplib.SMTPResponseException, server: str, settings: SmtpSettings) -> Exception:
+def _explain_reply(
+    error: smtplib.SMTPResponseException,
+    server: str,
+    settings: SmtpSettings,
+    hide_secrets: Callable[[bytes], bytes],
+) -> Exception:
     text = error.smtp_error if isinstance(error.smtp_error, bytes) else str(error.smtp_error).encode()
-    reply = f"{error.smtp_code} {printable_reply(_hide_password(text, settings))}".strip()
+    reply = f"{error.smtp_code} {printable_reply(hide_secrets(text))}".strip()
     if not 500 <= error.smtp_code < 600 or text.startswith(b"Line too long"):  # the latter is smtplib's own
         return ServerUnreachable(f"{server} cannot be used right now: {reply}")
     if isinstance(error, smtplib.SMTPAuthenticationError):
@@ -240,13 +354,3 @@ def _explain_reply(error: smtplib.SMTPResponseException, server: str, settings: 
         login = f"{server} rejected the login of {settings.username}"
         return ServerRejected(f"{login} ({reply}); check smtp.username and {secret}")
     return ServerRejected(f"{server} rejected the connection: {reply}")
-
-
-def _hide_password(text: bytes, settings: SmtpSettings) -> bytes:
-    """Replace the password in a server's reply, in plain text or in base64 as AUTH sends it, with ***."""
-    user, password = settings.username.encode(), settings.password.encode()
-    if password:
-        forms = [password, base64.b64encode(password), base64.b64encode(b"\0" + user + b"\0" + password)]
-        for form in forms:
-            text = text.replace(form.rstrip(b"="), b"***")
-    return text

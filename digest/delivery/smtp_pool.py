@@ -31,7 +31,7 @@ from digest.delivery.smtp_protocol import ReplyClassifier, SessionLost, SmtpSess
 # RFC 5321 4.5.3.2.6 grants the server ten minutes for the reply to the final dot, and 4.5.3.2.3 five for the others:
 # giving up on that reply too early makes second copies.
 _FINAL_REPLY_FACTOR = 4
-_CONNECT_STEPS = 5  # from the greeting to the login; each has the timeout to itself
+CONNECT_STEPS = 5  # from the greeting to the login; each has the timeout to itself
 _QUIT_SECONDS = 2.0  # to wait for the reply to QUIT
 _POLL_SECONDS = 0.5  # between two looks at `stopped`
 _MAX_FAILURES = 3  # connections in a row that ended before the server answered any message
@@ -42,10 +42,14 @@ class ConnectionClosed(Exception):
 
 
 class Transport(Protocol):
-    """An open connection after the login. `features` are the extensions from EHLO, in lower case."""
+    """An open connection after the login. `features` are the extensions from EHLO, in lower case.
+
+    `hide_secrets` removes from a reply what the server may quote of the login.
+    """
 
     features: dict[str, str]
 
+    def hide_secrets(self, reply: bytes, /) -> bytes: ...
     def fileno(self) -> int: ...
     def write(self, data: bytearray) -> None: ...
     def read(self) -> bytes: ...
@@ -151,7 +155,7 @@ class _Connection:
 
     def __init__(self, transport: Transport, classifier: ReplyClassifier, timeout: float) -> None:
         self.transport = transport
-        self.session = SmtpSession(transport.features, classifier)
+        self.session = SmtpSession(transport.features, classifier, transport.hide_secrets)
         self.deadline = float("inf")
         self.events = selectors.EVENT_READ
         self._timeout = timeout
@@ -202,7 +206,7 @@ class ConnectionPool:
         self._classifier = classifier
         self._connections: set[_Connection] = set()
         self._selector = selectors.DefaultSelector()
-        self._connector = Connector(connect, timeout * _CONNECT_STEPS)
+        self._connector = Connector(connect, timeout * CONNECT_STEPS)
         self._returned: deque[Message] = deque()  # messages to send on another connection
         self._outcomes: list[Outcome] = []
         self._commit_seconds = 0.0  # how long the caller took for the last batch

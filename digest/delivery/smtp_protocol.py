@@ -18,7 +18,7 @@ the final dot ("the actual transfer of message content is explicitly allowed to 
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -35,6 +35,7 @@ _BAD_SENDER = ("5.1.7", "5.1.8")  # RFC 3463 3.2: bad sender's mailbox address, 
 _TOO_LARGE = "5.3.4"  # RFC 3463 3.4: message too big for system
 _MAILBOX_FULL = "5.2.2"  # may have space tomorrow, like 552 without an enhanced code
 _MAX_POLICY_REFUSALS = 3
+_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 3
 
 _ADDRESS = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")  # printable ASCII without spaces, < and >: cannot end a command
 
@@ -65,9 +66,13 @@ class Reply:
 
 
 class ReplyParser:
-    """Split what arrives on a connection into replies, in bounded memory. Keeps an incomplete reply for later."""
+    """Split what arrives on a connection into replies, in bounded memory. Keeps an incomplete reply for later.
 
-    def __init__(self) -> None:
+    `hide_secrets` removes from a reply what a server may quote of our login.
+    """
+
+    def __init__(self, hide_secrets: Callable[[bytes], bytes] = bytes) -> None:
+        self._hide_secrets = hide_secrets
         self._rest = b""
         self._lines: list[bytes] = []
 
@@ -84,14 +89,14 @@ class ReplyParser:
     def _parse_line(self, line: bytes) -> Reply | None:
         match = _REPLY_LINE.fullmatch(line) if len(line) <= _MAX_LINE_BYTES else None
         if match is None:
-            raise InvalidReply(repr(line[:60].decode("ascii", "replace")))
+            raise InvalidReply(repr(self._hide_secrets(line)[:60].decode("ascii", "replace")))
         self._lines.append(match[3] or b"")
         if len(self._lines) > _MAX_REPLY_LINES:
             raise InvalidReply(f"a reply of more than {_MAX_REPLY_LINES} lines")
         if match[2] == b"-":
             return None
         text, self._lines = b" ".join(self._lines), []
-        return Reply(int(match[1]), printable_reply(text))
+        return Reply(int(match[1]), printable_reply(self._hide_secrets(text)))
 
 
 def printable_reply(raw: bytes) -> str:
@@ -100,6 +105,12 @@ def printable_reply(raw: bytes) -> str:
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:300]
+
+
+def size_limit(features: Mapping[str, str]) -> int | None:
+    """Return the largest message in bytes that a server accepts (RFC 1870): 0 for any, None if it does not say."""
+    size = features.get("size", "").strip()
+    return int(size) if _SIZE.fullmatch(size) else None
 
 
 class Stage(Enum):
@@ -151,7 +162,12 @@ class ReplyClassifier:
 class SmtpSession:
     """The state of one connection. The caller writes `outgoing` to the server and takes `outcomes` as they appear."""
 
-    def __init__(self, features: dict[str, str], classifier: ReplyClassifier) -> None:
+    def __init__(
+        self,
+        features: Mapping[str, str],
+        classifier: ReplyClassifier,
+        hide_secrets: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self.outgoing = bytearray()
         self.outcomes: list[Outcome] = []
         self.next_body: Message | None = None  # the server has answered 354 and waits for the body of this message
@@ -159,10 +175,9 @@ class SmtpSession:
         self.messages_answered = 0  # accepted or rejected by the server
         self.closing = False
         self._pipelining = "pipelining" in features
-        size = features.get("size", "").strip()
-        self._size_limit = int(size) if size.isdecimal() else None  # RFC 1870; 0 means that there is no fixed limit
+        self._size_limit = size_limit(features)
         self._classifier = classifier
-        self._parser = ReplyParser()
+        self._parser = ReplyParser(hide_secrets)
         self._queued_commands: deque[tuple[Stage, bytes]] = deque()
         self._expected_replies: deque[Stage] = deque()  # to the commands that were sent, in their order
         self._body: Message | None = None  # its body and final dot were sent, the reply is expected
