@@ -1,20 +1,30 @@
-"""Mail servers that say too much, too slowly, or nonsense: an expected outcome, in bounded memory and time."""
+"""Mail servers that say too much, too slowly, or nonsense: an expected outcome, in bounded memory and time.
+
+The dialogues at the end are chosen by chance. To repeat or prolong them:
+
+    DIGEST_SEED=7 DIGEST_EXAMPLES=5000 python -m pytest -m slow -s tests/delivery/test_hostile_smtp.py
+"""
 
 import base64
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from digest.delivery import ServerRejected, ServerUnreachable, State
-from digest.delivery.smtp import check_server
+from digest.delivery import ServerRejected, ServerUnreachable, SmtpSettings, State
+from digest.delivery.smtp import check_server, smtp_delivery
 from digest.settings import Secret
 from tests.delivery.test_smtp import SECRET, at, message, send, settings
 from tests.server import Server
@@ -85,11 +95,11 @@ for batch in smtp_delivery(smtp)(iter([mail]), lambda: False):
 """
 
 
-def child(port: int) -> tuple[str, float]:
-    """Check a server and send to it, in a process of its own: what that printed, and its peak of memory in MB."""
+def run_child(code: str, *words: str, seconds: float = 60) -> tuple[str, float]:
+    """Run code in a process of its own: what it printed, and its peak of memory in MB."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(port)], env=environ, stdout=subprocess.PIPE, text=True)
-    timer = threading.Timer(60, process.kill)
+    process = subprocess.Popen([sys.executable, "-c", code, *words], env=environ, stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(seconds, process.kill)
     timer.start()
     assert process.stdout
     with process.stdout:
@@ -112,7 +122,7 @@ def child(port: int) -> tuple[str, float]:
 )
 def test_a_reply_without_end_before_the_login_ends_in_a_sentence(talk: Talk) -> None:
     with talking(talk) as port:
-        printed, megabytes = child(port)
+        printed, megabytes = run_child(CHILD, str(port))
     first, second = printed.splitlines()
     assert first.startswith(f"check: 127.0.0.1:{port} ")
     assert "State.PENDING" in second
@@ -126,6 +136,15 @@ def test_a_reply_that_never_gets_finished_times_out(talk: Talk) -> None:
         with pytest.raises(ServerUnreachable, match="took longer than 1 seconds"):
             check_server(settings(port, timeout=0.2))
         assert send(settings(port, timeout=0.2), message(1))[0].state is State.PENDING
+    assert time.monotonic() - started < 30
+
+
+def test_a_tls_handshake_that_never_gets_finished_times_out() -> None:
+    hello = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xf0\x03\x03"  # of a server, and then a byte now and then
+    with talking(without_end(hello, b"x", 0.02)) as port:
+        started = time.monotonic()
+        with pytest.raises(ServerUnreachable):
+            check_server(settings(port, security="tls", timeout=0.2))
     assert time.monotonic() - started < 30
 
 
@@ -188,3 +207,176 @@ def test_a_line_that_is_no_reply_does_not_show_the_token() -> None:
     with Server(at("MAIL", f"{TOKEN}!"), ("AUTH XOAUTH2",)).running() as server:
         (outcome,) = send(settings(server.port, username="me", token_command=("echo", TOKEN)), message(1))
     assert outcome.reply == "the server sent an invalid SMTP reply: '***!'"
+
+
+# --- Dialogues by chance
+
+FEATURES = ["PIPELINING", "SIZE", "SIZE 99999", "SIZE " + "9" * 5000, "8BITMIME", "STARTTLS", "\xff\xfe", "=", ""]
+LOGINS = ["PLAIN", "LOGIN", "CRAM-MD5", "PLAIN LOGIN", "XOAUTH2", "NTLM", "=PLAIN", ""]
+EARLY = [b"250 ok\r\n", b"354 go\r\n", b"235 in\r\n", b"334 x\r\n", b"550 no\r\n"]
+REPLIES = {"GREETING": "220 hi", "AUTH": "235 in", "DATA": "354 go", "QUIT": "221 bye"}
+
+
+@dataclass
+class Dialogue:
+    """A server that mostly answers as it should. An `honest` one may be slow, wordy, reject or hang up, but never lies.
+
+    `accepted` are the messages that it accepts, even if it does not get so far as to say so. `violations` are bodies
+    that were not announced.
+    """
+
+    seed: str
+    honest: bool
+    announced: set[int] = field(default_factory=set)
+    bodies: set[int] = field(default_factory=set)
+    accepted: set[int] = field(default_factory=set)
+    violations: list[str] = field(default_factory=list)
+    connections: "count[int]" = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.oddness = self.chance.choice([0.02, 0.1, 0.3])
+        login = self.chance.choice(LOGINS)
+        features = self.chance.sample(FEATURES, 4) + [f"AUTH {login}"] * bool(login)
+        self.features = ["PIPELINING", "AUTH PLAIN"] if self.honest and self.chance.random() < 0.8 else features
+
+    def smtp(self, port: int) -> SmtpSettings:
+        plain = settings(port, timeout=0.15, connections=self.chance.randint(1, 3))
+        by_password = replace(plain, username="me", password=Secret(SECRET))
+        return self.chance.choice([plain, by_password, replace(plain, username="me", token_command=("echo", TOKEN))])
+
+    def talk(self, client: socket.socket) -> None:
+        voice = _Voice(client, random.Random(f"{self.seed} {next(self.connections)}"), self)
+        with client.makefile("rb") as lines:
+            voice.say("GREETING")
+            while line := lines.readline(100_000):
+                stage = line[:4].decode("ascii", "replace").upper().strip()
+                if stage in ("EHLO", "HELO"):
+                    voice.reply("".join(f"250-{word}\r\n" for word in ("test", *self.features)) + "250 HELP")
+                elif voice.say(stage) and stage == "DATA":
+                    self._read_body(lines, voice)
+
+    def _read_body(self, lines: BinaryIO, voice: "_Voice") -> None:
+        key = None
+        while (line := lines.readline(100_000)) != b".\r\n":
+            if not line:
+                return
+            if line.startswith(b"Message-ID: <"):
+                key = int(line[13:].partition(b"@")[0])
+                self.bodies.add(key)
+                if key not in self.announced:
+                    self.violations.append(f"the body of {key} was not announced")
+        voice.say("BODY", key)
+
+
+class _Voice:
+    """Says the replies of a dialogue on one connection, some of them otherwise."""
+
+    def __init__(self, client: socket.socket, chance: random.Random, dialogue: Dialogue) -> None:
+        self.client, self.chance, self.dialogue = client, chance, dialogue
+
+    def say(self, stage: str, body: int | None = None) -> bool:
+        return self.reply(REPLIES.get(stage, "250 ok"), body)
+
+    def reply(self, reply: str, body: int | None = None) -> bool:
+        """Say a reply, to a `body` perhaps, or something else; return whether it was said."""
+        raw = reply.encode("latin-1") + b"\r\n"
+        odd = self.chance.random() < self.dialogue.oddness
+        honest, lying = (self.split, self.wordy, self.reject, self.stall, self.half), (self.lie, self.lie, self.lie)
+        way = self.chance.choice(honest if self.dialogue.honest else honest + lying) if odd else self.plainly
+        if body is not None and way != self.reject:
+            self.dialogue.accepted.add(body)
+        return way(raw)
+
+    def plainly(self, raw: bytes) -> bool:
+        self.client.sendall(raw)
+        return True
+
+    def split(self, raw: bytes) -> bool:
+        for start in range(0, len(raw), 3):
+            self.client.sendall(raw[start : start + 3])
+            time.sleep(0.001)
+        return True
+
+    def wordy(self, raw: bytes) -> bool:
+        lines = [raw[:3] + b"-" + self.noise(60).replace(b"\n", b" ") for _ in range(self.chance.randint(1, 90))]
+        self.client.sendall(b"\r\n".join([*lines, raw]))
+        return True
+
+    def reject(self, _: bytes) -> bool:
+        self.client.sendall(self.chance.choice([b"451 no", b"550 no", b"421 no", b"552 5.2.2 no"]) + b"\r\n")
+        return False
+
+    def stall(self, raw: bytes) -> bool:
+        time.sleep(self.chance.choice([0.1, 0.9]))
+        return self.plainly(raw)
+
+    def half(self, raw: bytes) -> bool:
+        self.client.sendall(raw[: self.chance.randrange(len(raw) - 1)])
+        raise ConnectionResetError
+
+    def lie(self, raw: bytes) -> bool:
+        said = [
+            self.noise(self.chance.choice([5, 300, 5000, 100_000])) + self.chance.choice([b"", raw]),
+            str(self.chance.randint(-20, 620)).encode() + self.chance.choice([b" x\r\n", b"-x\r\n", b"\r\n"]) + raw,
+            b"".join(self.chance.choices(EARLY, k=self.chance.randint(2, 12))),
+            b"334 " + base64.b64encode(self.noise(9)) + b"\r\n",
+            b"",
+        ]
+        self.client.sendall(self.chance.choice(said))
+        while self.chance.random() < 0.2:
+            self.client.sendall(self.chance.choice([*EARLY, b"250-x\r\n", b"x", b"\r\n"]) * 100_000)
+        return False
+
+    def noise(self, most: int) -> bytes:
+        return self.chance.randbytes(self.chance.randint(0, most))
+
+
+def hold(seed: str) -> None:
+    """Hold a dialogue, once to check the server and once to send; anything but the expected raises."""
+    dialogue = Dialogue(seed, honest=seed.endswith("honest"))
+    count = dialogue.chance.randint(1, 8)
+    with talking(dialogue.talk) as port:
+        smtp = dialogue.smtp(port)
+        with suppress(ServerRejected, ServerUnreachable):
+            check_server(smtp)
+        ended: dict[int, State] = {}
+        for batch in smtp_delivery(smtp)(iter(map(message, range(count))), lambda: False):
+            for outcome in batch:
+                assert outcome.key not in ended, seed
+                if outcome.state is State.SENDING:
+                    dialogue.announced.add(outcome.key)
+                else:
+                    ended[outcome.key] = outcome.state
+    assert {*ended.values()} <= {State.SENT, State.PENDING, State.REFUSED, State.DOUBT}, seed
+    assert dialogue.bodies <= {*ended}, seed
+    assert not dialogue.violations, (seed, dialogue.violations)
+    if dialogue.honest:
+        sent, doubt = ({key for key in ended if ended[key] is state} for state in (State.SENT, State.DOUBT))
+        assert sent <= dialogue.accepted <= sent | doubt, (seed, ended, dialogue.accepted)
+
+
+def hold_all(seed: str, count: int) -> None:
+    seeds = [f"{seed} {n} {kind}" for n in range(count) for kind in ("honest", "lying")]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hold, seeds))
+
+
+def converse(count: int, seconds: float) -> None:
+    """Hold that many dialogues of each kind in a process of its own, in bounded memory and time."""
+    seed = os.environ.get("DIGEST_SEED") or str(random.randrange(10**9))
+    print(f"seed {seed}")
+    code = f"from tests.delivery.test_hostile_smtp import hold_all; hold_all({seed!r}, {count})"
+    printed, megabytes = run_child(code, seconds=seconds)
+    print(f"{2 * count} dialogues, {megabytes:.0f} MB", printed)
+    assert megabytes < 300
+
+
+def test_whatever_a_server_says_a_message_has_an_expected_outcome() -> None:
+    converse(15, seconds=120)
+
+
+@pytest.mark.slow
+def test_whatever_a_server_says_in_a_thousand_dialogues() -> None:
+    examples = int(os.environ.get("DIGEST_EXAMPLES", "500"))
+    converse(examples, seconds=60 + 2 * examples)
