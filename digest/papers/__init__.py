@@ -7,22 +7,37 @@ A name is a string that begins with its kind. A paper has every name that is kno
     id:papers:p3            the identifier p3 that the source "papers" gave it
     title:attentionisall…   the letters and digits of its title, without case, accents, markup and spaces
 
-Two records with a name in common are the same paper. That includes titles: of 20,000 computer-science records on arXiv,
-24 share their title with another one, and all of those are the same work submitted again. Only generic titles
-("Editorial") do not identify a paper; their names include a hash of the abstract and link.
+A record is the same paper as a known one if they share a name, unless a more reliable kind of name tells them apart:
+
+1. An arXiv identifier decides alone: the same one is the same paper (whatever its version, title and DOI), another one
+   is another paper.
+2. Else a DOI decides in the same way.
+3. Else the identifier of a source or the title does. An identifier that a source gives to several titles at once names
+   nothing. Generic titles ("Editorial") do not identify a paper; their names include a hash of the abstract and link.
+
+A record that is the same paper as several known ones makes them one, unless their arXiv identifiers or their DOIs
+differ. So a preprint and the article in a journal are one paper as soon as a record has both identifiers, or if they
+have the same title. In whatever order records arrive, they become the same papers, as long as no two of them
+contradict each other.
+
+Anybody can write anything into a feed, also about papers of others (`Paper.from_feed`). So a record from a feed may
+create a paper under all its names, but it neither joins papers nor adds a name to one. It replaces no text and no link;
+it fills in the text that a paper lacks. The record of any other source replaces what a feed has said, and the paper
+counts as first seen on that day.
 
 All text and links from outside become a `Paper` through `build_paper`. The package `text` makes the text readable.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import date
+from itertools import islice
 from urllib.parse import unquote, urlsplit
 
 from digest.papers.text.clean import clean
 
-__all__ = ["Paper", "build_paper", "merge_papers", "paper_names", "parse_name", "text", "web_link"]
+__all__ = ["Paper", "build_paper", "is_same_paper", "merge_papers", "paper_names", "parse_name", "text", "web_link"]
 
 # arXiv's identifiers: https://info.arxiv.org/help/arxiv_identifier.html
 _ARXIV_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
@@ -39,13 +54,16 @@ _GENERIC_TITLE = re.compile(
     r"(abstract|announcement|bookreviews?|comment|contents|correction|corrigendum|editorial|errata|erratum|foreword"
     r"|inthisissue|introduction|news|notitle|obituary|preface|reply|retraction|tableofcontents|untitled)?.{0,3}"
 )
-# In characters, but for the number of authors.
-_MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_AUTHORS, _MAX_URL = 600, 20_000, 120, 3_000, 1_500
+_MAX_AUTHORS, _MAX_CATEGORIES = 3_000, 30
+_MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_CATEGORY, _MAX_URL = 600, 20_000, 120, 60, 1_500  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper's metadata. Text is readable, links (from `url` on) are http(s), `ident` is "SOURCE:IDENTIFIER"."""
+    """A paper's metadata. Text is readable, links are http(s), `ident` is "SOURCE:IDENTIFIER".
+
+    `from_feed` is set if all of it comes from feeds.
+    """
 
     title: str
     abstract: str = ""
@@ -59,6 +77,7 @@ class Paper:
     code: str = ""
     project: str = ""
     huggingface: str = ""
+    from_feed: bool = False
 
     @property
     def link(self) -> str:
@@ -85,6 +104,7 @@ def build_paper(
     code: str = "",
     project: str = "",
     huggingface: str = "",
+    from_feed: bool = False,
 ) -> Paper:
     """Build a paper from foreign text and links, the only way for them to become one.
 
@@ -103,7 +123,8 @@ def build_paper(
         arxiv = arxiv or (value if kind == "arxiv" else "")
         doi = doi or (value if kind == "doi" else "")
         ident = ident or (f"{source}:{value}" if kind == "id" and identifier != url else "")
-    names = (readable(name[: 4 * _MAX_NAME])[:_MAX_NAME] for name in list(authors)[:_MAX_AUTHORS])
+    names = (readable(name[: 4 * _MAX_NAME])[:_MAX_NAME] for name in islice(authors, _MAX_AUTHORS))
+    subjects = (clean(subject[: 4 * _MAX_CATEGORY])[:_MAX_CATEGORY] for subject in islice(categories, _MAX_CATEGORIES))
     return Paper(
         title=readable_title,
         abstract=readable(abstract[: 2 * _MAX_ABSTRACT])[:_MAX_ABSTRACT],
@@ -112,11 +133,12 @@ def build_paper(
         doi=doi,
         ident=ident,
         published=published,
-        categories=tuple(dict.fromkeys(filter(None, (clean(c)[:60] for c in list(categories)[:30])))),
+        categories=tuple(dict.fromkeys(filter(None, subjects))),
         url=web_link(url),
         code=web_link(code),
         project=web_link(project),
         huggingface=web_link(huggingface),
+        from_feed=from_feed,
     )
 
 
@@ -156,21 +178,32 @@ def paper_names(paper: Paper) -> tuple[str, ...]:
     return tuple(f"{kind}:{value}" for kind, value in names if value)
 
 
+def is_same_paper(paper: Paper, known: Paper, shared: Collection[str]) -> bool:
+    """Whether a record is the same paper as a known one with which it shares the names `shared` (see above)."""
+    for kind, value, other in (("arxiv", paper.arxiv, known.arxiv), ("doi", paper.doi, known.doi)):
+        if f"{kind}:{value}" in shared:
+            return True
+        if value and other:
+            return False
+    return bool(shared)
+
+
 def merge_papers(known: Paper, other: Paper) -> Paper:
-    """Merge two records of the same paper: nothing known is lost, the longer abstract and author list win."""
+    """Merge two records of the same paper: nothing known is lost.
+
+    A record from a feed only fills in what the other one lacks, and no link unless that is from a feed as well. Of two
+    others, the longer abstract and author list win.
+    """
+    first, second = (other, known) if known.from_feed and not other.from_feed else (known, other)
+    merged = Paper(**{f.name: getattr(first, f.name) or getattr(second, f.name) for f in fields(Paper)})
+    if second.from_feed:
+        return replace(merged, from_feed=first.from_feed, url=merged.url if first.from_feed else first.url)
     return replace(
-        known,
-        abstract=max(known.abstract, other.abstract, key=len),
-        authors=max(known.authors, other.authors, key=len),
-        categories=tuple(dict.fromkeys(known.categories + other.categories)),
-        published=min(filter(None, (known.published, other.published)), default=None),
-        arxiv=known.arxiv or other.arxiv,
-        doi=known.doi or other.doi,
-        ident=known.ident or other.ident,
-        url=known.url or other.url,
-        code=known.code or other.code,
-        project=known.project or other.project,
-        huggingface=known.huggingface or other.huggingface,
+        merged,
+        abstract=max(first.abstract, second.abstract, key=len),
+        authors=max(first.authors, second.authors, key=len),
+        categories=tuple(dict.fromkeys(first.categories + second.categories))[:_MAX_CATEGORIES],
+        published=min(filter(None, (first.published, second.published)), default=None),
     )
 
 

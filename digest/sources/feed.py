@@ -47,6 +47,7 @@ class Feed:
             published=publication_day(entry),
             categories=categories_of(entry),
             url=link,
+            from_feed=True,
         )
         # The entry's own day ranks the newest of a long feed first; a day in the future would rank above all others.
         return Sighting(paper, paper.published and min(paper.published, today))

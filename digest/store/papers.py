@@ -6,18 +6,20 @@ A recorded paper is not yet a sent one: see `digest.store.outbox`.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from digest.papers import Paper, merge_papers, paper_names, parse_name
+from digest.papers import Paper, is_same_paper, merge_papers, paper_names, parse_name
 from digest.ranking import Candidate, Listing
 from digest.sources import Sighting
 from digest.store.database import transaction
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
+
+_MAX_OPEN = 256  # texts in memory while a list is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class Papers:
         """
         new = 0
         with transaction(self._db):
-            for sighting in sightings:
-                paper_id, is_new = self._store(sighting.paper, day)
+            texts = _Texts(self._db)
+            for sighting in _without_shared_idents(sightings):
+                paper_id, is_new = self._store(texts, sighting.paper, day)
                 new += is_new
                 self._db.execute(
                     "INSERT INTO sightings (paper, source, day, seen, votes) VALUES (:paper, :source,"
@@ -60,6 +63,7 @@ class Papers:
                         "votes": sighting.votes,
                     },
                 )
+            texts.write()
         return new
 
     def all_listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
@@ -124,36 +128,45 @@ class Papers:
         row = self._db.execute("SELECT count(*) FROM papers WHERE first_seen = ?", [day.isoformat()]).fetchone()
         return int(row[0])
 
-    def _store(self, paper: Paper, day: date) -> tuple[int, bool]:
-        """Store `paper`, merged with all rows that share a name with it; return its id and whether it is new."""
+    def _store(self, texts: "_Texts", paper: Paper, day: date) -> tuple[int, bool]:
+        """Store `paper`, merged with all rows that are the same paper; return its id and whether it is new."""
+        texts.make_room()
         names = paper_names(paper)
-        rows = self._rows_with_names(names)
-        if not rows:
+        paper_id, *others = self._rows_of(texts, paper, names) or [0]
+        if not paper_id:
             paper_id = self._insert(paper, day)
             self._add_names(paper_id, names)
             return paper_id, True
-        (paper_id, known, first_seen), *others = rows
-        merged, seen = known, min(first_seen, day)
-        for other_id, other, since in others:
-            merged, seen = merge_papers(merged, other), min(seen, since)
-            self._merge_rows(other_id, paper_id)
-        merged = merge_papers(merged, paper)
-        if merged != known or seen != first_seen:
-            self._db.execute(
-                "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
-                [merged.title, merged.abstract, _to_facts(merged), seen.isoformat(), paper_id],
-            )
-        self._add_names(paper_id, names)
+        known = texts.read(paper_id)[0]
+        if paper.from_feed:
+            paper, names, others = replace(paper, arxiv=known.arxiv, doi=known.doi, ident=known.ident), (), []
+        rows = (texts.read(row) for row in (paper_id, *others))
+        seen = min([day, *(since for text, since in rows if paper.from_feed or not text.from_feed)])
+        for other in others:
+            known = merge_papers(known, texts.read(other)[0])
+            texts.forget(other)
+            self._merge_rows(other, paper_id)
+        merged = merge_papers(known, paper)
+        texts.change(paper_id, merged, seen)
+        self._add_names(paper_id, [name for name in names if not _contradicts(name, merged)])
         return paper_id, False
 
-    def _rows_with_names(self, names: Sequence[str]) -> list[tuple[int, Paper, date]]:
-        """Return (id, paper, first seen) of every row with any of these names, oldest first."""
+    def _rows_of(self, texts: "_Texts", paper: Paper, names: Sequence[str]) -> list[int]:
+        """Return the rows that are this paper, the one with its most reliable name first; no two contradict."""
         found = self._db.execute(
-            "SELECT id, title, abstract, facts, first_seen FROM papers WHERE id IN"
-            " (SELECT paper FROM names WHERE name IN (SELECT value FROM json_each(?))) ORDER BY id",
+            "SELECT paper, json_group_array(name) FROM names WHERE name IN (SELECT value FROM json_each(?))"
+            " GROUP BY paper",
             [json.dumps(names)],
         )
-        return [(row[0], _from_row(*row[1:4]), date.fromisoformat(row[4])) for row in found.fetchall()]
+        shared = {row: json.loads(listed) for row, listed in found.fetchall()}
+        same: list[int] = []
+        for row in sorted(shared, key=lambda row: min(map(names.index, shared[row]))):
+            known = texts.read(row)[0]
+            others = [texts.read(other)[0] for other in same]
+            apart = any((known.arxiv and other.arxiv) or (known.doi and other.doi) for other in others)
+            if is_same_paper(paper, known, shared[row]) and not apart:
+                same.append(row)
+        return same
 
     def _insert(self, paper: Paper, day: date) -> int:
         cursor = self._db.execute(
@@ -178,6 +191,65 @@ class Papers:
             "DELETE FROM papers WHERE id = :other",
         ):
             self._db.execute(statement, {"into": into, "other": other})
+
+
+class _Texts:
+    """The text of the rows that a reading lists: read and written once, however often the reading lists a paper."""
+
+    def __init__(self, db: "Database") -> None:
+        self._db = db
+        self._rows: dict[int, tuple[Paper, date]] = {}
+        self._changed: set[int] = set()
+
+    def read(self, row: int) -> tuple[Paper, date]:
+        """Return the text of a row and the day it was first seen."""
+        if row not in self._rows:
+            title, abstract, facts, first_seen = self._db.execute(
+                "SELECT title, abstract, facts, first_seen FROM papers WHERE id = ?", [row]
+            ).fetchone()
+            self._rows[row] = _from_row(title, abstract, facts), date.fromisoformat(first_seen)
+        return self._rows[row]
+
+    def change(self, row: int, paper: Paper, first_seen: date) -> None:
+        if self._rows[row] != (paper, first_seen):
+            self._rows[row] = paper, first_seen
+            self._changed.add(row)
+
+    def forget(self, row: int) -> None:
+        """Drop a row that was merged into another one."""
+        self._rows.pop(row)
+        self._changed.discard(row)
+
+    def make_room(self) -> None:
+        if len(self._rows) >= _MAX_OPEN:
+            self.write()
+
+    def write(self) -> None:
+        for row in sorted(self._changed):
+            paper, first_seen = self._rows[row]
+            self._db.execute(
+                "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
+                [paper.title, paper.abstract, _to_facts(paper), first_seen.isoformat(), row],
+            )
+        self._rows.clear()
+        self._changed.clear()
+
+
+def _without_shared_idents(sightings: Iterable[Sighting]) -> Iterator[Sighting]:
+    """Yield the sightings of one reading, without the identifiers that their source gives to several titles."""
+    sightings, titles = list(sightings), dict[str, set[str]]()
+    for sighting in sightings:
+        titles.setdefault(sighting.paper.ident, set()).add(sighting.paper.title)
+    for sighting in sightings:
+        paper = sighting.paper
+        shared = paper.ident and len(titles[paper.ident]) > 1
+        yield replace(sighting, paper=replace(paper, ident="")) if shared else sighting
+
+
+def _contradicts(name: str, paper: Paper) -> bool:
+    """Return whether `name` is another arXiv identifier or DOI than the paper's."""
+    kind, _, value = name.partition(":")
+    return (kind == "arxiv" and value != paper.arxiv) or (kind == "doi" and value != paper.doi)
 
 
 def _listings(rows: Iterable[sqlite3.Row]) -> Iterator[Listing]:
