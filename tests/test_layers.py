@@ -26,7 +26,7 @@ HOMES = {
     "lxml": {"sources.syndication"},
     "httpx": {"sources.fetcher", "pipeline.notify"},
     "tenacity": {"sources.fetcher"},
-    "idna": {"mail.address"},
+    "idna": {"mail.address", "papers"},
     "tomlkit": {"operations.init"},
     "jinja2": {"mail.render"},
     "premailer": {"mail.render"},

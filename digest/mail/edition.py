@@ -144,13 +144,12 @@ def _intro(ranked: Sequence[Ranked], new: int) -> str:
 
 def _links(paper: Paper) -> tuple[tuple[str, str], ...]:
     html = f"https://arxiv.org/html/{paper.arxiv}" if paper.arxiv else ""
-    doi = f"https://doi.org/{paper.doi}" if paper.doi else ""
     named = (
         ("PDF", paper.pdf),
         ("arXiv HTML", html),
         ("Code", paper.code),
         ("Project", paper.project),
         ("Hugging Face", paper.huggingface),
-        ("DOI", doi if doi != paper.link else ""),
+        ("DOI", paper.doi_link if paper.doi_link != paper.link else ""),
     )
     return tuple((label, link) for label, link in named if link)

@@ -33,7 +33,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from itertools import islice
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from digest.papers.text.clean import clean
 
@@ -54,6 +54,8 @@ _GENERIC_TITLE = re.compile(
     r"(abstract|announcement|bookreviews?|comment|contents|correction|corrigendum|editorial|errata|erratum|foreword"
     r"|inthisissue|introduction|news|notitle|obituary|preface|reply|retraction|tableofcontents|untitled)?.{0,3}"
 )
+_BARE_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/|$)")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
 _MAX_AUTHORS, _MAX_CATEGORIES = 3_000, 30
 _MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_CATEGORY, _MAX_URL = 600, 20_000, 120, 60, 1_500  # characters
 
@@ -84,7 +86,11 @@ class Paper:
         """The paper's page: at arXiv, else `url`, else where its DOI leads, else ''."""
         if self.arxiv:
             return f"https://arxiv.org/abs/{self.arxiv}"
-        return self.url or (f"https://doi.org/{self.doi}" if self.doi else "")
+        return self.url or self.doi_link
+
+    @property
+    def doi_link(self) -> str:
+        return f"https://doi.org/{quote(self.doi, safe='/:;()')}" if self.doi else ""
 
     @property
     def pdf(self) -> str:
@@ -151,7 +157,7 @@ def parse_name(text: str) -> str:
     if match := _PAPER_PAGE.match(text):
         text = match[1].removesuffix(".pdf").rstrip("/")
     elif match := _DOI_LINK.match(text):
-        text = unquote(match[1])
+        text = clean(unquote(match[1]))
     if match := _ARXIV.match(text) or _ARXIV_DOI.match(text):
         return f"arxiv:{_without_subject_class(match[1].lower())}"
     if _DOI.match(text):
@@ -208,16 +214,30 @@ def merge_papers(known: Paper, other: Paper) -> Paper:
 
 
 def web_link(url: str) -> str:
-    """Return `url` if it is an http(s) address that is safe in a mail, else ''; a bare host gets https://."""
+    """Return `url` if it is an http(s) address that is safe in a mail, else ''.
+
+    A bare host gets https://. Another script than ASCII in the host is written as `xn--…`, since letters of other
+    scripts can look like those of a well-known host.
+    """
     url = "".join(url[: 2 * _MAX_URL].split())
     if not url.isprintable() or len(url) > _MAX_URL or any(c in url for c in "\"'<>\\^`{|}"):
         return ""
-    if re.match(r"[\w-]+(\.[\w-]+)*\.[a-z]{2,}(/|$)", url):
+    if _BARE_HOST.match(url):
         url = f"https://{url}"
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
         _ = parts.port
+        host = _ascii_host(parts.netloc)
     except ValueError:
         return ""
-    return url if parts.scheme.lower() in ("http", "https") and host and "@" not in parts.netloc else ""
+    return url.replace(parts.netloc, host, 1) if parts.scheme in ("http", "https") and host else ""
+
+
+def _ascii_host(netloc: str) -> str:
+    """Return a host with its port, in ASCII; '' if it is no host name or address. Raises ValueError."""
+    if not netloc.isascii():
+        import idna
+
+        host, colon, port = netloc.partition(":")
+        netloc = idna.encode(host, uts46=True).decode("ascii") + colon + port
+    return netloc if _HOST.fullmatch(netloc) else ""

@@ -13,8 +13,11 @@ from digest.sources import Page, Request, Sighting
 from digest.sources.parsing import build_page
 from digest.sources.syndication import categories_of, parse_feed, plain_text_of, publication_day, strip_markup, text_of
 
-# A DOI in a publisher's URL, without what publishers append: "/doi/full/10.1000/x", "….x/pdf", "….xv2".
-_DOI_IN_URL = re.compile(r"/(10\.\d{4,9}/[^\s?#]+?)(?:v\d+)?(?:[./](?:full|abstract|pdf|html|full-text|full\.pdf))*/?$")
+# A DOI in a publisher's URL, and what publishers append: "/doi/full/10.1000/x", "….x/pdf", "….xv2.full.pdf".
+_DOI_IN_URL = re.compile(r"/(10\.\d{4,9}/)([^\s?#]+)")
+_APPENDED = tuple(f"{sign}{word}" for word in ("full", "full-text", "abstract", "pdf", "html") for sign in "./")
+_VERSION = re.compile(r"(?<=.)v\d{1,3}$")
+_MAX_URL = 1_500  # characters; no DOI is that long
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def _authors(entry: Any) -> list[str]:
     if len(names) != 1:
         return names
     if ";" in names[0]:
-        return re.split(r"\s*;\s*", names[0])
-    parts = re.split(r",\s+(?:and\s+)?|\s+and\s+", names[0])
+        return names[0].split(";")
+    parts = re.split(r", (?:and )?| and ", " ".join(names[0].split()))
     return parts if all(" " in part for part in parts) else names
 
 
@@ -88,5 +91,16 @@ def _identifiers(entry: Any, link: str) -> list[str]:
     fields = [text_of(entry, key).strip() for key in ("prism_doi", "dc_identifier", "arxiv_doi")]
     urls = [own, link, *(str(other.get("href") or "") for other in entry.get("links", []))]
     known = [value for value in (*fields, *urls) if parse_name(value).startswith(("doi:", "arxiv:"))]
-    in_urls = [unquote(match[1]) for url in urls if (match := _DOI_IN_URL.search(url.partition("?")[0]))]
-    return [*known, *in_urls, own.removeprefix("oai:arXiv.org:")]
+    return [*known, *map(_doi_in_url, urls), own.removeprefix("oai:arXiv.org:")]
+
+
+def _doi_in_url(url: str) -> str:
+    """Return the DOI in a publisher's URL, without what publishers append to it; '' if there is none."""
+    match = _DOI_IN_URL.search(url[:_MAX_URL].partition("?")[0])
+    if not match:
+        return ""
+    prefix, suffix = match.groups()
+    suffix = suffix.rstrip("/")
+    while suffix.endswith(_APPENDED):
+        suffix = suffix[: max(suffix.rfind("."), suffix.rfind("/"))]
+    return unquote(prefix + _VERSION.sub("", suffix))

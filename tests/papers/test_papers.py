@@ -23,6 +23,9 @@ from digest.papers import Paper, build_paper, merge_papers, paper_names, parse_n
         ("10.48550/arXiv.2401.00001", "arxiv:2401.00001"),
         ("doi:10.1000/Ab.C", "doi:10.1000/ab.c"),
         ("https://doi.org/10.1000/ab%2Ec", "doi:10.1000/ab.c"),
+        ("https://doi.org/10.1000/%1b]0;x%07y%e2%80%ae", "doi:10.1000/]0;xy"),
+        ("https://doi.org/10.1000/a%0d%0ab", "id:10.1000/a b"),
+        ("https://doi.org/10.1000/%251b", "doi:10.1000/%1b"),
         ("p3", "id:p3"),
         ("2401.99999v1x", "id:2401.99999v1x"),
         ("2413.00001", "id:2413.00001"),
@@ -88,6 +91,22 @@ def test_merging_keeps_what_either_record_has() -> None:
         ("https://github.com/a/b\n", "https://github.com/a/b"),
         ("github.com/a/b", "https://github.com/a/b"),
         ("HTTP://Example.org/x", "HTTP://Example.org/x"),
+        ("https://аррӏе.com/x?y#z", "https://xn--80ak6aa92e.com/x?y#z"),
+        ("аррӏе.com", "https://xn--80ak6aa92e.com"),
+        ("https://faß.de:8443/ü", "https://xn--fa-hia.de:8443/ü"),
+        ("https://ＡＰＰＬＥ.com/", "https://apple.com/"),
+        ("https://xn--80ak6aa92e.com/", "https://xn--80ak6aa92e.com/"),
+        ("https://apple.com%2eexample.org/", ""),
+        ("https://%D0%B0pple.com/", ""),
+        ("https://a b.org/", "https://ab.org/"),
+        ("https://apple.com。example.org/", "https://apple.com.example.org/"),
+        ("https://apple.com\u2044x.example.org/", ""),
+        ("https://☃.example.org/", ""),
+        ("https://" + "ä" * 64 + ".org/", ""),
+        ("https://[::1]:80/x", "https://[::1]:80/x"),
+        ("https://127.0.0.1/x", "https://127.0.0.1/x"),
+        ("https://under_score.example.org/x", "https://under_score.example.org/x"),
+        ("https://example.org:0x50/", ""),
         ("javascript:alert(1)", ""),
         ("java\nscript:alert(1)", ""),
         ("data:text/html,x", ""),
@@ -117,3 +136,8 @@ def test_any_text_makes_a_paper_or_raises_value_error(
         return
     assert all(len(name) < 2_000 for name in paper_names(made))
     "".join((made.title, made.abstract, *made.authors, made.url, *paper_names(made))).encode("utf-8")
+
+
+def test_the_link_to_a_doi_is_escaped() -> None:
+    paper = build_paper("T", identifiers=["10.1002/(SICI)1<1::AID>3.0.CO;2-1?x#y%"])
+    assert paper.link == "https://doi.org/10.1002/(sici)1%3C1::aid%3E3.0.co;2-1%3Fx%23y%25"

@@ -1,6 +1,9 @@
 """RSS, RDF and Atom feeds, in all the ways they are written."""
 
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,10 @@ def test_relative_links_are_relative_to_the_feed() -> None:
         ("<link>https://p.example.org/doi/full/10.1000/in.path?af=R</link>", "", "10.1000/in.path"),
         ("<link>https://www.biorxiv.org/content/10.1101/2026.04.01.12v2?rss=1</link>", "", "10.1101/2026.04.01.12"),
         ("<link>https://p.example.org/doi/10.1000/x7/pdf</link>", "", "10.1000/x7"),
+        ("<link>https://p.example.org/content/10.1000/x7v2.full-text/</link>", "", "10.1000/x7"),
+        ("<link>https://p.example.org/10.1000/x7.full.pdf.html</link>", "", "10.1000/x7"),
+        ("<link>https://p.example.org/10.1000/pdf</link>", "", "10.1000/pdf"),
+        ("<link>https://p.example.org/10.1000/a%1B%5B2J</link>", "", "10.1000/a[2j"),
         ("<link>https://p.example.org/2604.1/10.5</link>", "", ""),
     ],
 )  # fmt: skip
@@ -98,6 +105,7 @@ def test_the_id_of_an_entry_identifies_it_within_the_feed() -> None:
         ("Ada Lovelace, Mei Lin and Paulo Silva", ("Ada Lovelace", "Mei Lin", "Paulo Silva")),
         ("Lovelace, A.; Lin, M.", ("Lovelace, A.", "Lin, M.")),
         ("Lovelace, A.", ("Lovelace, A.",)),
+        ("Ada  Lovelace ,\n Mei Lin,  and\tPaulo Silva", ("Ada Lovelace", "Mei Lin", "Paulo Silva")),
     ],
 )
 def test_authors_in_one_element_are_split_where_that_is_certain(creator: str, authors: tuple[str, ...]) -> None:
@@ -140,3 +148,27 @@ def test_external_entities_are_not_read() -> None:
         assert all("root" not in s.paper.title for s in parse(body).sightings)
     except SourceError:
         return
+
+
+WORST = {
+    "a DOI with many endings": f"<link>https://x.org/10.1000/a{'.full.pdf' * 40}!</link>",
+    "many DOIs in a link": f"<link>https://x.org{'/10.1000/a' * 100_000} b</link>",
+    "many endings": f"<link>https://x.org/10.1000/a{'.pdf' * 250_000}</link>",
+    "many links": "<link>https://x.org/10.1000/a.pdf</link>" * 25_000,
+    "spaces in a name": f"<author>a@b.c (A{' ' * 1_000_000}B)</author>",
+    "spaces and commas in a name": f"<author>a@b.c (A{', ' * 500_000}B)</author>",
+    "many names": f"<author>a@b.c ({'A B and ' * 125_000}C D)</author>",
+}
+
+
+@pytest.mark.parametrize("case", WORST)
+def test_the_worst_identifiers_and_authors_are_parsed_in_time(case: str, tmp_path: Path) -> None:
+    """In a process of its own: a regular expression cannot be interrupted."""
+    (tmp_path / "feed.xml").write_bytes(rss(f"<title>T</title>{WORST[case]}"))
+    code = (
+        "from datetime import datetime, UTC; from pathlib import Path; from digest.sources.feed import Feed;"
+        " request, = Feed('https://x.org/f', 'f').requests(datetime.now(UTC));"
+        f" print(len(request.parse(Path({str(tmp_path / 'feed.xml')!r}).read_bytes()).sightings))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
