@@ -28,8 +28,9 @@ HOMES = {
     "tenacity": {"sources.fetcher"},
     "idna": {"mail.address", "papers"},
     "tomlkit": {"operations.init"},
-    "jinja2": {"mail.render"},
+    "jinja2": {"mail.templates"},
     "premailer": {"mail.render"},
+    "cssutils": {"mail.render"},  # which premailer uses
     "numpy": {"ranking.embeddings"},
     "wordllama": {"ranking.embeddings"},
     "sqlite_utils": {"store", "pipeline"},

@@ -3,7 +3,7 @@
     papers, best first ──▶ edition ──▶ render ──▶ message
                            values      Jinja      MIME with gaps
 
-`edition` holds the content as values, `render` turns it into a message with the templates, `message` builds the MIME
+`edition` holds the content as values, `render` turns it into a message with the `templates`, `message` builds the MIME
 frame and fills its gaps, `unsubscribe` makes the links, and `address` validates mail addresses.
 """
 

@@ -1,4 +1,4 @@
-"""Render an edition with templates, and make it a message. The only module that imports Jinja and premailer.
+"""Render an edition with templates, and make it a message. The only module that imports premailer.
 
 edition ──▶ fit_entries ──▶ templates ──▶ inline_styles ──▶ message frame
             (Gmail's limit)    (Jinja)       (premailer)    (digest.mail.message)
@@ -7,32 +7,23 @@ edition ──▶ fit_entries ──▶ templates ──▶ inline_styles ──
 import html
 import logging
 import re
-import traceback
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-
-from jinja2 import (
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    StrictUndefined,
-    TemplateError,
-    TemplateSyntaxError,
-    select_autoescape,
-)
+from typing import Any
 
 from digest.errors import ConfigError
 from digest.files import bundled_file
 from digest.mail.address import Mailbox
 from digest.mail.edition import Edition, Entry
 from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
+from digest.mail.templates import Templates
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
-from digest.papers.text.fit import header_text, snippet, wrap
+from digest.papers.text.fit import header_text, snippet
 
 # Bytes of HTML: Gmail hides what comes after about 102 KB, the unsubscribe link included.
 GMAIL_LIMIT = 100_000
-_COLUMNS = 72
 # Levels of detail: characters of the abstract, and the bytes that an entry costs besides its own words once its styles
 # are inlined and encoded (measured; a test compares the sum with the real size).
 _ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}
@@ -92,14 +83,7 @@ class Renderer:
         self._sender = sender
         self._unsubscribe = unsubscribe
         self._secret = secret
-        folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
-        self._env = Environment(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-            autoescape=select_autoescape(["html"], default=False),
-            undefined=StrictUndefined,
-            keep_trailing_newline=True,
-        )
-        self._env.filters.update(snippet=snippet, wrapped=_wrapped)
+        self._templates = Templates([folder for folder in (overrides, bundled_file("templates")) if folder])
 
     def frame(self, edition: Edition, now: datetime, subject_prefix: str = "") -> MessageFrame:
         """Return the message of an edition, with gaps for what differs between subscribers; `now` is its Date.
@@ -130,17 +114,15 @@ class Renderer:
             "sections": [(section.heading, [by_id[e.id] for e in section.entries]) for section in edition.sections],
             "preheader": " · ".join(entry.title for entry in edition.entries[:3])[:300],
         }
-        subject = header_text(self._fill("subject.txt", context), 160)
-        text = re.sub(r"\n{3,}", "\n\n", self._fill("digest.txt", context))
-        return RenderedEdition(subject, text, inline_styles(self._fill("digest.html", context)))
-
-    def _fill(self, name: str, context: dict[str, object]) -> str:
+        fill = self._templates.fill
+        subject = header_text(fill("subject.txt", context), 160)
+        text = re.sub(r"\n{3,}", "\n\n", fill("digest.txt", context))
+        page = fill("digest.html", context)
         try:
-            return self._env.get_template(name).render(context)
-        except TemplateSyntaxError as error:
-            raise ConfigError([f"{error.filename or error.name}, line {error.lineno}: {error.message}"]) from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError([f"{_where(error, name)}: {error}"]) from None
+            return RenderedEdition(subject, text, inline_styles(page))
+        except Exception as error:  # noqa: BLE001  premailer and the three libraries below it raise what they like
+            why = f"the page that it makes, or its style sheet, is invalid: {str(error)[:300]}"
+            raise ConfigError([f"{self._templates.path('digest.html')}: {why}"]) from None
 
 
 def fit_entries(edition: Edition) -> list[FittedEntry]:
@@ -179,14 +161,14 @@ def _size(text: str) -> int:
 
 
 def inline_styles(page: str) -> str:
-    """Return the HTML with its styles copied onto the elements, without network access.
+    """Return the HTML with its styles copied onto the elements, without access to the network or to files.
 
     `strip_important=False`: the rules for phones and dark mode must win over the inlined ones.
     """
     from premailer import Premailer
 
     logging.getLogger("cssutils").setLevel(logging.CRITICAL)
-    done = Premailer(
+    inliner = Premailer(
         strip_important=False,
         keep_style_tags=False,
         remove_classes=False,
@@ -194,15 +176,14 @@ def inline_styles(page: str) -> str:
         disable_validation=True,
         cssutils_logging_level=logging.CRITICAL,
         disable_basic_attributes=["width", "height", "align"],
-    ).transform(page, pretty_print=False)
-    return str(done)
+    )
+    # `allow_network` is about <link> only: the parser itself would fetch what `@import` names.
+    inliner._parse_css_string = _parse_css
+    return str(inliner.transform(page, pretty_print=False))
 
 
-def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
-    return "\n".join(wrap(str(text), _COLUMNS, indent=indent, first=first))
+@lru_cache(maxsize=8)
+def _parse_css(css: str, validate: bool) -> Any:
+    from cssutils import CSSParser  # type: ignore[import-untyped]
 
-
-def _where(error: BaseException, name: str) -> str:
-    """Return file and line of the template in which a run-time error happened."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith((".html", ".txt", ".css"))]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else name
+    return CSSParser(fetcher=lambda _: None).parseString(css, validate=validate)

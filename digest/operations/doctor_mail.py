@@ -32,12 +32,12 @@ def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
             size = len(renderer.frame(edition, now).content)
         except ConfigError as error:
             message = "\n".join(error.problems) + ("" if papers else " (in a mail without papers)")
-            fix = "fix that line, or delete the file to use the built-in template"
+            fix = "fix that, or delete the file to use the built-in template"
             return Check("templates", Mark.FAIL, message, fix), 0
     names = [path.name for path in sorted(bundled_file("templates").iterdir())]
     folder = config.digest.templates
     custom = [name for name in names if folder and (folder / name).is_file()]
-    used = f"{len(custom)} custom ({', '.join(custom)})" if custom else "built-in"
+    used = f"{len(custom)} custom ({', '.join(custom)}), without access to files" if custom else "built-in"
     problems = list(_check_size_and_links(renderer, edition))
     if folder and not custom:
         message = f"no file in {folder} has the name of a template, so the built-in ones are used"

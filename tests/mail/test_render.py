@@ -2,14 +2,11 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.errors import ConfigError
-from digest.files import bundled_file
 from digest.mail.edition import compose
 from digest.mail.message import quoted_printable
 from digest.mail.render import GMAIL_LIMIT, fit_entries
@@ -17,7 +14,7 @@ from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
 from digest.ranking.selection import MAX_PAPERS
 from digest.ranking.trending import TrendKind
-from tests.editions import DAY, PLACEHOLDERS, edition, mail, plain_papers, ranked, rendered, renderer
+from tests.editions import DAY, PLACEHOLDERS, edition, mail, plain_papers, ranked, rendered
 
 
 class Reader(HTMLParser):
@@ -219,45 +216,3 @@ def test_a_thousand_hostile_papers_are_just_text() -> None:
 )
 def test_no_text_whatsoever_is_more_than_text(given_texts: list[tuple[str, str]]) -> None:
     assert_harmless([hostile(text, link) for text, link in given_texts])
-
-
-def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> None:
-    (tmp_path / "subject.txt").write_text("Mine: {{ count }}")
-    made = renderer(overrides=tmp_path).render(edition(plain_papers(2)))
-    assert made.subject == "Mine: 2"
-    assert "TOP PICK" in made.html
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "where"),
-    [
-        ("digest.html", "<p>\n{% if %}", "digest.html, line 2"),
-        ("digest.html", "\n\n{{ edition.titel }}", "digest.html, line 3"),
-        ("digest.txt", "{{ nothing }}", "digest.txt, line 1"),
-        (
-            "_paper.html",
-            "{% macro title(v) %}\n{{ 1 / 0 }}{% endmacro %}"
-            "{% macro meta(x) %}{% endmacro %}{% macro body(x, y) %}{% endmacro %}",
-            "_paper.html, line 2",
-        ),
-        ("inline.css", "{{ 'x' | nofilter }}", "inline.css, line 1"),
-    ],
-)
-def test_a_mistake_in_a_template_is_told_with_file_and_line(tmp_path: Path, name: str, text: str, where: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ConfigError) as caught:
-        renderer(overrides=tmp_path).render(edition(plain_papers(1)))
-    assert where in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
-
-
-def test_the_templates_come_with_the_program() -> None:
-    assert sorted(path.name for path in bundled_file("templates").iterdir()) == [
-        "_paper.html",
-        "dark.css",
-        "digest.html",
-        "digest.txt",
-        "head.css",
-        "inline.css",
-        "subject.txt",
-    ]

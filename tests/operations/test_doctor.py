@@ -189,7 +189,7 @@ class Case:
     fix: str = ""
 
 
-FAIL, WARN = Mark.FAIL, Mark.WARN
+OK, FAIL, WARN = Mark.OK, Mark.FAIL, Mark.WARN
 CASES = [
     Case("secrets", write(".env", "X=1\n", 0o644), FAIL, "other users on this machine can access .env (-rw-r--r--)", "chmod 600 "),
     Case("secrets", lambda p: (p.folder / "history.db").chmod(0o640), FAIL, "history.db (-rw-r-----)", "history.db"),
@@ -198,9 +198,14 @@ CASES = [
     Case("secrets", lambda p: secret(p).write_text("hm"), FAIL, "its content is invalid", "restore it from a backup"),
     Case("secrets", lambda p: secret(p).write_text("ab"), FAIL, "is too short", "restore it from a backup"),
     Case("secrets", lambda p: p.path.chmod(0o666), FAIL, "every user on this machine can change config.toml", "chmod o-w "),
-    Case("templates", lambda p: override_template(p, "digest.txt", "{{ unsubscribe_link }}\n{% if"), FAIL, "mine/digest.txt, line 2: ", "fix that line"),
+    Case("templates", lambda p: override_template(p, "digest.txt", "{{ unsubscribe_link }}\n{% if"), FAIL, "mine/digest.txt, line 2: ", "fix that"),
     Case("templates", lambda p: override_template(p, "_paper.html", "\n{{ paper.titel }}"), FAIL, "mine/_paper.html, line 2: "),
     Case("templates", lambda p: override_template(p, "digest.txt", "{{ unsubscribe_link }}{{ edition.top.title }}"), FAIL, "(in a mail without papers)"),
+    Case("templates", lambda p: override_template(p, "digest.txt", "\n{{ ''.__class__ }}"), FAIL, "mine/digest.txt, line 2: access to attribute '__class__'", "delete the file"),
+    Case("templates", lambda p: override_template(p, "digest.html", "{% include 'digest.html' %}"), FAIL, "mine/digest.html, line 1: it includes or calls itself", "delete the file"),
+    Case("templates", lambda p: override_template(p, "digest.txt", "{% for _ in range(10**12) %}{% endfor %}"), FAIL, "mine/digest.txt, line 1: "),
+    Case("templates", lambda p: override_template(p, "digest.html", ""), FAIL, "mine/digest.html: "),
+    Case("templates", lambda p: override_template(p, "subject.txt", "Mine"), OK, "1 custom (subject.txt), without access to files"),
     Case("templates", lambda p: override_template(p, "digest.htm", "x"), WARN, "mine has the name of a template", "digest.html"),
     Case("templates", lambda p: override_template(p, "digest.txt", "hello"), WARN, "digest.txt has no unsubscribe link", "{{ unsubscribe_link }}"),
     Case("templates", lambda p: override_template(p, "digest.html", "<p>hello"), WARN, "digest.html has no unsubscribe link", "{{ unsubscribe_link }}"),

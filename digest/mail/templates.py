@@ -1,0 +1,158 @@
+"""Fill in the templates: the bundled ones, and the operator's own. The only module that knows Jinja.
+
+A template of one's own may have a mistake, or come from a stranger. It runs in Jinja's sandbox, which lets it use the
+values that it is given and include other templates, but reach no other Python object and no other file. The size of a
+file, the steps that it takes and the length of its output are limited, so that it always ends. Whatever is wrong with a
+template is a ConfigError that names the file, and the line where there is one.
+"""
+
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import (
+    FunctionLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    select_autoescape,
+)
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import TemplateRuntimeError
+from jinja2.loaders import split_template_path
+from jinja2.nodes import Call, EnvironmentAttribute, For
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from digest.errors import ConfigError
+from digest.papers.text.fit import snippet, wrap
+
+_COLUMNS = 72
+_MAX_FILE = 256_000  # bytes; the largest bundled one has 5 kB
+_MAX_OUTPUT = 1_000_000  # characters; Gmail shows 102 kB
+_MAX_STEPS = 200_000  # rounds of loops, and calls; a mail with 120 papers takes 500
+
+
+class Templates:
+    """The templates in some folders; a file in an earlier one replaces that of the same name in a later one."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._env = _Environment(
+            loader=FunctionLoader(partial(_load, folders)),
+            autoescape=select_autoescape(["html"], default=False),
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+        )
+        self._env.filters.update(snippet=snippet, wrapped=_wrapped)
+
+    def fill(self, name: str, values: Mapping[str, object]) -> str:
+        """The template `name` with these values in it. Raises ConfigError. Compiles a template once."""
+        self._env.steps = 0
+        try:
+            pieces, size = [], 0
+            for piece in self._env.get_template(name).generate(values):
+                pieces.append(piece)
+                size += len(piece)
+                if size > _MAX_OUTPUT:
+                    why = f"it makes more than {_MAX_OUTPUT:,} characters; look for a loop that makes too many"
+                    raise ConfigError([f"{self.path(name)}: {why}"])
+            return "".join(pieces)
+        except TemplateSyntaxError as problem:
+            where = f"{problem.filename or problem.name}, line {problem.lineno}"
+            raise ConfigError([f"{where}: {_shorten(problem.message)}"]) from None
+        except TemplateNotFound as problem:
+            raise ConfigError([f"{_where(problem, name)}: no template is named {_shorten(problem.name)}"]) from None
+        except RecursionError as problem:
+            raise ConfigError([f"{_where(problem, name)}: it includes or calls itself without end"]) from None
+        except MemoryError as problem:
+            raise ConfigError([f"{_where(problem, name)}: it needs too much memory"]) from None
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise ConfigError([f"{_where(problem, name)}: {_shorten(problem)}"]) from None
+
+    def path(self, name: str) -> str:
+        """The file that is used for the template `name`, which exists."""
+        return str(self._env.get_template(name).filename)
+
+
+class _CodeGenerator(CodeGenerator):
+    def visit_For(self, node: For, frame: Frame) -> None:
+        node.iter = Call(EnvironmentAttribute("counted"), [node.iter], [], None, None)
+        super().visit_For(node, frame)
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with limits for steps and for the size of what `*` and `**` make."""
+
+    code_generator_class = _CodeGenerator
+    intercepted_binops = frozenset({"*", "**"})
+    steps = 0
+
+    def counted(self, values: Iterable[object]) -> Iterator[object]:
+        """What a loop goes through."""
+        for value in values:
+            self._step()
+            yield value
+
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        self._step()
+        return super().call(context, obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if _size_of_product(operator, left, right) > _MAX_OUTPUT:
+            raise TemplateRuntimeError(f"the result of {operator} is too large")
+        return super().call_binop(context, operator, left, right)
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps > _MAX_STEPS:
+            raise TemplateRuntimeError(f"it takes more than {_MAX_STEPS:,} steps; look for a loop that never ends")
+
+
+def _size_of_product(operator: str, left: object, right: object) -> int:
+    """At least the bits of a number, or the items of a text or list, that `*` or `**` would make."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
+    items, times = (right, left) if isinstance(left, int) else (left, right)
+    return len(items) * times if isinstance(items, str | bytes | list | tuple) and isinstance(times, int) else 0
+
+
+def _load(folders: Sequence[Path], name: str) -> tuple[str, str, None] | None:
+    """The text of a template and its file, from the first folder that has it."""
+    for folder in folders:
+        path = folder.joinpath(*split_template_path(name))
+        try:
+            if path.is_file():
+                return _read(path), str(path), None
+        except OSError as problem:
+            raise ConfigError([f"{path}: cannot be read: {problem.strerror}"]) from None
+    return None
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE + 1)
+    if len(content) > _MAX_FILE:
+        raise ConfigError([f"{path}: is larger than {_MAX_FILE // 1000} kB; make it shorter"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise ConfigError([f"{path}, line {line}: is not UTF-8; save the file as UTF-8"]) from None
+
+
+def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
+    return "\n".join(wrap(str(text), _COLUMNS, indent=indent, first=first))
+
+
+def _shorten(problem: object) -> str:
+    return str(problem)[:300]
+
+
+def _where(problem: BaseException, name: str) -> str:
+    """File and line of the template in which a run-time error happened."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(problem.__traceback__)
+    found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
+    return f"{found[-1].filename}, line {found[-1].lineno}" if found else name
