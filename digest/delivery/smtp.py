@@ -16,15 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from digest.delivery import Batches, Deliver, Message, ServerRejected, ServerUnreachable, SmtpSettings
 from digest.delivery.smtp_pool import CONNECT_STEPS, ConnectionClosed, ConnectionPool, Throttle
 from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply, size_limit
 from digest.settings import Secret
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
 
 _MAX_LOGIN_BYTES = 64_000  # that a server may send up to the login; they all need less than 4,000
 _PIECE_BYTES = 12  # of a secret that give it away
@@ -71,6 +68,7 @@ def check_server(settings: SmtpSettings) -> ServerInfo:
     """Connect and log in as a delivery does, then disconnect. Raises ServerUnreachable or ServerRejected."""
     session, _ = _connect(settings, _tls_context(settings), _AccessToken(settings.token_command))
     try:
+        max_bytes = size_limit(session.esmtp_features) or 0
         tls, expires = "", None
         if isinstance(session.sock, ssl.SSLSocket):
             tls = (session.sock.version() or "").replace("TLSv", "TLS ")
@@ -79,7 +77,7 @@ def check_server(settings: SmtpSettings) -> ServerInfo:
             session.quit()
     finally:
         session.close()
-    return ServerInfo(tls, expires, size_limit(session.esmtp_features) or 0)
+    return ServerInfo(tls, expires, max_bytes)
 
 
 class SmtpConnection:
@@ -199,7 +197,7 @@ class _Client(smtplib.SMTP):
             self.close()
             raise
 
-    def receive_into(self, buffer: "Buffer") -> int:
+    def receive_into(self, buffer: Any) -> int:
         """Wait for more. Raises ServerUnreachable when it takes too long in all, or is too much."""
         if time.monotonic() > self._deadline:
             raise ServerUnreachable(
@@ -226,7 +224,7 @@ class _Replies(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "Buffer") -> int:
+    def readinto(self, buffer: Any) -> int:
         return self._client.receive_into(buffer)
 
 
