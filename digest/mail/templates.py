@@ -49,7 +49,7 @@ class Templates:
         self._env.filters.update(snippet=snippet, wrapped=_wrapped)
 
     def fill(self, name: str, values: Mapping[str, object]) -> str:
-        """The template `name` with these values in it. Raises ConfigError. Compiles a template once."""
+        """Return the template `name` with these values in it. Raises ConfigError. Compiles a template once."""
         self._env.steps = 0
         try:
             pieces, size = [], 0
@@ -60,20 +60,20 @@ class Templates:
                     why = f"it makes more than {_MAX_OUTPUT:,} characters; look for a loop that makes too many"
                     raise ConfigError([f"{self.path(name)}: {why}"])
             return "".join(pieces)
-        except TemplateSyntaxError as problem:
-            where = f"{problem.filename or problem.name}, line {problem.lineno}"
-            raise ConfigError([f"{where}: {_shorten(problem.message)}"]) from None
-        except TemplateNotFound as problem:
-            raise ConfigError([f"{_where(problem, name)}: no template is named {_shorten(problem.name)}"]) from None
-        except RecursionError as problem:
-            raise ConfigError([f"{_where(problem, name)}: it includes or calls itself without end"]) from None
-        except MemoryError as problem:
-            raise ConfigError([f"{_where(problem, name)}: it needs too much memory"]) from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as problem:
-            raise ConfigError([f"{_where(problem, name)}: {_shorten(problem)}"]) from None
+        except TemplateSyntaxError as error:
+            where = f"{error.filename or error.name}, line {error.lineno}"
+            raise ConfigError([f"{where}: {_shorten(error.message)}"]) from None
+        except TemplateNotFound as error:
+            raise ConfigError([f"{_where(error, name)}: no template is named {_shorten(error.name)}"]) from None
+        except RecursionError as error:
+            raise ConfigError([f"{_where(error, name)}: it includes or calls itself without end"]) from None
+        except MemoryError as error:
+            raise ConfigError([f"{_where(error, name)}: it needs too much memory"]) from None
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError([f"{_where(error, name)}: {_shorten(error)}"]) from None
 
     def path(self, name: str) -> str:
-        """The file that is used for the template `name`, which exists."""
+        """Return the file that is used for the template `name`, which exists."""
         return str(self._env.get_template(name).filename)
 
 
@@ -91,7 +91,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     steps = 0
 
     def counted(self, values: Iterable[object]) -> Iterator[object]:
-        """What a loop goes through."""
+        """Yield what a loop goes through."""
         for value in values:
             self._step()
             yield value
@@ -112,7 +112,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _size_of_product(operator: str, left: object, right: object) -> int:
-    """At least the bits of a number, or the items of a text or list, that `*` or `**` would make."""
+    """Return at least the bits of a number, or the items of a text or list, that `*` or `**` would make."""
     if isinstance(left, int) and isinstance(right, int):
         return left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
     items, times = (right, left) if isinstance(left, int) else (left, right)
@@ -120,14 +120,14 @@ def _size_of_product(operator: str, left: object, right: object) -> int:
 
 
 def _load(folders: Sequence[Path], name: str) -> tuple[str, str, None] | None:
-    """The text of a template and its file, from the first folder that has it."""
+    """Return the text of a template and its file, from the first folder that has it."""
     for folder in folders:
         path = folder.joinpath(*split_template_path(name))
         try:
             if path.is_file():
                 return _read(path), str(path), None
-        except OSError as problem:
-            raise ConfigError([f"{path}: cannot be read: {problem.strerror}"]) from None
+        except OSError as error:
+            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     return None
 
 
@@ -138,8 +138,8 @@ def _read(path: Path) -> str:
         raise ConfigError([f"{path}: is larger than {_MAX_FILE // 1000} kB; make it shorter"])
     try:
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{path}, line {line}: is not UTF-8; save the file as UTF-8"]) from None
 
 
@@ -147,12 +147,12 @@ def _wrapped(text: object, indent: str = "", first: str | None = None) -> str:
     return "\n".join(wrap(str(text), _COLUMNS, indent=indent, first=first))
 
 
-def _shorten(problem: object) -> str:
-    return str(problem)[:300]
+def _shorten(error: object) -> str:
+    return str(error)[:300]
 
 
-def _where(problem: BaseException, name: str) -> str:
-    """File and line of the template in which a run-time error happened."""
-    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(problem.__traceback__)
+def _where(error: BaseException, name: str) -> str:
+    """Return file and line of the template in which a run-time error happened."""
+    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
     return f"{found[-1].filename}, line {found[-1].lineno}" if found else name
