@@ -13,7 +13,7 @@ _DOMAIN = re.compile(
 )
 # RFC 5322 3.4: a quoted string or plain words, then the address in angle brackets. Not `email.utils`, which takes 6 ms
 # to import and reads `Ann <ann@example.org>, <bob@example.org>` as one address or the other.
-_NAMED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^"<>]*?))\s*<([^<>]*)>\s*')
+_NAMED = re.compile(r'(?:"((?:[^"\\]|\\.)*)"\s*|([^"<>]*))<([^<>]*)>')
 
 _MAX_LENGTH = 600  # characters, with the name: a header line has at most 998 octets
 
@@ -39,7 +39,7 @@ def parse_mailbox(text: str) -> Mailbox:
         raise ValueError("contains a line break or control character")
     if len(text) > _MAX_LENGTH:
         raise ValueError("is too long for an email address")
-    match = _NAMED.fullmatch(text)
+    match = _NAMED.fullmatch(text.strip())
     quoted, name, address = match.groups("") if match else ("", "", text)
     if "<" in address:
         raise ValueError("is not an email address")

@@ -27,7 +27,7 @@ from digest.sources.syndication import categories_of, parse_feed, publication_da
 _FEED_URL = "https://rss.arxiv.org/rss/"
 _API_URL = "https://export.arxiv.org/api/query"
 _API_PAGE_SIZE = 500  # the API allows 2,000 and recommends much less
-_GUID = re.compile(r"oai:arXiv\.org:(\S+)$")
+_GUID = re.compile(r"^oai:arXiv\.org:(\S+)$")
 _PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s*(?:Abstract:\s*)?", re.IGNORECASE)
 
 

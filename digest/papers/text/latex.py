@@ -75,7 +75,7 @@ _WORD_PAIR = re.compile(r"(?<![A-Za-z\\])[a-z]{2,}[ ,]+[a-z]{2,}(?![A-Za-z])")
 _THREE_WORDS = re.compile(r"(?<![A-Za-z\\])[a-z]{2,}[ ,]+[a-z]{2,}[ ,]+[a-z]{2,}(?![A-Za-z])")
 _TEXT_COMMAND = re.compile(r"\\(?:text|mbox|hbox|mathrm|rm|operatorname)")
 _TWO_WORDS = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,} +(?:\S{1,20} +)?[A-Za-z]{3,}")
-_AMOUNT = re.compile(r"[\d.,]+\S*\s.*[A-Za-z]{2}")
+_AMOUNT = re.compile(r"[\d.,]\S*\s.*[A-Za-z]{2}")
 _NO_VARIABLE = re.compile(r"[A-Za-z]{2}|^ *[\d.,]+ *$")
 
 
