@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
+from digest.files import read_text
 from digest.inbound import InboxSettings
 from digest.mail.address import Mailbox, parse_mailbox
 from digest.mail.unsubscribe import UnsubscribeSettings
+from digest.papers.text.clean import clean
 from digest.ranking.topics import Topic
 from digest.settings import (
     Problems,
@@ -34,6 +36,11 @@ from digest.sources import Source
 from digest.sources.registry import SOURCE_TYPES, source_class
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MAX_BYTES = 4 * 2**20  # of a file: 100,000 addresses
+_MAX_TABLES = 1000  # in an array
+_MAX_PROBLEMS = 100  # that are reported
+# tomllib takes time quadratic in the parts of a key: a minute for 50,000. No key of ours has more than two.
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
 
 
 def _sender(value: str) -> Mailbox:
@@ -111,7 +118,11 @@ class Config:
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the file at `path`, and the secrets from `environ`. Raises ConfigError with every problem found."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:  # paths below it are recorded in the database, which takes nothing else
+        raise ConfigError([f"{path} has a path that is not valid UTF-8; rename the file or folder"]) from None
+    try:
+        text = read_text(path, _MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} cannot be read: {_explain_read_error(path, error)}"]) from None
     return parse(text, path, environ)
@@ -119,6 +130,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
     """Read `text` as the content of a file at `path`. Raises ConfigError like `load`."""
+    if found := _LONG_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ConfigError([f"line {line}: a key with more than 50 parts; write one key in each line"], str(path))
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a syntax error; or a number or nesting beyond Python's limits
@@ -128,7 +142,8 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
     problems = Problems(_tables_by_key)
     config = _config(table, path, environ, problems)
     if config is None or problems:
-        raise ConfigError(problems, str(path))
+        more = len(problems) - _MAX_PROBLEMS
+        raise ConfigError([*problems[:_MAX_PROBLEMS], *([f"… and {more:,} more"] if more > 0 else [])], str(path))
     return config
 
 
@@ -202,6 +217,9 @@ def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tupl
     if not isinstance(found, list):
         problems.add(key, f"must be a list of tables; write [[{key}]] with two brackets")
         return []
+    if len(found) > _MAX_TABLES:
+        problems.add(key, f"must be at most {_MAX_TABLES:,}, not {len(found):,}")
+        return []
     return list(enumerate(found, start=1))
 
 
@@ -246,7 +264,7 @@ def _source_type(value: object) -> str:
 
 def _with_unique_name(source: Any, taken: set[str]) -> Any:
     """`source` with a name that is not `taken`: its own or a default, and a number where that is taken."""
-    name = re.sub(r"\s+", " ", source.name or source.default_name).strip()[:60]
+    name = (clean(source.name) or clean(source.default_name) or "source")[:60].strip()
     unique = next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
     return replace(source, name=unique)
 

@@ -5,12 +5,21 @@ A record's event is its message, its facts are the mapping passed with it: `log.
 
 import json
 import logging
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
 _MIN_SECRET = 4  # characters; a shorter secret would be found in every other word
+# Control characters (C0 but for tab and line end, DEL, C1), marks that turn the direction of text, line separators of
+# Unicode, and halves of characters, which no stream can encode.
+_UNSAFE = re.compile("[\0-\b\v-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+
+
+def escape(text: str) -> str:
+    r"""`text` with what a terminal would obey written as \u001b; a JSON document stays the same document."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class Redactor:
@@ -30,6 +39,14 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+    def redact_under(self, keys: Collection[str], document: Any, *, under: bool = False) -> Any:
+        """A JSON document with secrets replaced in the texts under these keys, and nowhere else."""
+        if isinstance(document, Mapping):
+            return {k: self.redact_under(keys, value, under=under or k in keys) for k, value in document.items()}
+        if isinstance(document, list):
+            return [self.redact_under(keys, value, under=under) for value in document]
+        return self.redact(document) if under and isinstance(document, str) else document
 
 
 class _Formatter(logging.Formatter):
@@ -61,8 +78,9 @@ class TextFormatter(_Formatter):
         facts = dict(self._facts(record))
         traceback = facts.pop("traceback", None)
         pairs = [f"{key}={_quote_fact(value)}" for key, value in facts.items()]
-        line = " ".join([self._time(record), record.levelname, self._event(record), *pairs])
-        return f"{line}\n{traceback}" if traceback else line
+        event = self._event(record).replace("\n", "\\n")
+        line = " ".join([self._time(record), record.levelname, event, *pairs])
+        return escape(f"{line}\n{traceback}" if traceback else line)
 
 
 class JsonFormatter(_Formatter):
@@ -70,7 +88,7 @@ class JsonFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         head = {"time": self._time(record), "level": record.levelname.lower(), "event": self._event(record)}
-        return json.dumps({**head, **dict(self._facts(record))}, ensure_ascii=False, default=str)
+        return escape(json.dumps({**head, **dict(self._facts(record))}, ensure_ascii=False, default=str))
 
 
 class Handler(logging.StreamHandler[Any]):

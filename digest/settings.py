@@ -24,6 +24,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_MAX_KEY = 100  # characters of a key in a message
+_MAX_PATH, _MAX_NAME = 1000, 240  # bytes of a path and of a name in it; we append to both, and Linux takes 4096 and 255
+
 _TYPE_NAMES = {
     str: "a string in quotes",
     int: "a whole number",
@@ -54,7 +57,7 @@ class Problems(list[str]):
         self.tables_by_key = tables_by_key
 
     def add(self, key: str, message: str | ValueError) -> None:
-        self.append(f"{key}: {message}")
+        self.append(f"{key if len(key) <= _MAX_KEY else f'{key[: _MAX_KEY - 1]}…'}: {message}")
 
 
 def read_table(kind: type[T], table: object, where: str, problems: Problems, extra: Collection[str] = ()) -> T | None:
@@ -168,10 +171,21 @@ def _has_type(raw: object, wanted: Any) -> bool:
 
 def _convert(raw: Any, wanted: Any) -> Any:
     if wanted is Path:
-        if not raw:
-            raise ValueError("must not be empty; write a path, or put # in front of the line")
-        return Path(raw).expanduser()
+        return _read_path(raw)
     return tuple(raw) if isinstance(raw, list) else wanted(raw)
+
+
+def _read_path(raw: str) -> Path:
+    if not raw:
+        raise ValueError("must not be empty; write a path, or put # in front of the line")
+    if "\0" in raw or len(raw.encode()) > _MAX_PATH or any(len(p.encode()) > _MAX_NAME for p in Path(raw).parts):
+        raise invalid_value("a path", raw, "no file can have this name")
+    try:
+        path = Path(raw).expanduser()
+        str(path).encode()  # the database takes nothing but UTF-8
+    except (RuntimeError, UnicodeEncodeError):
+        raise ValueError(f"{quote_value(raw)} has no usable home folder; write a path that begins with /") from None
+    return path
 
 
 def _strip_optional(annotation: Any) -> Any:

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Sequence
+from itertools import islice
 
 _PAIR = re.compile(r"\s*([\w.-]+)\s*([=:])\s*(.*?)\s*(?:#[^\"']*)?")  # key, sign and value, without a comment
 _HEADING = re.compile(r"\s*\[{1,2}\s*([\w.-]+)\s*\]")
@@ -10,6 +11,8 @@ _UNCLOSED = re.compile(r"""=\s*(\[[^\]]*|"{3}(?!.*"{3}).*|'{3}(?!.*'{3}).*|"[^"]
 _SECRET = re.compile(r"^\s*[\"']?\w*(?:passw|secret|token\b)|(?:passw\w*|secret|token)[\"']?\s*[=:]", re.IGNORECASE)
 _CURLY = "“”„‟″«»‘’‚‛′\u00a0\u2009\u202f\u3000"  # and special spaces
 _STRAIGHT = str.maketrans(_CURLY, '"' * 7 + "'" * 5 + " " * 4)
+_MAX_LINE = 1000  # characters of a line in which secrets are looked for, and of one that can be fixed
+_MAX_SHOWN = 200  # characters of a line that are shown
 _BOOLEANS = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
 
 
@@ -18,11 +21,11 @@ def explain_toml_error(text: str, error: Exception) -> str:
     lines = text.replace("\r\n", "\n").split("\n")
     number, column = _locate(lines, str(error))
     statement = next((n for n in range(number, 0, -1) if _table_or_key(lines[n - 1])), number)
-    if any(map(_SECRET.search, lines[statement - 1 : number])):
+    if any(_SECRET.search(line, 0, _MAX_LINE) for line in lines[statement - 1 : number]):
         return f"line {number}: TOML syntax error; secrets do not belong in this file: write them into .env next to it"
     message = re.sub(r" \(at .*\)$", "", str(error))
     problem = _explain(lines, number) or f"TOML syntax error: {message[:1].lower()}{message[1:]}"
-    line = "".join(char if char.isprintable() else " " for char in lines[number - 1][:200])
+    line = "".join(char if char.isprintable() else " " for char in lines[number - 1][:_MAX_SHOWN])
     return f"line {number}: {problem}\n    {line}\n    {' ' * (min(column, len(line) + 1) - 1)}^"
 
 
@@ -35,7 +38,7 @@ def _locate(lines: Sequence[str], message: str) -> tuple[int, int]:
     else:  # at the end of the document
         number, column, last = len(lines), len(lines[-1]) + 1, len(lines)
         below = message.startswith(("Unclosed", "Unterminated", "Expected \"'"))
-    opened = next((n for n in range(last, 0, -1) if _UNCLOSED.search(lines[n - 1])), 0) if below else 0
+    opened = next((n for n in range(last, 0, -1) if _find_unclosed(lines[n - 1])), 0) if below else 0
     return (opened, len(lines[opened - 1]) + 1) if opened else (number, column)
 
 
@@ -43,13 +46,20 @@ def _explain(lines: Sequence[str], number: int) -> str:
     line = lines[number - 1]
     if _is_toml(line):
         return _explain_repetition(lines, number)
-    if set(re.sub(r'"[^"]*"|\'[^\']*\'', "", line)) & set(_CURLY):
+    short = len(line) <= _MAX_LINE
+    if short and set(re.sub(r'"[^"]*"|\'[^\']*\'', "", line)) & set(_CURLY):
         return f"curly quotes or a special space; write {line.translate(_STRAIGHT).strip()}"
-    if (unclosed := _UNCLOSED.search(line)) and unclosed[1].startswith("["):
+    if (unclosed := _find_unclosed(line)) and unclosed[1].startswith("["):
         return "the list is not closed; write ] after its last value"
-    pair = _PAIR.fullmatch(line)
+    pair = _PAIR.fullmatch(line) if short else None
     problem, fixed = _suggest_fix(*pair.groups()) if pair else ("", "")
     return f"{problem}; write {fixed}" if fixed and _is_toml(fixed) else ""
+
+
+def _find_unclosed(line: str) -> re.Match[str] | None:
+    """The list or string that is open at the end of the line, if it is the value of one of the first ten keys."""
+    starts = islice(re.finditer("=", line), 10)
+    return next((found for start in starts if (found := _UNCLOSED.match(line, start.start()))), None)
 
 
 def _explain_repetition(lines: Sequence[str], number: int) -> str:

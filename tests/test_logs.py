@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.cli import main
-from digest.logs import Handler, Redactor
+from digest.logs import Handler, Redactor, escape
 from tests.conftest import Workplace, paper
 from tests.delivery.test_smtp import at as answers
 from tests.server import Server
@@ -56,6 +56,32 @@ def test_every_fact_is_on_one_line_and_can_be_parsed(event: str, value: str, for
         shown = text.rpartition("why=")[2] if "why=" not in value else ""
         assert not shown or shown == value or json.loads(shown) == value
     assert form == "text" or "\n" not in text
+
+
+OBEYED = re.compile("[\0-\t\v-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+
+
+@given(
+    st.text(),
+    st.text(alphabet=st.sampled_from('\x1b\x9b\u202e\u2028\n\r\t\ud83d\\"=a ')),
+    st.sampled_from(["text", "json"]),
+)
+def test_no_record_is_more_than_a_line_or_moves_the_cursor(event: str, value: str, form: str) -> None:
+    text = line(form, event.replace("%", ""), {"why": value, "x": 1})
+    assert not OBEYED.search(text.replace("\t", ""))
+    assert "\n" not in text
+    text.encode()
+
+
+@given(
+    st.recursive(
+        st.none() | st.floats(allow_nan=False) | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)
+    )
+)
+def test_an_escaped_document_is_the_same_document(document: object) -> None:
+    for text in (json.dumps(document, ensure_ascii=False), json.dumps(document, ensure_ascii=False, indent=2)):
+        assert json.loads(escape(text)) == document
+        assert not OBEYED.search(escape(text).replace("\n", ""))
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

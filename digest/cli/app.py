@@ -1,10 +1,12 @@
 """What every command shares: the global options, the configuration, today, parameter types, and error handling."""
 
+import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import wraps
 from io import StringIO
@@ -16,7 +18,8 @@ import click
 from digest import __version__
 from digest.cli import streams
 from digest.errors import ConfigError, DigestError, Interrupted
-from digest.logs import Handler, Redactor
+from digest.files import expand_user, read_text
+from digest.logs import Handler, Redactor, escape
 
 if TYPE_CHECKING:
     from digest.config import Config
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("digest")
 
 SECRETS = ("DIGEST_SMTP_PASSWORD", "DIGEST_INBOX_PASSWORD", "HF_TOKEN")
+
+_MAX_ENV_BYTES = 64 * 1024  # a value with 64,000 spaces takes dotenv 3 seconds, one with a million an hour
+_MAX_WARNINGS = 5  # about lines of .env
 
 
 _DATES = date(2000, 1, 1), date(2100, 12, 31)  # far from where counting days or converting time zones overflows
@@ -80,7 +86,7 @@ class App:
         """
         from digest.config import load
 
-        path = other.expanduser() if other else self.find_config()
+        path = expand_user(other) if other else self.find_config()
         environ = {**self.read_env(path), **os.environ}
         self.redactor.add(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ)
@@ -93,8 +99,8 @@ class App:
 
         env = path.parent / ".env"
         try:
-            lines = list(parse_stream(StringIO(env.read_text(encoding="utf-8-sig")))) if env.exists() else []
-            for number in (line.original.line for line in lines if line.error):
+            lines = list(parse_stream(StringIO(read_text(env, _MAX_ENV_BYTES)))) if env.exists() else []
+            for number in [line.original.line for line in lines if line.error][:_MAX_WARNINGS]:
                 log.warning(
                     "line ignored", {"file": str(env.absolute()), "line": number, "why": "it is not NAME=value"}
                 )
@@ -106,7 +112,7 @@ class App:
     def find_config(self) -> Path:
         """The first of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml. Raises ConfigError."""
         if named := self._path or os.environ.get("DIGEST_CONFIG"):
-            return Path(named).expanduser()
+            return expand_user(Path(named))
         places = (Path("config.toml"), home() / ".config/digest/config.toml")
         found = next((place for place in places if _exists(place)), None)
         if found is None:
@@ -119,14 +125,23 @@ class App:
         """Where progress is shown; nowhere with -q."""
         return None if self.quiet else sys.stderr
 
-    def report(self, text: str) -> None:
-        """Print what was done to standard output; nothing with -q."""
-        if not self.quiet:
-            self.print(text)
+    # Standard output. Secrets are redacted in messages only: a word of an export may be somebody's password, too.
 
-    def print(self, text: str, *, nl: bool = True) -> None:
-        """Print a result to standard output, with -q too. Secrets are redacted."""
-        click.echo(self.redactor.redact(text), nl=nl)
+    def report(self, message: str) -> None:
+        """Say what was done; nothing with -q."""
+        if not self.quiet:
+            click.echo(escape(self.redactor.redact(message)))
+
+    def show(self, text: str, *, nl: bool = True) -> None:
+        """Print what was asked for; a JSON document stays the same document."""
+        click.echo(escape(text), nl=nl)
+
+    def show_json(self, document: Any) -> None:
+        self.show(json.dumps(document, ensure_ascii=False, indent=2))
+
+    def write(self, data: str | bytes) -> None:
+        """Write what was asked for as it is, text in UTF-8."""
+        click.echo(data.encode() if isinstance(data, str) else data, nl=False)
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:
@@ -214,7 +229,7 @@ def _print_error(message: str, *, below: bool = False) -> None:
     if below and sys.stderr.isatty():
         click.echo(err=True)
     message = f"digest: {message}"
-    click.echo(app.redactor.redact(message) if app else message, err=True)
+    click.echo(escape(app.redactor.redact(message) if app else message), err=True)
 
 
 class Commands(click.Group):
@@ -226,6 +241,26 @@ class Commands(click.Group):
             return super().main(*args, **kwargs)
         except DigestError as error:  # of printing a help text, which no command does
             _end(error)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _escaped_usage_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _escaped_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _escaped_usage_errors() -> Iterator[None]:
+    """End with what click prints about a wrong command line, which quotes it."""
+    try:
+        yield
+    except click.ClickException as error:
+        text = StringIO()
+        error.show(text)
+        click.echo(escape(text.getvalue()), err=True, nl=False)
+        sys.exit(error.exit_code)
 
 
 date_option = click.option("--date", "day", type=DateParam(), help="Run as if this day (YYYY-MM-DD) were today.")

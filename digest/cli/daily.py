@@ -47,7 +47,12 @@ def run(app: App, day: date | None, dry_run: bool) -> None:
         with show_progress(quiet=app.quiet) as progress:
             report = run_daily(config, today, now, fetcher, progress, real_clock)
         line = format_run(report)
-    app.report(line if config.digest.mails_on(today) else f"{line} digest.days has no mail on a {today:%A}.")
+    if not config.digest.mails_on(today):
+        line += f" digest.days has no mail on a {today:%A}."
+    if not dry_run:
+        app.report(line)
+    elif not app.quiet:
+        app.show(line)
 
 
 @main.command()
@@ -92,7 +97,7 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
     shown = preview_mail(config, today, to, now, fetcher, real_clock)
     content = message_part(shown.content, form)
     if output == "-":
-        click.echo(content, nl=False)
+        app.write(content)
         return
     path = Path(output or f"digest-preview.{form}")
     try:
@@ -145,14 +150,13 @@ def inbox(app: App) -> None:
 def status(app: App, as_json: bool) -> None:
     """Show last runs, sources, queue and next run."""
     config = app.config()
-    from digest.operations.status import format_status, status_document
+    from digest.operations.status import MESSAGES, format_status, status_document
     from digest.store.statistics import open_statistics
 
     with open_statistics(config.digest.database) as statistics:
         document = status_document(statistics, config.digest.database, scheduled(config))
+    document = app.redactor.redact_under(MESSAGES, document)
     if as_json:
-        import json
-
-        app.print(json.dumps(document, ensure_ascii=False, indent=2))
+        app.show_json(document)
     else:
-        app.print(format_status(document))
+        app.show(format_status(document))

@@ -1,6 +1,5 @@
 """The commands that look at the history: search, explain, backtest."""
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -34,9 +33,9 @@ def search(app: App, query: tuple[str, ...], like: str | None, since: date | Non
     with open_context(config, create=False) as context:
         found = context.similar.search(" ".join(query), like or "", since or date.min, limit)
     if as_json:
-        app.print(json.dumps([found_row(*each) for each in found], ensure_ascii=False, indent=2))
+        app.show_json([found_row(*each) for each in found])
     else:
-        app.print("\n\n".join(format_found(*each) for each in found) or "Nothing found.")
+        app.show("\n\n".join(format_found(*each) for each in found) or "Nothing found.")
 
 
 @main.command()
@@ -59,7 +58,7 @@ def explain(app: App, paper: str, to: str | None, day: date | None) -> None:
     chosen, _ = clock(config, day)
     today, _ = clock(config, None)
     with open_context(config, create=False) as context:
-        app.print(format_explanation(explain_paper(context, paper, to, chosen, today)))
+        app.show(format_explanation(explain_paper(context, paper, to, chosen, today)))
 
 
 @main.command()
@@ -93,4 +92,4 @@ def backtest(app: App, days: int, other: Path | None, to: str | None, day: date 
     today, _ = clock(config, day)
     with open_context(config, create=False) as context:
         subscriber = context.subscribers.by_address(address)
-        app.print(format_backtest(compare_days(context, tried, subscriber, last_days(days, today))))
+        app.show(format_backtest(compare_days(context, tried, subscriber, last_days(days, today))))

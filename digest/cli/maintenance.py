@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +28,16 @@ def doctor(app: App, to: str | None, as_json: bool) -> None:
     Reads every source, logs in to the mail server, looks up the sender's domain. Records nothing, and sends nothing
     but the test message. Exit code 2 when a run could not do its work.
     """
-    from digest.operations.checks import Mark, checks_as_json, format_check
+    from digest.operations.checks import Mark, checks_document, format_check
 
-    checks = []
-    for check in _checks(app, to):
+    checks, redact = [], app.redactor.redact
+    for found in _checks(app, to):
+        check = replace(found, message=redact(found.message), fix=redact(found.fix))
         checks.append(check)
         if not as_json and not (app.quiet and check.mark is Mark.OK):
-            app.print(format_check(check, sys.stdout.encoding))
+            app.show(format_check(check, sys.stdout.encoding))
     if as_json:
-        app.print(checks_as_json(checks))
+        app.show_json(checks_document(checks))
     failed = [check.name for check in checks if check.mark is Mark.FAIL]
     if failed:
         raise ChecksFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")

@@ -66,7 +66,7 @@ def show(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> Non
     except ScheduleError as error:
         installed, reason = None, f": {error}"
     plan = _plan(config, installed, at, weekdays)
-    click.echo(scheduler.text(plan), nl=False)
+    app.write(scheduler.text(plan))
     if installed is None:
         state = f"Not installed{reason}."
     elif scheduler.is_current(plan):

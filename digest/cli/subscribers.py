@@ -1,5 +1,6 @@
 """The commands that manage subscribers: add, remove, pause, resume, list, import, export."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -217,8 +218,12 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
     with _session(app) as session:
         statuses = session.subscribers.statuses(session.today)
         listed = (status for status in statuses if everyone or status.state not in ("left", "dropped"))
-        for part in write_subscribers(listed, "json" if as_json else form, session.topics):
-            app.print(part, nl=False)
+        form = "json" if as_json else form
+        for part in write_subscribers(listed, form, session.topics):
+            if form == "csv":
+                app.write(part)
+            else:
+                app.show(part, nl=False)
 
 
 @subscribers.command(name="export")
@@ -241,7 +246,7 @@ def export_(app: App, target: Path, form: str | None) -> None:
         parts = write_subscribers(session.subscribers.statuses(session.today), kind, session.topics)
         if str(target) == "-":
             for part in parts:
-                app.print(part, nl=False)
+                app.write(part)
             return
         try:
             write_file(target, "".join(parts).encode("utf-8"), mode=0o600)  # it holds addresses
@@ -251,10 +256,10 @@ def export_(app: App, target: Path, form: str | None) -> None:
 
 
 @subscribers.command(name="import")
-@click.argument("source", metavar="FILE", type=click.File("rb"))
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @click.pass_obj
 @handle_errors
-def import_(app: App, source: Any) -> None:
+def import_(app: App, source: Path) -> None:
     """Import subscribers from FILE.
 
     FILE is CSV, JSON or one address per line; - is standard input. Valid rows are imported, invalid ones are named by
@@ -271,9 +276,23 @@ def import_(app: App, source: Any) -> None:
 
     bad: list[BadRow] = []
     with _session(app) as session:
-        rows = read_subscribers(source.read(), session.topic)
+        rows = read_subscribers(_read_import(source), session.topic)
         result = session.subscribers.import_all(split_rows(rows, bad), session.today)
         session.context.outbox.withdraw(session.today)
     app.report(format_import(result))
     if bad:
         raise RowsRejected(format_bad_rows(bad))
+
+
+def _read_import(source: Path) -> bytes:
+    """The content of a file, or of standard input for the name "-"."""
+    from digest.files import read_file, read_stream
+    from digest.operations.subscriber_files import MAX_BYTES
+
+    try:
+        if str(source) == "-":
+            return read_stream(sys.stdin.buffer, MAX_BYTES)
+        return read_file(source, MAX_BYTES)
+    except OSError as error:
+        message = f"{source} cannot be read: {error.strerror}; name a file, or - for standard input"
+        raise click.BadParameter(message, param_hint="FILE") from None

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from digest.config import load
 from digest.errors import ConfigError
+from digest.files import write_file
 from digest.pipeline.preview import message_part, preview
 from digest.pipeline.run import Clock, run_daily
 from digest.sources.fetcher import Fetcher
@@ -60,7 +61,7 @@ def run_demo(folder: Path) -> Iterator[str]:
 
 def _run_days(folder: Path) -> Iterator[str]:
     _empty(folder)
-    (folder / "config.toml").write_text(_CONFIG, encoding="utf-8")
+    write_file(folder / "config.toml", _CONFIG.encode())
     config = load(folder / "config.toml", {})
     logger = logging.getLogger("digest")
     logger.setLevel(max(logger.level, logging.WARNING))
@@ -70,7 +71,7 @@ def _run_days(folder: Path) -> Iterator[str]:
         report = run_daily(config, day, clock, Fetcher("digest@example.org"))
         mail = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
         page = folder / f"{day}.html"
-        page.write_bytes(message_part(mail.content, "html"))
+        write_file(page, message_part(mail.content, "html"))
         yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
@@ -86,7 +87,7 @@ def _empty(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    marker.write_text(_MARKER_TEXT, encoding="utf-8")
+    write_file(marker, _MARKER_TEXT.encode())
 
 
 def _write_papers(path: Path, number: int) -> None:
@@ -94,7 +95,7 @@ def _write_papers(path: Path, number: int) -> None:
     lines = (files("digest.demo") / "sample.jsonl").read_text(encoding="utf-8").splitlines()
     rows = ({**row, "upvotes": row["upvotes"][number]} for row in map(json.loads, lines))
     listed = (json.dumps(row, ensure_ascii=False) for row in rows if row["upvotes"] is not None)
-    path.write_text("\n".join(listed) + "\n", encoding="utf-8")
+    write_file(path, "".join(f"{line}\n" for line in listed).encode())
 
 
 def _clock(day: date) -> Clock:

@@ -1,9 +1,9 @@
 """The results of `digest doctor`, and their formats: lines for people, JSON for programs."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from digest.papers.text.clean import display_width
 
@@ -73,7 +73,7 @@ def format_check(check: Check, encoding: str = "utf-8") -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def checks_as_json(checks: Sequence[Check]) -> str:
-    """One JSON object: `ok`, which is true when no check failed, and `checks`."""
+def checks_document(checks: Sequence[Check]) -> dict[str, Any]:
+    """The document of `doctor --json`: `ok`, which is true when no check failed, and `checks`."""
     ok = all(check.mark is not Mark.FAIL for check in checks)
-    return json.dumps({"ok": ok, "checks": [asdict(check) for check in checks]}, ensure_ascii=False, indent=2)
+    return {"ok": ok, "checks": [asdict(check) for check in checks]}

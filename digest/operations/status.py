@@ -11,6 +11,8 @@ from digest.store.statistics import Statistics, size_on_disk
 if TYPE_CHECKING:
     from digest.operations.schedule import ScheduledRun
 
+# The keys of a document with texts that may quote a server or the crontab, and so a secret.
+MESSAGES = ("errors", "late", "skipped", "stopped", "reply", "why", "problem", "what")
 _MAX_PROBLEMS = 5  # of a source in the tables; the document has all of them
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from digest.logs import escape
 from digest.mail.address import parse_mailbox
 from digest.papers.text.clean import clean
 from digest.papers.text.fit import format_table, plural
@@ -19,7 +20,11 @@ _COLUMNS = ("address", "state", "topics", "max_papers", "paused_until")
 _ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs call it
 _TOPIC_SEPARATOR = "|"  # in a cell of CSV
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
+_PLAIN_TOPIC = re.compile(r"[^\W_][^|;\t\r\n]*")  # some spreadsheets also begin a new cell after ; or a tab
+MAX_BYTES = 32 * 2**20  # of a file; 100,000 subscribers take 10 to 20 MB
+_MAX_BAD_ROWS = 100_000  # after them, nothing more is read
 _MAX_LISTED = 50  # rows or addresses that a report lists
+_MAX_PROBLEM = 300  # characters of what is wrong with a row
 _MAX_QUOTED = 60  # characters of an invalid value in a message
 
 ParseTopic = Callable[[str], str]  # a topic's name in a file -> as the configuration spells it, or ValueError
@@ -77,7 +82,7 @@ def _write_json(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
     before = "["
     for status in statuses:
         row = {**_row(status), "configured": status.configured, "why": status.why, "bounces": status.bounces}
-        yield f"{before}\n  {json.dumps(row, ensure_ascii=False)}"
+        yield f"{before}\n  {escape(json.dumps(row, ensure_ascii=False))}"
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 
@@ -103,13 +108,24 @@ def read_subscribers(data: bytes, parse_topic: ParseTopic) -> Iterator[ImportedS
         yield BadRow(data.count(b"\n", 0, error.start) + 1, "not valid UTF-8; save the file as UTF-8")
         return
     rows = _read_json(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text)
+    bad = 0
     for line, row in rows:
-        try:
-            yield row if isinstance(row, BadRow) else _parse_row(row, parse_topic)
-        except ValueError as error:
-            yield BadRow(line, str(error))
-        except RecursionError:  # when a deeply nested value is printed or parsed
-            yield BadRow(line, "nested too deeply")
+        if bad == _MAX_BAD_ROWS:
+            yield BadRow(line, "too many invalid rows; nothing was read from here on")
+            return
+        parsed = row if isinstance(row, BadRow) else _try_row(line, row, parse_topic)
+        bad += isinstance(parsed, BadRow)
+        yield parsed
+
+
+def _try_row(line: int, row: Any, parse_topic: ParseTopic) -> ImportedSubscriber | BadRow:
+    try:
+        return _parse_row(row, parse_topic)
+    except ValueError as error:
+        problem = str(error)
+        return BadRow(line, problem if len(problem) <= _MAX_PROBLEM else f"{problem[: _MAX_PROBLEM - 1]}…")
+    except RecursionError:  # when a deeply nested value is printed or parsed
+        return BadRow(line, "nested too deeply")
 
 
 def _read_csv(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadRow]]:
@@ -132,10 +148,11 @@ def _read_csv(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadRow]]:
 def _csv_records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | BadRow]]:
     """(line, cells) of CSV. A quote that is not closed spoils its own line, not those after it."""
     delimiter = max(",;\t", key=next((line for line in lines if line.strip()), "").count)
-    begin = 0
+    begin = tried = 0
     while begin < len(lines):
-        # From here on, without a copy of the rest: every line may be bad.
-        reader = csv.reader(map(lines.__getitem__, range(begin, len(lines))), delimiter=delimiter, strict=True)
+        # What was within quotes in vain is read again line by line: a quote opened there would lead to the same end.
+        end = begin + 1 if begin < tried else len(lines)
+        reader = csv.reader(map(lines.__getitem__, range(begin, end)), delimiter=delimiter, strict=True)
         start = begin
         try:
             for cells in reader:
@@ -143,6 +160,7 @@ def _csv_records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | BadRow
                 begin = start + reader.line_num
         except csv.Error as error:
             yield begin + 1, BadRow(begin + 1, f"not valid CSV: {error}")
+            tried = max(tried, start + reader.line_num - 1)
             begin += 1
 
 
@@ -223,9 +241,10 @@ def _parse_topics(row: Mapping[str, Any], parse_topic: ParseTopic) -> tuple[str,
 
 
 def _format_topics(topics: Sequence[str]) -> str:
-    """Topics in one cell, separated by |, or as JSON if that would not be read back as it was."""
-    plain = not any(_TOPIC_SEPARATOR in name or name.startswith("[") for name in topics)
-    return _TOPIC_SEPARATOR.join(topics) if plain else json.dumps(topics, ensure_ascii=False)
+    """Topics in one cell, separated by |; as JSON if a spreadsheet would run that, or if it could not be read back."""
+    if all(map(_PLAIN_TOPIC.fullmatch, topics)):
+        return _TOPIC_SEPARATOR.join(topics)
+    return json.dumps(topics, ensure_ascii=False).replace(";", "\\u003b")
 
 
 def _split_topics(cell: str) -> Any:

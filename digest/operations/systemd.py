@@ -11,10 +11,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.errors import ScheduleError
-from digest.files import write_file
+from digest.files import read_text, write_file
 from digest.operations.timetable import Plan, Scheduler
 
 _TIMEOUT = 10  # seconds
+_MAX_UNIT_BYTES = 64 * 1024
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CALENDAR = re.compile(r"^OnCalendar=(Mon\.\.Fri )?\*-\*-\* (\d\d:\d\d):00 (\S+)$", re.MULTILINE)
 _EXEC_START = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
@@ -176,6 +177,6 @@ def _parse_program(service: str) -> tuple[str, ...]:
 def _read(path: Path) -> str:
     """Return the text of a file, "" if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, _MAX_UNIT_BYTES)
     except (OSError, UnicodeDecodeError):
         return ""

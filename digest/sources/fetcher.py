@@ -34,13 +34,14 @@ import tenacity
 
 from digest import __version__
 from digest.errors import SourceError, TemporaryError
+from digest.files import read_file
 from digest.sources import Batch, CachedResponse, Fetched, Page, PreviousRuns, Request, Source
 from digest.sources.rate_limit import RateLimit
 
 _ATTEMPTS = 4  # per request
 _MAX_WAIT = 60.0  # seconds; if a server asks for more, the next run tries again
 _MAX_REQUESTS = 200  # per source and run, for a server whose pages never end
-_MAX_FILE_BYTES = 2**30  # a local file is the user's own
+_MAX_FILE_BYTES = 2**28  # a local file is the user's own
 _TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -243,9 +244,7 @@ def _conditional_headers(cached: CachedResponse | None) -> dict[str, str]:
 def _read_file(url: str) -> bytes:
     path = Path(unquote(urlsplit(url).path))
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise SourceError("the file is larger than 1 GB")
-        return path.read_bytes()
+        return read_file(path, _MAX_FILE_BYTES)
     except OSError as problem:
         raise SourceError(f"the file cannot be read: {problem.strerror}") from None
 

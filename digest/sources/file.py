@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 from digest.errors import SourceError
@@ -34,7 +35,7 @@ class File:
         return (Request(url=self.path.absolute().as_uri(), parse=self._parse, label=str(self.path)),)
 
     def _parse(self, body: bytes) -> Page:
-        page = build_page(body.removeprefix(b"\xef\xbb\xbf").splitlines(), self._parse_line, "line")
+        page = build_page(BytesIO(body.removeprefix(b"\xef\xbb\xbf")), self._parse_line, "line")
         if page.skipped and not page.sightings:
             raise SourceError(f"no line holds a paper ({page.skipped[0]}): {describe_start(body)}")
         return page

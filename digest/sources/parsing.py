@@ -10,6 +10,8 @@ from digest.sources import Page, Request, Sighting
 
 Entry = TypeVar("Entry")
 
+_MAX_SKIPPED = 10_000  # entries of a page: each leaves a message in the database
+
 
 def build_page(
     entries: Iterable[Entry],
@@ -22,8 +24,12 @@ def build_page(
 
     Messages number the entries from `first` on: "row 3: it has no title", with "row" as the `label`.
     """
-    sightings, skipped = [], []
+    sightings: list[Sighting] = []
+    skipped: list[str] = []
     for number, entry in enumerate(entries, start=first):
+        if len(skipped) == _MAX_SKIPPED:
+            skipped.append(f"{label} {number}: not read, after so many invalid ones")
+            break
         try:
             if sighting := parse(entry):
                 sightings.append(sighting)

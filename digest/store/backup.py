@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from digest.errors import ConfigError, HistoryError
-from digest.files import whole_file, write_file
+from digest.files import expand_user, follow_own_link, whole_file, write_file
 from digest.store.database import open_database
 from digest.store.secret import load_secret
 
@@ -25,9 +25,12 @@ def backup(database: Path, file: Path, *, force: bool = False) -> int:
     Return the size in bytes. Each file is written whole or not at all. Raises ConfigError when a file exists already
     (without `force`) or cannot be created there, HistoryError when the history cannot be read or the copy not finished.
     """
-    target = Path(os.path.realpath(file.expanduser()))
-    secret = target.with_name(f"{target.name}.secret")
-    _check_targets(database, target, secret, force)
+    try:
+        target = follow_own_link(expand_user(file).absolute())
+        secret = Path(f"{target}.secret")
+        _check_targets(database, target, secret, force)
+    except OSError as error:
+        raise ConfigError([f"{file} cannot be written: {error.strerror}; name another file"]) from None
     with open_database(database, create=False) as db, _new_file(target, force) as draft:
         _copy(db.conn, draft)
         # The secret comes first, so that no copy is ever without it.
@@ -43,8 +46,11 @@ def _check_targets(database: Path, target: Path, secret: Path, force: bool) -> N
         raise ConfigError([f"{target} is a folder; name a file in it, like {target / 'history.db'}"])
     own = [Path(f"{path}{end}") for path in (database, Path(os.path.realpath(database))) for end in _ENDINGS]
     for path in (target, secret):
-        if path in own or any(one.exists() and path.exists() and path.samefile(one) for one in own):
+        real = Path(os.path.realpath(path))
+        if real in own or any(one.exists() and real.exists() and real.samefile(one) for one in own):
             raise ConfigError([f"{path} belongs to the history itself; name another file"])
+        if follow_own_link(path).is_symlink():
+            raise ConfigError([f"{path} is a link of another user; name another file"])
         if path.exists() and not path.is_file():
             raise ConfigError([f"{path} exists and is not a file; name another file"])
         if path.exists() and not force:

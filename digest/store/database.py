@@ -11,13 +11,14 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digest.errors import AlreadyRunning, HistoryError
+from digest.files import open_lock, open_regular
 from digest.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:  # importing it takes longer than the rest of `digest status`
@@ -72,16 +73,14 @@ def run_lock(database: Path) -> Iterator[None]:
     The kernel releases it when the process ends, in whatever way.
     """
     path = database.with_name(database.name + ".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise HistoryError(f"the lock {path} cannot be opened: {error.strerror}") from None
-    with file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(open_lock(path)), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AlreadyRunning(f"another run is in progress (it holds {path})") from None
+        except OSError as error:
+            raise HistoryError(f"the lock {path} cannot be opened: {error.strerror}") from None
         yield
 
 
@@ -173,7 +172,7 @@ def _connect(path: Path) -> "Database":
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It contains addresses: nobody else may read it. SQLite gives its side files the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise HistoryError(f"the history {path} cannot be opened: {error.strerror}") from None
     db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))

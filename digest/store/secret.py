@@ -5,9 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from digest.errors import HistoryError
-from digest.files import write_file
+from digest.files import read_text, write_file
 
 _MIN_BYTES = 16
+_MAX_BYTES = 1024  # of the file
 
 
 def load_secret(database: Path) -> bytes:
@@ -21,7 +22,7 @@ def load_secret(database: Path) -> bytes:
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):  # of two first runs at once, both use the first secret
                 write_file(path, f"{secrets.token_hex(32)}\n".encode(), mode=0o600, replace=False, sync=True)
-        secret = bytes.fromhex(path.read_text(encoding="ascii"))
+        secret = bytes.fromhex(read_text(path, _MAX_BYTES))
     except PermissionError:
         raise HistoryError(f"the secret {path} cannot be read: permission denied; run digest as its owner") from None
     except (OSError, ValueError) as error:
