@@ -26,8 +26,9 @@ from digest.ranking.topics import _phrase_pattern
 ROOT = Path(__file__).resolve().parents[1] / "digest"
 FUNCTIONS = {f"re.{name}" for name in "compile search match fullmatch split findall finditer sub subn".split()}
 
-# The configuration, the command line, the crontab and the systemd units.
+# The configuration, the command line, the crontab and the systemd units. The hider of secrets looks for literal texts.
 OWN = """
+    delivery.smtp:_make_hider
     cli. config: delivery: mail.message:_list_id operations.crontab: operations.init: operations.schedule:
     operations.systemd: toml_hints:
 """.split()
@@ -175,6 +176,8 @@ WORST = [
     Worst("mail.render:render", "", "\n", ""),
     Worst("mail.render:render", "", "\n\n ", ""),
     Worst("delivery.smtp_protocol:_REPLY_LINE", "250-", "a", "\r", "fullmatch"),
+    Worst("delivery.smtp_protocol:_SIZE", "", "1", "!", "fullmatch"),
+    Worst("delivery.smtp:_LONG_WORD", "", "a", ""),
     Worst("delivery.smtp_protocol:_ENHANCED_CODE", "", "5.111.111", "!"),
     Worst("delivery.smtp_protocol:_ADDRESS", "", "@", " ", "fullmatch", limit=600),
     Worst("inbound.dsn:_BOUNDARY", "", "; ", ""),
@@ -203,6 +206,8 @@ WORST = [
     Worst("inbound.letters:_MAIL_SERVER", "", " postmaster", ""),
     Worst("inbound.letters:_MAIL_SERVER", " postmaster", " ", "!"),
     Worst("operations.subscriber_files:_next_value", "", ", ", ""),
+    Worst("operations.subscriber_files:_PLAIN_TOPIC", "", "a", "\n", "fullmatch"),
+    Worst("logs:_UNSAFE", "", "\x1b", ""),
     Worst("operations.subscriber_files:_parse_limit", "", "1", "", "fullmatch"),
 ]
 
