@@ -243,7 +243,7 @@ def test_no_text_in_the_history_brings_a_secret_into_a_message(
 def assert_redacted(document: dict[str, Any]) -> None:
     source, queue = document["sources"][0], document["queue"]
     assert (source["errors"], source["skipped"], source["late"]) == (["it said ***"],) * 3
-    assert (queue["troubled"][0]["reply"], document["inbox"][0]["problem"]) == ("550 ***", "***")
+    assert (queue["problems"][0]["reply"], document["inbox"][0]["problem"]) == ("550 ***", "***")
     assert document["runs"][0]["summary"]["stopped"] == "it said ***"
 
 
