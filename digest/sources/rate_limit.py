@@ -20,7 +20,7 @@ class RateLimit:
     """Allows one request at a time, with a pause after each.
 
     The file at `path` is locked during a request, and then holds the time at which it ended. It is not locked during
-    the pause, so that processes which wait take turns. The kernel releases the lock of a process that dies. The time is
+    the pause, so that another process can go first. The kernel releases the lock of a process that dies. The time is
     that of the monotonic clock, which starts with the machine, so a time in the future is from before a restart and is
     ignored. Without a `path`, the limit holds for this process only.
     """

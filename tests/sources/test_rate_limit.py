@@ -21,6 +21,8 @@ import sys, time
 from pathlib import Path
 from digest.sources.rate_limit import RateLimit
 limit = RateLimit(Path(sys.argv[1]), time.sleep)
+print("ready", flush=True)
+sys.stdin.readline()
 for _ in range(int(sys.argv[2])):
     with limit.wait_turn(float(sys.argv[3])):
         began = time.monotonic()
@@ -34,17 +36,21 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "history.db.pace"
 
 
-def test_processes_take_turns(file: Path) -> None:
-    """A process that asks all the time does not keep the others from asking."""
+def test_requests_of_two_processes_keep_their_distance(file: Path) -> None:
     words = [sys.executable, "-c", ASK, str(file), "12", str(PAUSE)]
-    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    pipe = subprocess.PIPE
+    processes = [subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
     asked = [[tuple(map(float, line.split())) for line in p.communicate(timeout=60)[0].splitlines()] for p in processes]
     assert [len(times) for times in asked] == [12, 12]
     for (_, ended), (began, _) in itertools.pairwise(sorted(itertools.chain(*asked))):
         assert began - ended >= PAUSE
-    if asked[0][-1] > asked[1][-1]:
-        asked.reverse()
-    assert asked[1][0] < asked[0][-1], "the second began before the first was done"
 
 
 def test_who_holds_the_file_is_waited_for_a_minute_and_named(file: Path) -> None:
