@@ -20,7 +20,7 @@ from digest.pipeline import deliver
 from digest.pipeline.context import delivery_method
 from digest.pipeline.deliver import Progress
 from digest.pipeline.preview import preview
-from digest.pipeline.run import RunReport, run_daily, send_queued
+from digest.pipeline.run import Clock, RunReport, run_daily, send_queued
 from digest.settings import Secret
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
@@ -67,10 +67,18 @@ class Office:
         smtp = SmtpSettings("127.0.0.1", port, "none", timeout=2.0)
         return replace(self.workplace.config(), delivery=replace(smtp, **more))  # type: ignore[arg-type]
 
-    def run(self, port: int, day: date = MONDAY, watch: Watch | None = None, **more: object) -> RunReport:
+    def run(
+        self,
+        port: int,
+        day: date = MONDAY,
+        watch: Watch | None = None,
+        real_clock: Clock | None = None,
+        **more: object,
+    ) -> RunReport:
         number = day.toordinal()
         self.workplace.lists(*(paper(number * 10 + n) for n in range(3)))
-        return run_daily(self.config(port, **more), day, at(day), Fetcher("digest@example.org"), watch or Watch())
+        fetcher = Fetcher("digest@example.org")
+        return run_daily(self.config(port, **more), day, at(day), fetcher, watch or Watch(), real_clock)
 
     def send(self, port: int, day: date = MONDAY, watch: Watch | None = None) -> RunReport:
         return send_queued(self.config(port), day, at(day), watch or Watch())
