@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from digest.operations.checks import Check, Mark
+from digest.operations.installation import install_command
 
 if TYPE_CHECKING:
     import dns.resolver
@@ -31,7 +32,7 @@ def check_domain(domain: str, nameserver: Nameserver | None = None) -> Iterator[
         return
     if find_spec("dns") is None:
         message = f"skipped: checking SPF, DKIM and DMARC of {domain} needs dnspython, which is not installed"
-        yield Check("domain", Mark.WARN, message, "pip install 'paper-digest[dns]'")
+        yield Check("domain", Mark.WARN, message, install_command("dns", "dnspython"))
         return
     try:
         records = DnsRecords(nameserver)

@@ -59,7 +59,7 @@ def _send(url: "httpx.URL") -> str:
     """Send a ping; return why it failed, or ""."""
     import httpx
 
-    agent = {"User-Agent": f"paper-digest/{__version__}"}
+    agent = {"User-Agent": f"papers-by-mail/{__version__}"}
     transport = httpx.HTTPTransport(retries=_RETRIES)
     try:
         with httpx.Client(headers=agent, timeout=2 * _SECONDS, transport=transport, follow_redirects=True) as client:

@@ -85,7 +85,7 @@ class Fetcher:
     ) -> None:
         self._client = client
         self._screen = screen if screen is not None and screen.isatty() else None
-        self._agent = f"paper-digest/{__version__} (mailto:{contact})"
+        self._agent = f"papers-by-mail/{__version__} (mailto:{contact})"
         self._sleep = sleep
         self._max_bytes = max_bytes
         self._deadline = deadline

@@ -476,7 +476,7 @@ def test_a_server_without_a_limit_or_with_a_larger_one_passes(place: Workplace, 
 def test_an_installation_with_smtp_and_its_own_domain_passes_every_check(
     place: Workplace, trusted: Callable[[int], ssl.SSLContext]
 ) -> None:
-    pytest.importorskip("dns", reason="dnspython is not installed (pip install 'paper-digest[dns]')")
+    pytest.importorskip("dns", reason="dnspython is not installed (it is in the extra dns)")
     from tests.nameserver import serving
     from tests.operations.test_doctor_domain import DOMAIN, HEALTHY
 

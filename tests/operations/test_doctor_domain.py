@@ -7,8 +7,9 @@ import pytest
 from digest.operations import doctor_domain
 from digest.operations.checks import Check, Mark
 from digest.operations.doctor_domain import check_domain, is_reserved
+from digest.operations.installation import install_command
 
-pytest.importorskip("dns", reason="dnspython is not installed (pip install 'paper-digest[dns]')")
+pytest.importorskip("dns", reason="dnspython is not installed (it is in the extra dns)")
 
 from tests.nameserver import Zone, serving
 
@@ -87,7 +88,7 @@ def test_a_silent_name_server_times_out_after_a_few_seconds_in_total(monkeypatch
 def test_without_dnspython_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_domain, "find_spec", lambda _: None)
     (check,) = check_domain(DOMAIN)
-    assert (check.mark, check.fix) == (Mark.WARN, "pip install 'paper-digest[dns]'")
+    assert (check.mark, check.fix) == (Mark.WARN, install_command("dns", "dnspython"))
     assert check.message.startswith("skipped: ")
 
 

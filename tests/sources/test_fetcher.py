@@ -173,7 +173,7 @@ def test_a_day_without_requests_is_not_a_failure() -> None:
 
 def test_the_user_agent_names_program_and_contact() -> None:
     agent = Fetcher("ann@example.org")._own_client().headers["User-Agent"]
-    assert agent.startswith("paper-digest/")
+    assert agent.startswith("papers-by-mail/")
     assert "ann@example.org" in agent
 
 
