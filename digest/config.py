@@ -31,11 +31,12 @@ from digest.settings import (
     read_table,
     time_zone,
     web_address,
+    weekdays,
 )
 from digest.sources import Source
+from digest.sources.arxiv_categories import check_categories, is_like_category
 from digest.sources.registry import SOURCE_TYPES, source_class
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MAX_BYTES = 4 * 2**20  # of a file: 100,000 addresses
 _MAX_TABLES = 1000  # in an array
 _MAX_PROBLEMS = 100  # that are reported
@@ -63,12 +64,6 @@ def _mailbox(value: str, example: str) -> Mailbox:
         raise ValueError(f'{quote_value(value)} {error}; write one like "{example}"') from None
 
 
-def _weekdays(values: list[str]) -> frozenset[int]:
-    if not values:
-        raise ValueError('must not be empty; write days like ["mon", "fri"]')
-    return frozenset(_DAYS.index(one_of(*_DAYS)(value)) for value in values)
-
-
 @dataclass(frozen=True, slots=True)
 class DigestSettings:
     """The `[digest]` table. `days` are weekdays from 0, which is Monday."""
@@ -85,7 +80,7 @@ class DigestSettings:
     min_score: float = field(default=0.0, metadata={"read": number_between(0, 1000)})
     topics_only: bool = False
     days: frozenset[int] = field(
-        default=frozenset(range(7)), metadata={"read": _weekdays, "type": tuple[str, ...], "example": '["mon", "fri"]'}
+        default=frozenset(range(7)), metadata={"read": weekdays, "type": tuple[str, ...], "example": '["mon", "fri"]'}
     )
     templates: Path | None = None
 
@@ -181,7 +176,7 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
     check_keys(table, known, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table, path.parent, environ, problems)
-    topics = [read_table(Topic, t, f"topics[{n}]", problems) for n, t in _tables(table, "topics", problems)]
+    topics = _topics(table, problems)
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
     inbox = _inbox(table, path.parent, environ, problems)
@@ -199,7 +194,7 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
             templates=digest.templates and _absolute(path.parent, digest.templates),
         ),
         sources=sources,
-        topics=tuple(filter(None, topics)),
+        topics=topics,
         delivery=delivery,
         unsubscribe=unsubscribe,
         inbox=inbox,
@@ -221,6 +216,31 @@ def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tupl
         problems.add(key, f"must be at most {_MAX_TABLES:,}, not {len(found):,}")
         return []
     return list(enumerate(found, start=1))
+
+
+def _topics(table: Mapping[str, Any], problems: Problems) -> tuple[Topic, ...]:
+    found, numbers = [], dict[str, int]()
+    for number, entry in _tables(table, "topics", problems):
+        where = f"topics[{number}]"
+        topic = read_table(Topic, entry, where, problems)
+        if topic is None:
+            continue
+        first = numbers.setdefault(topic.name.casefold(), number)
+        if first != number:
+            message = (
+                f"{quote_value(topic.name)} is the name of topics[{first}] too; write another name, or make them one"
+            )
+            problems.add(f"{where}.name", message)
+        if not topic.name.strip():
+            problems.add(f"{where}.name", 'must not be empty; write name = "Diffusion"')
+        if not any(map(str.strip, (*topic.match, *topic.authors, *topic.categories, *topic.like, *topic.mute))):
+            problems.add(where, f'{quote_value(topic.name)} matches nothing; write below its name match = ["a phrase"]')
+        try:
+            check_categories(filter(is_like_category, topic.categories))
+        except ValueError as error:
+            problems.add(f"{where}.categories", error)
+        found.append(topic)
+    return tuple(found)
 
 
 def _sources(

@@ -13,18 +13,22 @@ write max_papers = 10 without quotes`. The second part is left out where the fir
 
 import difflib
 import json
+import re
 import types
 import typing
+import unicodedata
 import zoneinfo
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from datetime import date, time
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _MAX_KEY = 100  # characters of a key in a message
+_MAX_CHOICES = 10  # invalid values of a list in a message
 _MAX_PATH, _MAX_NAME = 1000, 240  # bytes of a path and of a name in it; we append to both, and Linux takes 4096 and 255
 
 _TYPE_NAMES = {
@@ -34,6 +38,31 @@ _TYPE_NAMES = {
     bool: "true or false",
     Path: "a path in quotes",
     tuple: "a list of strings",
+}
+
+_OFFSET = re.compile(r"(?:Etc/)?(?:GMT|UTC)?\s*[+-]\s*\d{1,2}(?::?\d{2})?", re.IGNORECASE)
+# Cities that no zone is named after; from tzdata's zone1970.tab, whose comments name the regions of each zone.
+_CITIES = {
+    "Europe/Berlin": "Munich, München, Hamburg, Cologne, Köln, Frankfurt, Stuttgart, Heidelberg, Dresden, Leipzig",
+    "Europe/Zurich": "Geneva, Genève, Lausanne, Basel, Bern",
+    "Europe/Vienna": "Wien, Graz, Salzburg",
+    "Europe/Paris": "Lyon, Grenoble, Toulouse, Marseille",
+    "Europe/London": "Cambridge, Oxford, Edinburgh, Manchester",
+    "Europe/Rome": "Milan, Milano, Roma, Turin, Pisa",
+    "Europe/Madrid": "Barcelona, Valencia",
+    "Europe/Prague": "Praha, Brno",
+    "Europe/Warsaw": "Krakow",
+    "Europe/Moscow": "Saint Petersburg",
+    "America/New_York": "Boston, Washington, Philadelphia, Pittsburgh, Princeton, Atlanta, Baltimore, Ithaca",
+    "America/Chicago": "Austin, Houston, Dallas, Madison",
+    "America/Los_Angeles": "San Francisco, Seattle, Stanford, Berkeley, San Diego, Palo Alto",
+    "America/Toronto": "Ottawa, Waterloo",
+    "America/Sao_Paulo": "Rio de Janeiro",
+    "Asia/Kolkata": "Delhi, New Delhi, Mumbai, Bangalore, Bengaluru, Chennai, Hyderabad",
+    "Asia/Shanghai": "Beijing, Shenzhen, Hangzhou, Guangzhou, Nanjing",
+    "Asia/Tokyo": "Kyoto, Osaka, Tokio",
+    "Asia/Jerusalem": "Haifa",
+    "Australia/Sydney": "Canberra",
 }
 
 
@@ -200,6 +229,21 @@ def invalid_value(expected: str, raw: object, hint: str = "") -> ValueError:
     return ValueError(f"must be {expected}, not {quote_value(raw)}" + (f"; {hint}" if hint else ""))
 
 
+def invalid_choices(expected: str, wrong: Mapping[str, Sequence[str]], hint: str) -> ValueError:
+    """The error for values of a list that are not what was `expected`, like "days": all of them.
+
+    `wrong` maps each to the values that may have been meant; `hint` says what to write for one without such a value.
+    """
+    described = [
+        quote_value(value) + (f" (did you mean {quote_choices(meant)}?)" if meant else "")
+        for value, meant in islice(wrong.items(), _MAX_CHOICES)
+    ]
+    more = f" and {len(wrong) - _MAX_CHOICES:,} more" if len(wrong) > _MAX_CHOICES else ""
+    return ValueError(
+        f"must be {expected}, not {' or '.join(described)}{more}" + ("" if all(wrong.values()) else f"; {hint}")
+    )
+
+
 def quote_value(raw: object) -> str:
     """A value as it is written in TOML, on one line and at most 60 characters long."""
     plain = isinstance(raw, date | time | float)
@@ -245,6 +289,26 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def weekdays(names: Iterable[str]) -> frozenset[int]:
+    """A reader for days of the week, in upper or lower case; it returns their numbers from 0, which is Monday."""
+    found = {name: name.strip().lower() for name in names}
+    if not found:
+        raise ValueError('must not be empty; write days like "mon" and "fri"')
+    if wrong := {
+        name: [d for d in WEEKDAYS if low.startswith(d)] for name, low in found.items() if low not in WEEKDAYS
+    }:
+        raise invalid_choices("days of the week", wrong, f"write {quote_choices(WEEKDAYS)}")
+    return frozenset(map(WEEKDAYS.index, found.values()))
+
+
+def weekday_names(days: Iterable[int]) -> list[str]:
+    """The names that `weekdays` reads, from Monday on."""
+    return [WEEKDAYS[day] for day in sorted(days)]
+
+
 def web_address(value: str) -> str:
     """A reader for http(s) addresses."""
     from urllib.parse import urlsplit
@@ -266,18 +330,30 @@ def time_zone(name: str) -> zoneinfo.ZoneInfo:
     except (ValueError, OSError, KeyError):
         near = _closest_zone(name)
         hint = f'did you mean "{near}"?' if near else 'write one like "Europe/Berlin" or "UTC"'
+        if _OFFSET.fullmatch(name):  # Etc/GMT+2 is UTC-2, as in POSIX, and no offset knows when clocks change
+            hint = 'write the zone of a place, like "Europe/Berlin": it also knows when clocks change'
         raise invalid_value("a time zone", name, hint) from None
 
 
 def _closest_zone(name: str) -> str:
-    """The zone with that name in another case, with that city, or with a similar name; "" for none.
+    """The zone with that name in another case, or with that city, or nearly so; "" for none.
 
-    Nothing is similar to an abbreviation: CEST is not EST.
+    A similar name is one with a misspelled city: nothing is similar to an abbreviation (CEST is not EST), and Munich is
+    not Zurich.
     """
-    wanted = name.strip().lower().replace(" ", "_")
-    known = {zone.lower(): zone for zone in sorted(zoneinfo.available_timezones())}
-    city = next((zone for low, zone in known.items() if low.rpartition("/")[2] == wanted.rpartition("/")[2]), "")
-    return known.get(wanted) or city or known.get(_closest(wanted, known, 0.8) if len(wanted) > 4 else "", "")
+    place, city = _fold_zone(name), _fold_zone(name.rpartition("/")[2])
+    known = {_fold_zone(zone): zone for zone in sorted(zoneinfo.available_timezones()) if not zone.startswith("Etc/")}
+    cities: dict[str, str] = {}
+    for zone in known.values():
+        cities.setdefault(_fold_zone(zone.rpartition("/")[2]), zone)
+    cities |= {_fold_zone(other): zone for zone, others in _CITIES.items() for other in others.split(", ")}
+    near = _closest(city, cities, 0.8) if len(city) > 4 else ""
+    return known.get(place) or cities.get(city) or cities.get(near, "")
+
+
+def _fold_zone(name: str) -> str:
+    """A name without case, accents, spaces and signs."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if c.isalnum() or c == "/")
 
 
 def _closest(word: str, known: Collection[str], cutoff: float = 0.6) -> str:

@@ -16,6 +16,7 @@ from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
 from digest.files import bundled_file
 from digest.inbound import InboxSettings
+from digest.settings import _CITIES, time_zone
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
 from digest.sources.feed import Feed
@@ -134,7 +135,7 @@ LINES = [
     ),
     (
         'timezone = "UTC+1"',
-        'digest.timezone: must be a time zone, not "UTC+1"; write one like "Europe/Berlin" or "UTC"',
+        'digest.timezone: must be a time zone, not "UTC+1"; write the zone of a place, like "Europe/Berlin": it also knows when clocks change',
     ),
     (
         'timezone = "../etc"',
@@ -145,10 +146,14 @@ LINES = [
     ('when_empty = "never"', 'digest.when_empty: must be "skip" or "send", not "never"'),
     (
         'days = ["monday"]',
-        'digest.days: must be "mon", "tue", "wed", "thu", "fri", "sat" or "sun", not "monday"; did you mean "mon"?',
+        'digest.days: must be days of the week, not "monday" (did you mean "mon"?)',
+    ),
+    (
+        'days = ["mon", "monday", "Fri", "weekend", "tues", "3"]',
+        'digest.days: must be days of the week, not "monday" (did you mean "mon"?) or "weekend" or "tues" (did you mean "tue"?) or "3"; write "mon", "tue", "wed", "thu", "fri", "sat" or "sun"',
     ),
     ('days = "mon, fri"', 'digest.days: must be a list of strings, not "mon, fri"; write days = ["mon", "fri"]'),
-    ("days = []", 'digest.days: must not be empty; write days like ["mon", "fri"]'),
+    ("days = []", 'digest.days: must not be empty; write days like "mon" and "fri"'),
     ("days = [1]", 'digest.days: must be a list of strings, not [1]; write something like days = ["mon", "fri"]'),
     (
         'templates = "nowhere"',
@@ -205,7 +210,22 @@ FILES = [
     ),
     (
         "[[sources]]\ntype = 'arxiv'\ncategories = ['cs LG']",
-        'sources[1].categories: must be arXiv categories, not "cs LG"; write them like "cs.LG" or "math"',
+        'sources[1].categories: must be arXiv categories, not "cs LG" (did you mean "cs.LG"?)',
+    ),
+    (
+        "[[sources]]\ntype = 'arxiv'\ncategories = ['cs.LG', 'cs.ML', 'cs.lg', 'bio', 'math.XX', 'cs']",
+        'sources[1].categories: must be arXiv categories, not "cs.ML" (did you mean "cs.LG" or "stat.ML"?) or "cs.lg" (did you mean "cs.LG"?) or "bio" or "math.XX"; write them like "cs.LG" or "math"',
+    ),
+    (
+        "[[topics]]\nname = 'ML'\ncategories = ['neuroscience', 'cs.ml', 'CS.CL']",
+        'topics[1].categories: must be arXiv categories, not "cs.ml" (did you mean "cs.LG" or "stat.ML"?) or "CS.CL" (did you mean "cs.CL"?)',
+    ),
+    ("[[topics]]\nname = 'X'", 'topics[1]: "X" matches nothing; write below its name match = ["a phrase"]'),
+    ("[[topics]]\nname = 'X'\nmatch = [' ']\nweight = 2", 'topics[1]: "X" matches nothing; write below its name match'),
+    ("[[topics]]\nname = ' '\nmute = ['x']", 'topics[1].name: must not be empty; write name = "Diffusion"'),
+    (
+        "[[topics]]\nname = 'Vision'\nmatch = ['x']\n[[topics]]\nname = 'Y'\n[[topics]]\nname = 'vision'\nmute = ['x']",
+        'topics[3].name: "vision" is the name of topics[1] too; write another name, or make them one',
     ),
     (
         "[[sources]]\ntype = 'huggingface'\nurl = 'ftp://x'",
@@ -509,6 +529,21 @@ def test_a_file_without_read_permission_says_who_needs_it(tmp_path: Path) -> Non
 
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeff" + GOOD).digest.max_papers == 12
+
+
+def test_a_city_suggests_its_own_zone() -> None:
+    for zone, others in _CITIES.items():
+        for city in (zone.rpartition("/")[2], *others.split(", ")):
+            for name in (city, city.lower(), f"Europe/{city}", f"{city} "):
+                if name != zone:
+                    with pytest.raises(ValueError, match=f'did you mean "{zone}"'):
+                        time_zone(name)
+
+
+def test_an_offset_never_suggests_a_zone_of_the_opposite_sign() -> None:
+    for name in ("GMT+2", "gmt-5", "UTC+02:00", "+0530", "Etc/GMT+99", "UTC +1"):
+        with pytest.raises(ValueError, match="write the zone of a place"):
+            time_zone(name)
 
 
 def test_time_zones_of_every_kind_are_accepted(tmp_path: Path) -> None:

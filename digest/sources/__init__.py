@@ -4,8 +4,9 @@ A source is a frozen dataclass whose fields are its configuration. It does no I/
 requests of a run, and each `Request` carries the function that parses its response into a `Page`. A page may hold the
 next `Request`. Paging, retries, rate limits and size limits are written once, in `fetcher`.
 
-Other packages use the records below and three modules:
+Other packages use the records below and these modules:
 
+    arxiv_categories    check the names of categories
     registry    the class of each source, by the `type` in the configuration
     fetcher     fetch all sources of a run
     freshness   check for batches that are late, and write the notices for readers
@@ -21,8 +22,8 @@ from typing import Protocol
 from digest.papers import Paper
 
 __all__ = [
-    "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source", "fetcher",
-    "freshness", "registry",
+    "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source",
+    "arxiv_categories", "fetcher", "freshness", "registry",
 ]  # fmt: skip
 
 

@@ -18,9 +18,10 @@ from urllib.parse import quote
 
 from digest.errors import SourceError, TemporaryError
 from digest.papers import Paper, build_paper
-from digest.settings import invalid_value, number_between, web_address
+from digest.settings import number_between, web_address
 from digest.sources import Page, Request, Sighting
 from digest.sources.arxiv_calendar import feed_day, has_batch, missed_days, submission_window
+from digest.sources.arxiv_categories import check_categories
 from digest.sources.parsing import build_page
 from digest.sources.syndication import categories_of, parse_feed, publication_day, text_of
 
@@ -32,11 +33,9 @@ _PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s*(?:Abstract:\s*)?",
 
 
 def _check_categories(values: list[str]) -> tuple[str, ...]:
-    for value in values:
-        if not re.fullmatch(r"[a-z-]+(\.[A-Za-z-]+)?", value):
-            raise invalid_value("arXiv categories", value, 'write them like "cs.LG" or "math"')
     if not values:
         raise ValueError('must not be empty; write categories like "cs.LG"')
+    check_categories(values)
     return tuple(dict.fromkeys(values))
 
 
