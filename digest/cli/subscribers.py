@@ -1,4 +1,4 @@
-"""The commands that manage subscribers: add, remove, pause, resume, list, import, export."""
+"""The commands that manage subscribers: add, remove, pause, resume, list, show, import, export."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from digest.store.subscribers import Subscriber, Subscribers, SubscriberStatus
 
 _FORMATS = click.Choice(("table", "csv", "json"))
+_MAILS = 10  # that `show` shows
+
+
+class WeekdaysParam(click.ParamType[frozenset[int]]):
+    """Days of the week as mon,thu; * means every day, an empty set."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[int]:
+        from digest.settings import weekdays
+
+        if isinstance(value, frozenset):
+            return value
+        try:
+            return frozenset() if value.strip() == "*" else weekdays(value.split(","))
+        except ValueError as error:
+            self.fail(f"{error}; like --days mon,thu", param, ctx)
+
+
 _addresses = click.argument("addresses", metavar="ADDR...", nargs=-1, required=True, type=AddressParam())
 
 
@@ -83,12 +102,14 @@ def _for_each_subscriber(command: Callable[..., str]) -> Callable[..., None]:
                     app.report(command(session, *known, **options))
             session.context.outbox.withdraw(session.today)
         if unknown := [address for address, known in found if not known]:
-            raise click.BadParameter(
-                f"no subscriber has the address {', '.join(unknown)}; `digest subscribers list --all` shows all",
-                param_hint="ADDR",
-            )
+            raise _unknown_address(", ".join(unknown))
 
     return run_for_each
+
+
+def _unknown_address(address: str) -> click.BadParameter:
+    message = f"no subscriber has the address {address}; `digest subscribers list --all` shows all"
+    return click.BadParameter(message, param_hint="ADDR")
 
 
 @subscribers.command()
@@ -103,9 +124,12 @@ def _for_each_subscriber(command: Callable[..., str]) -> Callable[..., None]:
 @click.option(
     "--max-papers", metavar="N", type=click.IntRange(0, 1000), help="Papers in a mail; 0 means digest.max_papers."
 )
+@click.option("--days", metavar="DAYS", type=WeekdaysParam(), help="Mail only on these days: mon,thu; * means all.")
 @click.pass_obj
 @handle_errors
-def add(app: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers: int | None) -> None:
+def add(
+    app: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers: int | None, days: frozenset[int] | None
+) -> None:
     """Subscribe addresses, or change what they get.
 
     Those who unsubscribed or were suspended get mail again.
@@ -113,8 +137,9 @@ def add(app: App, addresses: tuple[str, ...], names: tuple[str, ...], max_papers
     with _session(app) as session:
         before = [(address, session.find(address)) for address in addresses]
         topics = _chosen_topics(session, names)
+        _check_days(session, days)
         for address, known in before:
-            profile = _changed(session.subscribers.by_address(address).profile, topics, max_papers)
+            profile = _changed(session.subscribers.by_address(address).profile, topics, max_papers, days)
             session.subscribers.add(address, profile)
             app.report(_format_added(address, known[1].state if known else "", profile))
 
@@ -128,13 +153,29 @@ def _chosen_topics(session: _Session, names: tuple[str, ...]) -> tuple[str, ...]
     return None if not names else () if "*" in names else found
 
 
-def _changed(profile: "Profile", topics: tuple[str, ...] | None, max_papers: int | None) -> "Profile":
+def _check_days(session: _Session, days: frozenset[int] | None) -> None:
+    """Raise BadParameter when none of the days is one of digest.days, which no mail goes beyond."""
+    from digest.settings import weekday_names
+
+    allowed = session.context.config.digest.days
+    if days and not days & allowed:
+        message = f"digest.days has no mail on {', '.join(weekday_names(days))}"
+        raise click.BadParameter(f"{message}; choose from {', '.join(weekday_names(allowed))}", param_hint="--days")
+
+
+def _changed(
+    profile: "Profile", topics: tuple[str, ...] | None, max_papers: int | None, days: frozenset[int] | None
+) -> "Profile":
     if topics is not None:
         profile = replace(profile, topics=topics or None)
+    if days is not None:
+        profile = replace(profile, days=days or None)
     return profile if max_papers is None else replace(profile, max_papers=max_papers or None)
 
 
 def _format_added(address: str, state: str, profile: "Profile") -> str:
+    from digest.settings import weekday_names
+
     sentences = {
         "": "Added {}", "dropped": "Added {}", "left": "Added {}, who had unsubscribed",
         "suspended": "Added {}, which was suspended", "paused": "Resumed {}",
@@ -142,7 +183,8 @@ def _format_added(address: str, state: str, profile: "Profile") -> str:
     what = sentences.get(state, "{} is subscribed").format(address)
     topics = f"topics: {', '.join(profile.topics)}" if profile.topics else "all topics"
     limit = f"at most {profile.max_papers} papers" if profile.max_papers else "as many papers as digest.max_papers"
-    return f"{what}: {topics}, {limit}."
+    days = f", on {', '.join(weekday_names(profile.days))} only" if profile.days else ""
+    return f"{what}: {topics}, {limit}{days}."
 
 
 @subscribers.command()
@@ -224,6 +266,27 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
                 app.write(part)
             else:
                 app.show(part, nl=False)
+
+
+@subscribers.command()
+@click.argument("address", metavar="ADDR", type=AddressParam())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+@handle_errors
+def show(app: App, address: str, as_json: bool) -> None:
+    """Show one subscriber: state, choices and last mails."""
+    from digest.operations.subscriber_files import format_subscriber, subscriber_document
+
+    with _session(app) as session:
+        found = session.find(address)
+        if found is None:
+            raise _unknown_address(address)
+        subscriber, status = found
+        mails = session.context.outbox.last_mails(subscriber, _MAILS)
+        if as_json:
+            app.show_json(subscriber_document(status, mails))
+        else:
+            app.show(format_subscriber(status, mails, session.topics))
 
 
 @subscribers.command(name="export")

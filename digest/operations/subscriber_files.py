@@ -4,27 +4,31 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 from digest.logs import escape
 from digest.mail.address import parse_mailbox
 from digest.papers.text.clean import clean
-from digest.papers.text.fit import format_table, plural
+from digest.papers.text.fit import format_table, plural, snippet
+from digest.ranking import Profile
+from digest.settings import weekday_names, weekdays
+from digest.store.outbox import MailStatus
 from digest.store.subscribers import FOREVER, ImportedSubscriber, ImportResult, SubscriberStatus
 
 _STATES = ("active", "paused", "suspended", "left", "dropped")
-_COLUMNS = ("address", "state", "topics", "max_papers", "paused_until")
+_COLUMNS = ("address", "state", "topics", "max_papers", "paused_until", "days")
 _ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs call it
-_TOPIC_SEPARATOR = "|"  # in a cell of CSV
+_SEPARATOR = "|"  # of topics or days in a cell of CSV
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
 _PLAIN_TOPIC = re.compile(r"[^\W_][^|;\t\r\n]*")  # some spreadsheets also begin a new cell after ; or a tab
 MAX_BYTES = 32 * 2**20  # of a file; 100,000 subscribers take 10 to 20 MB
 _MAX_BAD_ROWS = 100_000  # after them, nothing more is read
 _MAX_LISTED = 50  # rows or addresses that a report lists
 _MAX_PROBLEM = 300  # characters of what is wrong with a row
+_MAX_REPLY = 60  # characters of a server's reply in a table
 _MAX_QUOTED = 60  # characters of an invalid value in a message
 
 ParseTopic = Callable[[str], str]  # a topic's name in a file -> as the configuration spells it, or ValueError
@@ -46,13 +50,43 @@ def write_subscribers(statuses: Iterable[SubscriberStatus], form: str, topics: I
 
 
 def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str]) -> Iterator[str]:
-    rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "NOTE")]
+    rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "DAYS", "NOTE")]
     for s in statuses:
-        names = ", ".join(name if name in topics else f"{name} (no such topic)" for name in s.profile.topics or ())
         note = s.why or ("in digest.to" if s.configured else "")
-        rows.append((s.address, _format_state(s), names or "all", str(s.profile.max_papers or "default"), note))
+        rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), note))
     empty = "No subscribers yet. Add addresses to digest.to, or with `digest subscribers add ADDR`."
     yield (format_table(rows) if len(rows) > 1 else empty) + "\n"
+
+
+def format_profile(profile: Profile, topics: Collection[str]) -> tuple[str, str, str]:
+    """The topics, papers in a mail and days of a profile, for people; marks topics that are not in `topics`."""
+    names = ", ".join(name if name in topics else f"{name} (no such topic)" for name in profile.topics or ())
+    return names or "all", str(profile.max_papers or "default"), ", ".join(weekday_names(profile.days or ())) or "all"
+
+
+def format_subscriber(status: SubscriberStatus, mails: Sequence[MailStatus], topics: Collection[str]) -> str:
+    """One subscriber and their last mails."""
+    names, max_papers, days = format_profile(status.profile, topics)
+    facts = {
+        "state": _format_state(status) + (f": {status.why}" if status.why else ""),
+        "topics": names,
+        "max papers": max_papers,
+        "days": days,
+        "in digest.to": "yes" if status.configured else "no",
+        "bounces": f"{status.bounces:,} in a row" if status.bounces else "",
+    }
+    lines = [status.address, *(f"  {name:<13} {fact}" for name, fact in facts.items() if fact)]
+    if not mails:
+        return "\n".join([*lines, "No mail so far."])
+    rows = [("MAIL OF", "PAPERS", "STATE", "REPLY")]
+    rows += [(mail.day.isoformat(), f"{mail.papers:,}", mail.state, snippet(mail.reply, _MAX_REPLY)) for mail in mails]
+    return "\n".join([*lines, "", format_table(rows)])
+
+
+def subscriber_document(status: SubscriberStatus, mails: Sequence[MailStatus]) -> dict[str, Any]:
+    """The document of `subscribers show --json`: as in `list --json`, and the last mails, newest first."""
+    shown = [{**asdict(mail), "day": mail.day.isoformat()} for mail in mails]
+    return {**_json_row(status), "mails": shown}
 
 
 def _format_state(status: SubscriberStatus) -> str:
@@ -68,6 +102,7 @@ def _write_csv(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
         if status.address[0] in _FORMULA_SIGNS:  # angle brackets keep it from being a formula, and can be read back
             row["address"] = f"<{status.address}>"
         row["topics"] = _format_topics(row["topics"] or ())
+        row["days"] = _SEPARATOR.join(row["days"] or ())
         yield _csv_line([row[column] or "" for column in _COLUMNS])
 
 
@@ -81,10 +116,13 @@ def _write_json(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
     """One JSON array, with a line for each subscriber."""
     before = "["
     for status in statuses:
-        row = {**_row(status), "configured": status.configured, "why": status.why, "bounces": status.bounces}
-        yield f"{before}\n  {escape(json.dumps(row, ensure_ascii=False))}"
+        yield f"{before}\n  {escape(json.dumps(_json_row(status), ensure_ascii=False))}"
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
+
+
+def _json_row(status: SubscriberStatus) -> dict[str, Any]:
+    return {**_row(status), "configured": status.configured, "why": status.why, "bounces": status.bounces}
 
 
 def _row(status: SubscriberStatus) -> dict[str, Any]:
@@ -94,6 +132,7 @@ def _row(status: SubscriberStatus) -> dict[str, Any]:
         "topics": None if status.profile.topics is None else list(status.profile.topics),
         "max_papers": status.profile.max_papers,
         "paused_until": status.paused.isoformat() if status.paused else None,
+        "days": None if status.profile.days is None else weekday_names(status.profile.days),
     }
 
 
@@ -216,7 +255,8 @@ def _parse_row(row: Any, parse_topic: ParseTopic) -> ImportedSubscriber:
     # Subscribers who get no mail may have topics that no longer exist: they must be known to stay without mail.
     topics = _parse_topics(row, clean if state in ("suspended", "left", "dropped") else parse_topic)
     until = _parse_date(row) or (FOREVER if state == "paused" else None)
-    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, clean(str(row.get("why") or ""))[:300])
+    why = clean(str(row.get("why") or ""))[:300]
+    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, why, _parse_days(row))
 
 
 def _parse_state(row: Mapping[str, Any]) -> str:
@@ -243,15 +283,15 @@ def _parse_topics(row: Mapping[str, Any], parse_topic: ParseTopic) -> tuple[str,
 def _format_topics(topics: Sequence[str]) -> str:
     """Topics in one cell, separated by |; as JSON if a spreadsheet would run that, or if it could not be read back."""
     if all(map(_PLAIN_TOPIC.fullmatch, topics)):
-        return _TOPIC_SEPARATOR.join(topics)
+        return _SEPARATOR.join(topics)
     return json.dumps(topics, ensure_ascii=False).replace(";", "\\u003b")
 
 
 def _split_topics(cell: str) -> Any:
     try:
-        return json.loads(cell) if cell.startswith("[") else cell.split(_TOPIC_SEPARATOR)
+        return json.loads(cell) if cell.startswith("[") else cell.split(_SEPARATOR)
     except json.JSONDecodeError:
-        return cell.split(_TOPIC_SEPARATOR)
+        return cell.split(_SEPARATOR)
 
 
 def _parse_limit(row: Mapping[str, Any]) -> int | None:
@@ -262,6 +302,20 @@ def _parse_limit(row: Mapping[str, Any]) -> int | None:
     if isinstance(given, bool) or not re.fullmatch(r"[0-9]{1,4}", str(given)) or int(given) > 1000:
         raise ValueError(f"max_papers: must be a whole number from 1 to 1000, not {_quote(given)}")
     return int(given)
+
+
+def _parse_days(row: Mapping[str, Any]) -> frozenset[int] | None:
+    """None if the row has no such column, an empty set for every day."""
+    if "days" not in row:
+        return None
+    given = row["days"] or []
+    names = re.split(r"[|,; ]+", given.strip("|,; ")) if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"days: must be a list of days, not {_quote(given)}")
+    try:
+        return weekdays(names) if names and names != [""] else frozenset()
+    except ValueError as error:
+        raise ValueError(f"days: {error}") from None
 
 
 def _parse_date(row: Mapping[str, Any]) -> date | None:

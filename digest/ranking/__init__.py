@@ -42,10 +42,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a subscriber chose: topics by name (None for all), papers in a mail (None for `digest.max_papers`)."""
+    """What a subscriber chose; None means no choice.
+
+    Topics by name (None for all), papers in a mail (None for `digest.max_papers`), and the days of the week with mail
+    (from 0, which is Monday; None for every day of `digest.days`).
+    """
 
     topics: tuple[str, ...] | None = None
     max_papers: int | None = None
+    days: frozenset[int] | None = None
 
 
 DEFAULT_PROFILE = Profile()

@@ -41,6 +41,7 @@ from digest.delivery import Message, Outcome, State
 from digest.errors import MailPruned
 from digest.mail.message import MessageFrame, fill_frame, message_id
 from digest.ranking import Profile
+from digest.settings import WEEKDAYS
 from digest.store.database import transaction
 from digest.store.subscribers import Subscriber, profile_from_columns
 
@@ -74,6 +75,16 @@ class Audience:
 
 
 @dataclass(frozen=True, slots=True)
+class MailStatus:
+    """The mail of a day to a subscriber: how many papers it has, its state, and the last reply of the server."""
+
+    day: date
+    papers: int
+    state: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
 class Appearance:
     """A paper's place in the mails of a day, their state, and their number."""
 
@@ -96,9 +107,9 @@ class Outbox:
     def audiences(self, day: date, paper_ids: Iterable[int], today: date) -> list[Audience]:
         """Return who still gets a message on `day`, grouped by what they chose and which of the papers they were shown.
 
-        A message that has expired by `today`, the real day, has shown nothing. The audience with the lowest subscriber
-        row comes first. Their subscribers are in a temporary table, so that memory does not grow with their number:
-        `publish` needs it, and the next call of `audiences` replaces it.
+        Those who chose other days of the week get none. A message that has expired by `today`, the real day, has shown
+        nothing. The audience with the lowest subscriber row comes first. Their subscribers are in a temporary table, so
+        that memory does not grow with their number: `publish` needs it, and the next `audiences` replaces it.
         """
         editions = self._editions_with(paper_ids)
         self._db.execute(
@@ -112,9 +123,14 @@ class Outbox:
                 "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT edition"  # noqa: S608  ours
                 " FROM deliveries WHERE subscriber = s.id AND edition IN (SELECT value FROM json_each(:editions))"
                 f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers"
-                " FROM receivers s WHERE s.since <= :day"
+                " FROM receivers s WHERE s.since <= :day AND (s.days IS NULL OR instr(s.days, :weekday))"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
-                {"editions": json.dumps(sorted(editions)), "day": day.isoformat(), "oldest": _oldest(today)},
+                {
+                    "editions": json.dumps(sorted(editions)),
+                    "day": day.isoformat(),
+                    "weekday": WEEKDAYS[day.weekday()],
+                    "oldest": _oldest(today),
+                },
             )
         rows = self._db.execute(
             "SELECT editions, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
@@ -199,6 +215,15 @@ class Outbox:
         if not frame.content:
             raise MailPruned(f"the mail of {day} to {subscriber.address} is gone: `digest prune` deleted its text")
         return fill_frame(frame, subscriber.address, subscriber.token, day)
+
+    def last_mails(self, subscriber: Subscriber, limit: int) -> list[MailStatus]:
+        """Return the newest mails to a subscriber, newest first."""
+        rows = self._db.execute(
+            "SELECT d.day, (SELECT count(*) FROM shown s WHERE s.edition = d.edition), d.state, d.reply"
+            " FROM deliveries d WHERE d.subscriber = ? ORDER BY d.day DESC LIMIT ?",
+            [subscriber.id, limit],
+        )
+        return [MailStatus(date.fromisoformat(row[0]), *row[1:]) for row in rows]
 
     def appearances(self, paper_id: int, subscriber: int | None) -> list[Appearance]:
         """Return where a paper was in the mails to one subscriber or (for None) to all, oldest first."""

@@ -149,4 +149,6 @@ _WORDS = (
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
+    # Such as 'mon,thu': a subscriber gets mail only on these days; NULL means every day.
+    "days": ("ALTER TABLE subscribers ADD COLUMN days TEXT",),
 }

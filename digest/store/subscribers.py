@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from digest.mail.address import address_key, normalize_address
 from digest.ranking import DEFAULT_PROFILE, Profile
+from digest.settings import WEEKDAYS, weekday_names, weekdays
 from digest.store.database import transaction
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class SubscriberStatus:
 
 @dataclass(frozen=True, slots=True)
 class ImportedSubscriber:
-    """A subscriber in an import. `topics`, `max_papers` and `paused` are None where the import does not say.
+    """A subscriber in an import. `topics`, `max_papers`, `days` and `paused` are None where the import does not say.
+
+    Empty `topics` or `days` mean all, 0 papers `digest.max_papers`.
 
     `state` is one of those of `SubscriberStatus` or ''; `why` is the reason for a suspension.
     """
@@ -65,6 +68,7 @@ class ImportedSubscriber:
     paused: date | None = None
     state: str = ""
     why: str = ""
+    days: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,10 @@ class Subscribers:
 
     def first(self, day: date) -> Subscriber | None:
         """Return the subscriber with the lowest row among those who get the mail of `day`."""
-        return self._one(_FIRST, day.isoformat())
+        return self._one(_FIRST, day.isoformat(), WEEKDAYS[day.weekday()])
 
-    def _one(self, sql: str, value: str | int) -> Subscriber | None:
-        row = self._db.execute(sql, [value]).fetchone()
+    def _one(self, sql: str, *values: str | int) -> Subscriber | None:
+        row = self._db.execute(sql, values).fetchone()
         return Subscriber(row[0], row[1], row[2], profile_from_columns(*row[3:])) if row else None
 
     def status(self, address: str, day: date) -> SubscriberStatus | None:
@@ -134,10 +138,10 @@ class Subscribers:
         """
         with transaction(self._db):
             self._db.execute(
-                "INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers)"
-                " VALUES (?, ?, ?, 0, 1, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1, gone = NULL,"
+                "INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days)"
+                " VALUES (?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1, gone = NULL,"
                 " paused = NULL, suspended = '', refusals = 0, refused = NULL, bounces = 0, bounced = NULL,"
-                " topics = excluded.topics, max_papers = excluded.max_papers",
+                " topics = excluded.topics, max_papers = excluded.max_papers, days = excluded.days",
                 [
                     address_key(address),
                     normalize_address(address),
@@ -192,12 +196,12 @@ class Subscribers:
         """
         self._db.execute(
             "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
-            " max_papers INTEGER, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
+            " max_papers INTEGER, days TEXT, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
         )
         with self._db.atomic():  # for the temporary table only: no run has to wait while a long file is read
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
-                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._import_row(row, day) for row in rows),
             )
         with transaction(self._db):
@@ -211,7 +215,7 @@ class Subscribers:
             address_key(row.address),
             normalize_address(row.address),
             make_token(self._secret, row.address),
-            *profile_columns(Profile(row.topics, row.max_papers)),
+            *profile_columns(Profile(row.topics, row.max_papers, row.days)),
             row.paused and row.paused.isoformat(),
             row.state not in ("left", "dropped"),
             day.isoformat() if row.state == "left" else None,
@@ -227,17 +231,22 @@ class Subscribers:
         return sum(not gone for _, gone in rows), [address for address, gone in rows if gone]
 
 
-_BY_KEY = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE key = ?"
-_BY_TOKEN = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE token = ?"  # noqa: S105  a query
-_BY_ID = "SELECT id, address, token, topics, max_papers FROM subscribers WHERE id = ?"
-_FIRST = "SELECT id, address, token, topics, max_papers FROM receivers WHERE since <= ? ORDER BY id LIMIT 1"
-_STATUSES = (
-    "SELECT address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces FROM subscribers"
+_BY_KEY = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE key = ?"
+_BY_TOKEN = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE token = ?"  # noqa: S105  a query
+_BY_ID = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE id = ?"
+_FIRST = (
+    "SELECT id, address, token, topics, max_papers, days FROM receivers"
+    " WHERE since <= ? AND (days IS NULL OR instr(days, ?)) ORDER BY id LIMIT 1"
 )
-# An empty list means all topics, 0 means digest.max_papers, and NULL means no change.
+_STATUSES = (
+    "SELECT address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces"
+    " FROM subscribers"
+)
+# An empty list means all topics, 0 means digest.max_papers, no days mean every day, and NULL means no change.
 _IMPORT = """
-INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, paused, gone, suspended)
-SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), paused, gone, suspended
+INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days, paused, gone, suspended)
+SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), nullif(days, ''), paused, gone,
+    suspended
 FROM temp.incoming WHERE true ORDER BY rowid
 ON CONFLICT (key) DO UPDATE SET
     subscribed = excluded.gone IS NULL AND max(excluded.subscribed, subscribed),
@@ -247,20 +256,22 @@ ON CONFLICT (key) DO UPDATE SET
               FROM temp.incoming i WHERE i.key = excluded.key),
     max_papers = (SELECT nullif(coalesce(i.max_papers, subscribers.max_papers), 0)
                   FROM temp.incoming i WHERE i.key = excluded.key),
+    days = (SELECT nullif(coalesce(i.days, subscribers.days), '') FROM temp.incoming i WHERE i.key = excluded.key),
     paused = coalesce(excluded.paused, paused)
 WHERE subscribers.gone IS NULL
 """
 
 
-def profile_from_columns(topics: str | None, max_papers: int | None) -> Profile:
-    """Return the profile in two columns of a subscriber."""
-    return Profile(None if topics is None else tuple(json.loads(topics)), max_papers)
+def profile_from_columns(topics: str | None, max_papers: int | None, days: str | None = None) -> Profile:
+    """Return the profile in the columns of a subscriber; without `days`, what matters for the papers of a mail."""
+    chosen = None if topics is None else tuple(json.loads(topics))
+    return Profile(chosen, max_papers, weekdays(days.split(",")) if days else None)
 
 
-def profile_columns(profile: Profile) -> tuple[str | None, int | None]:
-    """Return the two columns of a profile; they do not depend on the order of its topics."""
+def profile_columns(profile: Profile) -> tuple[str | None, int | None, str | None]:
+    """Return the columns of a profile; they do not depend on the order of its topics."""
     topics = None if profile.topics is None else json.dumps(sorted(profile.topics), ensure_ascii=False)
-    return topics, profile.max_papers
+    return topics, profile.max_papers, None if profile.days is None else ",".join(weekday_names(profile.days))
 
 
 def make_token(secret: bytes, address: str) -> str:
@@ -270,12 +281,12 @@ def make_token(secret: bytes, address: str) -> str:
 
 
 def _status(row: Any, day: date) -> SubscriberStatus:
-    address, topics, max_papers, configured, subscribed, gone, paused, suspended, bounces = row
+    address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces = row
     until = date.fromisoformat(paused) if paused and paused > day.isoformat() else None
     known = configured or subscribed
     state = (
         "left" if gone else "dropped" if not known else "suspended" if suspended else "paused" if until else "active"
     )
     why = f"unsubscribed on {gone}" if gone else suspended
-    profile = profile_from_columns(topics, max_papers)
+    profile = profile_from_columns(topics, max_papers, days)
     return SubscriberStatus(address, state, profile, bool(configured), until, why, bounces)

@@ -327,6 +327,7 @@ STANDINGS = st.builds(
     profile=st.builds(
         Profile, st.none() | st.lists(st.sampled_from(["Even", "Odd"]), min_size=1, unique=True).map(tuple),
         st.none() | st.integers(1, 1000),
+        st.none() | st.frozensets(st.integers(0, 6), min_size=1),
     ),
     configured=st.booleans(),
     paused=st.none() | st.dates(MONDAY + timedelta(1), MONDAY + timedelta(900)),
@@ -338,13 +339,20 @@ def test_what_is_written_can_be_read(standings: list[SubscriberStatus], form: st
     good, bad = lines("".join(write_subscribers(standings, form, ())).encode())
     assert bad == []
     assert good == [
-        ImportedSubscriber(s.address, s.profile.topics or (), s.profile.max_papers or 0, s.paused, s.state)
+        ImportedSubscriber(
+            s.address,
+            s.profile.topics or (),
+            s.profile.max_papers or 0,
+            s.paused,
+            s.state,
+            days=s.profile.days or frozenset(),
+        )
         for s in standings
     ]
 
 
 def test_an_export_moves_everybody_to_another_place(place: Workplace, tmp_path: Path) -> None:
-    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3", "--days", "fri,mon")
     digest(place, "subscribers", "add", "cyd@example.org", "dan@example.org")
     digest(place, "subscribers", "remove", "cyd@example.org")
     digest(place, "subscribers", "pause", "dan@example.org")
@@ -364,7 +372,14 @@ def test_an_export_moves_everybody_to_another_place(place: Workplace, tmp_path: 
 
 def test_export_writes_csv_that_a_spreadsheet_reads_to_standard_output(place: Workplace) -> None:
     (row,) = csv.DictReader(io.StringIO(digest(place, "subscribers", "export").stdout))
-    assert row == {"address": "ann@example.org", "state": "active", "topics": "", "max_papers": "", "paused_until": ""}
+    assert row == {
+        "address": "ann@example.org",
+        "state": "active",
+        "topics": "",
+        "max_papers": "",
+        "paused_until": "",
+        "days": "",
+    }
 
 
 def test_an_exported_file_is_nobody_elses_to_read(place: Workplace, tmp_path: Path) -> None:
@@ -379,7 +394,7 @@ def test_who_reads_only_the_first_lines_ends_nothing_badly(place: Workplace) -> 
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
-        assert process.stdout.readline() == b"address,state,topics,max_papers,paused_until\n"
+        assert process.stdout.readline() == b"address,state,topics,max_papers,paused_until,days\n"
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
@@ -548,7 +563,7 @@ def test_no_topic_of_an_export_is_a_formula_and_it_comes_back_the_same(first: st
         assert not runnable(text)
         names = tuple(name.strip() for name in topics)
         assert list(read_subscribers(text.encode(), str)) == [
-            ImportedSubscriber("ann@example.org", names, 0, None, "active")
+            ImportedSubscriber("ann@example.org", names, 0, None, "active", days=frozenset())
         ]
 
 
@@ -651,7 +666,7 @@ def test_a_cell_of_several_lines_is_one_cell() -> None:
 
 
 def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place: Workplace) -> None:
-    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3")
+    digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3", "--days", "fri,mon")
     digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Even", "--topic", "Odd")
     place.digest = {"topics_only": True}
     place.more = place.more.replace('"Even"', '"Straight"')
@@ -678,3 +693,68 @@ def test_a_limit_beyond_what_a_mail_holds_is_that_of_the_mail_and_so_explained(p
     for number, words in ((199, "(at most 120 papers)"), (1, "a mail has at most 120")):
         told = digest(place, "explain", f"2604.{number:05}", "--to", "bob@example.org", "--date", "2026-04-20").stdout
         assert words in told, told
+
+
+def test_a_weekly_reader_gets_the_papers_of_the_week_on_her_day(place: Workplace) -> None:
+    """Nothing on other days, then what the daily reader was mailed in the meantime, and none of it twice."""
+    said = digest(place, "subscribers", "add", "wil@example.org", "--days", "Thu,mon", "--max-papers", "100").stdout
+    assert said == "Added wil@example.org: all topics, at most 100 papers, on mon, thu only.\n"
+    for number in range(8):  # from Monday to Monday
+        place.lists(*(paper(n, title=f"Paper {n}", upvotes=n) for n in range(1, 4 + 2 * number)))
+        place.run(MONDAY + timedelta(number))
+    mails = place.mails()
+    assert [mail["Date"].datetime.strftime("%a") for mail in mails["wil@example.org"]] == ["Mon", "Thu", "Mon"]
+    assert len(mails["ann@example.org"]) == 8
+    weekly, daily = (place.titles(f"{name}@example.org") for name in ("wil", "ann"))
+    assert [len(titles) for titles in weekly] == [3, 6, 8]
+    assert sorted(title for titles in weekly for title in titles) == sorted(t for titles in daily for t in titles)
+
+
+def test_days_are_listed_shown_kept_and_reset(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "wil@example.org", "--days", "mon")
+    assert re.search(
+        r"^wil@example\.org +active +all +default +mon$", digest(place, "subscribers", "list").stdout, re.M
+    )
+    digest(place, "subscribers", "add", "wil@example.org", "--topic", "Even")
+    row = json.loads(digest(place, "subscribers", "show", "WIL@example.org", "--json").stdout)
+    assert (row["days"], row["topics"], row["mails"]) == (["mon"], ["Even"], [])
+    (place.folder / "more.csv").write_text(
+        "address,days\nwil@example.org,\nxia@example.org,tue|sun\nyan@example.org,x\n"
+    )
+    result = digest(place, "subscribers", "import", str(place.folder / "more.csv"))
+    assert result.exit_code == 2
+    assert 'line 4: days: must be days of the week, not "x"; write "mon", ' in result.stderr
+    everybody = listed(place)
+    assert (everybody["wil@example.org"]["days"], everybody["xia@example.org"]["days"]) == (None, ["tue", "sun"])
+    assert digest(place, "subscribers", "add", "xia@example.org", "--days", "*").exit_code == 0
+    assert listed(place)["xia@example.org"]["days"] is None
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        ("monday,fri,x", 'must be days of the week, not "monday" (did you mean "mon"?) or "x"; write "mon", "tue", '),
+        ("", 'must be days of the week, not ""; write "mon", '),
+        ("sat,sun", "digest.days has no mail on sat, sun; choose from mon, tue, wed, thu, fri"),
+    ],
+)
+def test_days_that_do_not_exist_or_have_no_mail_are_refused(place: Workplace, days: str, message: str) -> None:
+    place.digest["days"] = ["mon", "tue", "wed", "thu", "fri"]
+    place.config()
+    result = digest(place, "subscribers", "add", "wil@example.org", "--days", days)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert "wil@example.org" not in listed(place, "--all")
+
+
+def test_a_subscriber_is_shown_with_their_last_mails(place: Workplace) -> None:
+    place.lists(*(paper(n, upvotes=n) for n in range(1, 4)))
+    digest(place, "run")
+    said = digest(place, "subscribers", "show", "ann@example.org").stdout
+    assert re.search(r"^ann@example\.org\n  state +active\n  topics +all\n  max papers +default\n  days +all\n", said)
+    assert re.search(r"^MAIL OF +PAPERS +STATE +REPLY\n2026-\d\d-\d\d +3 +sent +\S", said, re.M), said
+    (mail,) = json.loads(digest(place, "subscribers", "show", "ann@example.org", "--json").stdout)["mails"]
+    assert (mail["papers"], mail["state"]) == (3, "sent")
+    unknown = digest(place, "subscribers", "show", "nobody@example.org")
+    assert unknown.exit_code == 2
+    assert "no subscriber has the address nobody@example.org" in " ".join(unknown.stderr.split())
