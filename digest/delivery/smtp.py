@@ -7,6 +7,7 @@ This is the only module that opens SMTP connections. smtplib connects and logs i
 import base64
 import io
 import re
+import selectors
 import smtplib
 import socket
 import ssl
@@ -27,6 +28,9 @@ _MAX_LOGIN_BYTES = 64_000  # that a server may send up to the login; they all ne
 _PIECE_BYTES = 12  # of a secret that give it away
 _LONG_WORD = re.compile(rb"\S{%d,}" % _PIECE_BYTES)
 _TLS_RECORD = 16384  # bytes of data in one TLS record (RFC 8446 5.1)
+_GREETING_SECONDS = 3  # without a greeting, after which to see whether the server waits for TLS
+# OpenSSL's reasons for a server that does not answer in TLS.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 _TOKEN_SECONDS = 30  # for the token command to finish
 _TOKEN_LIFETIME = 300  # seconds to reuse a token; most are valid for an hour
 
@@ -182,11 +186,21 @@ class _Client(smtplib.SMTP):
     """
 
     def __init__(self, settings: SmtpSettings, **more: Any) -> None:
+        self._settings = settings
         self._server = f"{settings.host}:{settings.port}"
         self._seconds = settings.timeout * CONNECT_STEPS
         self._deadline = time.monotonic() + self._seconds
         self._bytes_left = _MAX_LOGIN_BYTES
         super().__init__(settings.host, settings.port, timeout=settings.timeout, **more)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Connect. Raises ServerRejected if the server says nothing, because it waits for TLS that we start later."""
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        silent = self._settings.security == "starttls" and not _has_answer(connected, min(timeout, _GREETING_SECONDS))
+        if silent and _speaks_tls(host, port, timeout):
+            connected.close()
+            raise ServerRejected(f'{self._server} expects TLS from the start; write smtp.security = "tls"')
+        return connected
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None:  # at first, and after STARTTLS
@@ -209,6 +223,27 @@ class _Client(smtplib.SMTP):
             what = f"sent more than {_MAX_LOGIN_BYTES:,} bytes before the login"
             raise ServerUnreachable(f"{self._server} {what}; check smtp.host and smtp.port")
         return count
+
+
+def _has_answer(connected: socket.socket, seconds: float) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connected, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
+
+
+def _speaks_tls(host: str, port: int, timeout: float) -> bool:
+    """Whether a server begins a TLS handshake on a new connection; its certificate does not matter for that."""
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((host, port), min(timeout, _GREETING_SECONDS)) as connected,
+            context.wrap_socket(connected, server_hostname=host),
+        ):
+            return True
+    except ssl.SSLCertVerificationError:
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 class _TlsClient(_Client, smtplib.SMTP_SSL):
@@ -325,6 +360,8 @@ def _explain_error(
             return ServerRejected(f'{server} does not offer login; set smtp.username to "" if it needs none')
         return ServerRejected(f'{server} does not offer STARTTLS; set smtp.security to "tls" if smtp.port is 465')
     if isinstance(error, ssl.SSLError):
+        if settings.security == "tls" and error.reason in _NO_TLS:
+            return ServerRejected(f'{server} does not use TLS from the start; write smtp.security = "starttls"')
         reason = error.reason or error
         return ServerUnreachable(f"{server}: TLS handshake failed: {reason}; check smtp.port and smtp.security")
     if type(error) is smtplib.SMTPException and "No suitable" in str(error):
