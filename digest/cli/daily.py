@@ -28,12 +28,15 @@ def demo(app: App, folder: Path) -> None:
 @main.command()
 @date_option
 @click.option("--dry-run", is_flag=True, help="Only print what would be sent.")
+@click.option("--hold", is_flag=True, help="Queue the mail and send nothing; `digest send` delivers it.")
 @click.pass_obj
 @handle_errors
-def run(app: App, day: date | None, dry_run: bool) -> None:
+def run(app: App, day: date | None, dry_run: bool, hold: bool) -> None:
     """Run the daily job: fetch, rank, render, queue, send."""
+    if dry_run and hold:
+        raise click.UsageError("--dry-run queues nothing that --hold could hold; use one of them")
     config = app.config()
-    from digest.cli.output import format_plan, format_run
+    from digest.cli.output import format_held, format_plan, format_run
     from digest.cli.progress import show_progress
     from digest.pipeline.run import plan_run, run_daily
     from digest.sources.fetcher import Fetcher
@@ -45,8 +48,8 @@ def run(app: App, day: date | None, dry_run: bool) -> None:
         line = format_plan(plan_run(config, today, now, fetcher, real_clock))
     else:
         with show_progress(quiet=app.quiet) as progress:
-            report = run_daily(config, today, now, fetcher, progress, real_clock)
-        line = format_run(report)
+            report = run_daily(config, today, now, fetcher, progress, real_clock, hold=hold)
+        line = format_held(report) if hold else format_run(report)
     if not config.digest.mails_on(today):
         line += f" digest.days has no mail on a {today:%A}."
     if not dry_run:

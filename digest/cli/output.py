@@ -35,6 +35,13 @@ def format_run(report: "RunReport") -> str:
     return f"{line}."
 
 
+def format_held(report: "RunReport") -> str:
+    """One line on what a run with --hold queued."""
+    if not report.waiting:
+        return "Nothing new to send."
+    return f"{plural(report.waiting, 'message')} in the queue; `digest send` delivers mail."
+
+
 def format_fetch(report: "RunReport") -> str:
     """One line on what a fetch found."""
     seen = sum(len(f.sightings) for f in report.fetched)
