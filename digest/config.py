@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cache
@@ -15,6 +15,7 @@ from digest.errors import ConfigError
 from digest.files import read_text
 from digest.inbound import InboxSettings
 from digest.mail.address import Mailbox, parse_mailbox
+from digest.mail.shard import MAX_SHARDS, Shard, index_in_array_job
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.clean import clean
 from digest.ranking.topics import Topic
@@ -97,8 +98,19 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSettings:
+    """The `[shard]` table: this digest serves the part `index` of `count`. An array job gives the index else."""
+
+    count: int = field(metadata={"read": number_between(1, MAX_SHARDS), "example": "8"})
+    index: int | None = field(default=None, metadata={"read": number_between(1, MAX_SHARDS), "example": "3"})
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """A valid configuration. All its paths are absolute."""
+    """A valid configuration. All its paths are absolute.
+
+    With a `shard`, `digest.database` is that of the shard, and `digest.to` has its subscribers only.
+    """
 
     path: Path
     digest: DigestSettings
@@ -108,10 +120,14 @@ class Config:
     unsubscribe: UnsubscribeSettings
     inbox: InboxSettings | None
     notify: NotifySettings
+    shard: Shard | None = None
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read the file at `path`, and the secrets from `environ`. Raises ConfigError with every problem found."""
+def load(path: Path, environ: Mapping[str, str], shard: Shard | None = None) -> Config:
+    """Read the file at `path`, and the secrets and the index of a shard from `environ`.
+
+    `shard` is the one of the command line, before any other. Raises ConfigError with every problem found.
+    """
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:  # paths below it are recorded in the database, which takes nothing else
@@ -120,10 +136,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         text = read_text(path, _MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} cannot be read: {_explain_read_error(path, error)}"]) from None
-    return parse(text, path, environ)
+    return parse(text, path, environ, shard)
 
 
-def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
+def parse(text: str, path: Path, environ: Mapping[str, str], shard: Shard | None = None) -> Config:
     """Read `text` as the content of a file at `path`. Raises ConfigError like `load`."""
     if found := _LONG_KEY.search(text):
         line = text.count("\n", 0, found.start()) + 1
@@ -135,7 +151,7 @@ def parse(text: str, path: Path, environ: Mapping[str, str]) -> Config:
 
         raise ConfigError([explain_toml_error(text, error)], str(path)) from None
     problems = Problems(_tables_by_key)
-    config = _config(table, path, environ, problems)
+    config = _config(table, path, environ, problems, shard)
     if config is None or problems:
         more = len(problems) - _MAX_PROBLEMS
         raise ConfigError([*problems[:_MAX_PROBLEMS], *([f"… and {more:,} more"] if more > 0 else [])], str(path))
@@ -152,6 +168,7 @@ def _tables_by_key() -> dict[str, str]:
             "[maildir]": [MaildirSettings],
             "[inbox]": [InboxSettings],
             "[notify]": [NotifySettings],
+            "[shard]": [ShardSettings],
             "[unsubscribe]": [UnsubscribeSettings],
             "[[topics]]": [Topic],
             "[[sources]]": [source_class(name) for name in SOURCE_TYPES],
@@ -171,8 +188,10 @@ def _explain_read_error(path: Path, error: OSError | UnicodeDecodeError) -> str:
     return "; ".join(filter(None, (error.strerror, hints.get(type(error)))))
 
 
-def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems) -> Config | None:
-    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify")
+def _config(
+    table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems, shard: Shard | None
+) -> Config | None:
+    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify", "shard")
     check_keys(table, known, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table, path.parent, environ, problems)
@@ -181,16 +200,21 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
     unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
     inbox = _inbox(table, path.parent, environ, problems)
     notify = read_table(NotifySettings, table.get("notify", {}), "notify", problems)
+    shard = _shard(table, environ, problems, shard)
     if digest is None or unsubscribe is None or notify is None:
         return None
     if digest.templates is not None and not (path.parent / digest.templates).is_dir():
         hint = "write the folder that holds your templates"
         problems.add("digest.templates", invalid_value("a folder", str(digest.templates), hint))
+    database = _absolute(path.parent, digest.database)
+    database = shard.database(database) if shard else database
+    _check_source_paths(sources, database, problems)
     return Config(
         path=path.absolute(),
         digest=replace(
             digest,
-            database=_absolute(path.parent, digest.database),
+            to=tuple(to for to in digest.to if shard is None or shard.owns(to)),
+            database=database,
             templates=digest.templates and _absolute(path.parent, digest.templates),
         ),
         sources=sources,
@@ -199,7 +223,40 @@ def _config(table: dict[str, Any], path: Path, environ: Mapping[str, str], probl
         unsubscribe=unsubscribe,
         inbox=inbox,
         notify=notify,
+        shard=shard,
     )
+
+
+def _shard(
+    table: Mapping[str, Any], environ: Mapping[str, str], problems: Problems, named: Shard | None
+) -> Shard | None:
+    """The shard that this process serves: the one `named` on the command line, that of [shard], or an array job's.
+
+    Without [shard], a job array means nothing: it may run different configurations.
+    """
+    settings = read_table(ShardSettings, table["shard"], "shard", problems) if "shard" in table else None
+    if settings is None:
+        return named
+    if named is not None:
+        if named.count != settings.count:
+            problems.add(
+                "shard.count", f"is {settings.count}, but --shard is {named}; write --shard N/{settings.count}"
+            )
+        return named
+    try:
+        index = settings.index or index_in_array_job(environ, settings.count)
+    except ValueError as error:
+        problems.add("shard.count", str(error))
+        return None
+    if index is None:
+        hint = f"write index = 1 to {settings.count}, run with --shard, or run it as an array job"
+        problems.add("shard.index", f"is missing; {hint}")
+        return None
+    try:
+        return Shard.checked(index, settings.count)
+    except ValueError as error:
+        problems.add("shard.index", f"{index} {error}")
+        return None
 
 
 def _absolute(folder: Path, path: Path) -> Path:
@@ -272,6 +329,12 @@ def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str],
     paths = {name: _absolute(folder, value) for name, value in values.items() if isinstance(value, Path)}
     secrets = {f.name: _secret(environ, f.metadata["secret"]) for f in fields(source) if "secret" in f.metadata}
     return replace(source, **paths, **secrets)
+
+
+def _check_source_paths(sources: Sequence[Any], database: Path, problems: Problems) -> None:
+    for number, source in enumerate(sources, start=1):
+        if getattr(source, "path", None) and source.path.resolve() == database.resolve():
+            problems.add(f"sources[{number}].path", "is this digest's own history; name that of another digest")
 
 
 def _source_type(value: object) -> str:

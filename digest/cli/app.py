@@ -23,6 +23,7 @@ from digest.logs import Handler, Redactor, escape
 
 if TYPE_CHECKING:
     from digest.config import Config
+    from digest.mail.shard import Shard
     from digest.operations.schedule import ScheduledRun
 
 log = logging.getLogger("digest")
@@ -68,6 +69,20 @@ class AddressParam(click.ParamType[str]):
             self.fail(f"{value!r} {error}; write one like you@example.org", param, ctx)
 
 
+class ShardParam(click.ParamType["Shard"]):
+    """A shard as 3/8."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Shard":
+        from digest.mail.shard import Shard
+
+        try:
+            return Shard.parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
 class App:
     """The global options. The configuration is read when a command asks for it."""
 
@@ -79,8 +94,10 @@ class App:
         self.quiet = quiet
         self.redactor = redactor or Redactor()
 
-    def config(self, other: Path | None = None) -> "Config":
+    def config(self, other: Path | None = None, shard: "Shard | None" = None) -> "Config":
         """The configuration, or that in the file `other`, with secrets from .env and the environment.
+
+        `shard` is the one that the command line names.
 
         Its secrets are redacted from now on. Raises ConfigError.
         """
@@ -89,7 +106,7 @@ class App:
         path = expand_user(other) if other else self.find_config()
         environ = {**self.read_env(path), **os.environ}
         self.redactor.add(*(environ.get(name, "") for name in SECRETS))
-        config = load(path, environ)
+        config = load(path, environ, shard)
         self.redactor.add(config.notify.ping)
         return config
 

@@ -2,11 +2,15 @@
 
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from digest.cli.app import AddressParam, App, clock, date_option, handle_errors, main, scheduled
+from digest.cli.app import AddressParam, App, ShardParam, clock, date_option, handle_errors, main, scheduled
 from digest.errors import ConfigError
+
+if TYPE_CHECKING:
+    from digest.mail.shard import Shard
 
 
 @main.command()
@@ -29,13 +33,14 @@ def demo(app: App, folder: Path) -> None:
 @date_option
 @click.option("--dry-run", is_flag=True, help="Only print what would be sent.")
 @click.option("--hold", is_flag=True, help="Queue the mail and send nothing; `digest send` delivers it.")
+@click.option("--shard", type=ShardParam(), help="Serve this part of the subscribers, like 3/8. [that of [shard]]")
 @click.pass_obj
 @handle_errors
-def run(app: App, day: date | None, dry_run: bool, hold: bool) -> None:
+def run(app: App, day: date | None, dry_run: bool, hold: bool, shard: "Shard | None") -> None:
     """Run the daily job: fetch, rank, render, queue, send."""
     if dry_run and hold:
         raise click.UsageError("--dry-run queues nothing that --hold could hold; use one of them")
-    config = app.config()
+    config = app.config(shard=shard)
     from digest.cli.output import format_held, format_plan, format_run
     from digest.cli.progress import show_progress
     from digest.pipeline.run import plan_run, run_daily

@@ -44,7 +44,7 @@ def format_held(report: "RunReport") -> str:
 
 def format_fetch(report: "RunReport") -> str:
     """One line on what a fetch found."""
-    seen = sum(len(f.sightings) for f in report.fetched)
+    seen = sum(f.papers for f in report.fetched)
     return f"Read {plural(seen, 'paper')}, {report.new:,} of them new."
 
 

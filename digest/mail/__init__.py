@@ -4,7 +4,8 @@
                            values      Jinja      MIME with gaps
 
 `edition` holds the content as values, `render` turns it into a message with the `templates`, `message` builds the MIME
-frame and fills its gaps, `unsubscribe` makes the links, and `address` validates mail addresses.
+frame and fills its gaps, `unsubscribe` makes the links, `address` validates mail addresses, and `shard` divides them
+among several digests.
 """
 
-__all__ = ["address", "edition", "message", "render", "unsubscribe"]
+__all__ = ["address", "edition", "message", "render", "shard", "unsubscribe"]

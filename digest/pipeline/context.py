@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from digest.config import Config
 from digest.delivery import Deliver, MaildirSettings
 from digest.errors import ConfigError
+from digest.mail.shard import shared_path
 from digest.pipeline.inbox import InboxReader
 from digest.pipeline.similar import SimilarPapers
 from digest.store.database import open_database
@@ -65,9 +66,9 @@ class Context:
         """What earlier runs stored for the fetcher, up to `day`."""
         from digest.sources.fetcher import FetchMemory
 
-        database = self.config.digest.database
+        shared = shared_path(self.config.digest.database)
         previous = {source.name: self.runs.previous(source.name, day) for source in self.config.sources}
-        return FetchMemory(previous, self.http_cache.load(), database.with_name(database.name + ".pace"))
+        return FetchMemory(previous, self.http_cache.load(), shared.with_name(shared.name + ".pace"))
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from pathlib import Path
 from digest.errors import ConfigError, HistoryError
 from digest.files import expand_user, follow_own_link, whole_file, write_file
 from digest.store.database import open_database
-from digest.store.secret import load_secret
+from digest.store.secret import load_secret, secret_path
 
 # The endings of a database's own files, SQLite's and ours.
-_ENDINGS = ("", "-wal", "-shm", "-journal", ".secret", ".lock", ".pace")
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock", ".pace")
 
 
 def backup(database: Path, file: Path, *, force: bool = False) -> int:
@@ -44,7 +44,8 @@ def _check_targets(database: Path, target: Path, secret: Path, force: bool) -> N
         raise ConfigError([f"{target.parent} is not a folder; create it first, or name another file"])
     if target.is_dir():
         raise ConfigError([f"{target} is a folder; name a file in it, like {target / 'history.db'}"])
-    own = [Path(f"{path}{end}") for path in (database, Path(os.path.realpath(database))) for end in _ENDINGS]
+    histories = (database, Path(os.path.realpath(database)))
+    own = [Path(f"{path}{end}") for path in histories for end in _ENDINGS] + [secret_path(path) for path in histories]
     for path in (target, secret):
         real = Path(os.path.realpath(path))
         if real in own or any(one.exists() and real.exists() and real.samefile(one) for one in own):

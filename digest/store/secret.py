@@ -6,9 +6,16 @@ from pathlib import Path
 
 from digest.errors import HistoryError
 from digest.files import read_text, write_file
+from digest.mail.shard import shared_path
 
 _MIN_BYTES = 16
 _MAX_BYTES = 1024  # of the file
+
+
+def secret_path(database: Path) -> Path:
+    """The file of the secret. All shards have the same one, so that links in old mails work when readers move."""
+    shared = shared_path(database)
+    return shared.with_name(shared.name + ".secret")
 
 
 def load_secret(database: Path) -> bytes:
@@ -16,7 +23,7 @@ def load_secret(database: Path) -> bytes:
 
     Raises HistoryError when it cannot be read or created.
     """
-    path = database.with_name(database.name + ".secret")
+    path = secret_path(database)
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
