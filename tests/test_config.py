@@ -1,6 +1,8 @@
 """Every problem in the configuration is reported at once, with its key and what to write instead."""
 
+import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,11 +19,14 @@ from digest.errors import ConfigError
 from digest.files import bundled_file
 from digest.inbound import InboxSettings
 from digest.settings import _CITIES, time_zone
+from digest.mail.shard import Shard
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
 from digest.sources.feed import Feed
 from digest.sources.file import File
+from digest.sources.history import History
 from digest.sources.huggingface import HuggingFace
+from digest.store.secret import load_secret
 from digest.toml_hints import explain_toml_error
 
 GOOD = """
@@ -72,7 +77,8 @@ def test_every_commented_out_line_of_the_example_is_valid(tmp_path: Path) -> Non
         '[maildir]\npath = "mail"', ""
     )
     config = read(tmp_path, on)
-    assert [type(source) for source in config.sources] == [HuggingFace, Arxiv, Biorxiv, Medrxiv, Feed, File]
+    assert [type(source) for source in config.sources] == [HuggingFace, Arxiv, Biorxiv, Medrxiv, Feed, File, History]
+    assert config.shard == Shard(3, 8)
     assert config.topics[0].name == "Diffusion"
     assert config.unsubscribe.url.endswith("{token}")
     assert config.inbox == InboxSettings(host="imap.example.org", username="digest@example.org")
@@ -193,15 +199,15 @@ FILES = [
     ("[[sources]]\npath = 'x'", 'sources[1].type: is missing; write type = "huggingface", "arxiv", '),
     (
         "[[sources]]\ntype = 'arxive'",
-        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed" or "file", not "arxive"; did you mean "arxiv"?',
+        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed", "file" or "history", not "arxive"; did you mean "arxiv"?',
     ),
     (
         "[[sources]]\ntype = 'pubmed'",
-        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed" or "file", not "pubmed"',
+        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed", "file" or "history", not "pubmed"',
     ),
     (
         "[[sources]]\ntype = 3",
-        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed" or "file", not 3',
+        'sources[1].type: must be "huggingface", "arxiv", "biorxiv", "medrxiv", "feed", "file" or "history", not 3',
     ),
     ("[[sources]]\ntype = 'arxiv'", 'sources[1].categories: is missing; write categories = ["cs.LG", "stat.ML"]'),
     (
@@ -584,3 +590,58 @@ def test_a_feed_is_named_after_its_host_and_needs_a_url(tmp_path: Path) -> None:
     assert 'sources[1].url: is missing; write url = "https://example.org/feed.xml"' in problems(tmp_path, text)
     (tmp_path / "config.toml").write_text(text + 'url = "https://www.journal.example.org/feed"\n')
     assert load(tmp_path / "config.toml", {}).sources[0].name == "journal.example.org"
+
+
+# --- Shards
+
+ARRAY = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "8"}
+READERS = json.dumps([f"reader{n}@example.org" for n in range(40)])
+
+
+def sharded(tmp_path: Path, table: str, named: Shard | None = None, **environ: str) -> Config:
+    path = tmp_path / "config.toml"
+    path.write_text(re.sub(r"to = .*", f"to = {READERS}", GOOD) + table, encoding="utf-8")
+    return load(path, environ, named)
+
+
+def test_the_shards_of_a_digest_have_all_its_readers_once_and_a_database_each(tmp_path: Path) -> None:
+    shards = [sharded(tmp_path, f"[shard]\ncount = 8\nindex = {index}") for index in range(1, 9)]
+    everyone = [to for config in shards for to in config.digest.to]
+    assert sorted(everyone) == sorted(f"reader{n}@example.org" for n in range(40))
+    assert [config.digest.database.name for config in shards] == [f"history-{n}-of-8.db" for n in range(1, 9)]
+    assert len({load_secret(config.digest.database) for config in shards}) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "named", "environ", "shard"),
+    [
+        ("", None, ARRAY, None),  # an array of different configurations
+        ("", Shard(3, 8), {}, Shard(3, 8)),
+        ("[shard]\ncount = 8", None, ARRAY, Shard(3, 8)),
+        ("[shard]\ncount = 8\nindex = 5", None, ARRAY, Shard(5, 8)),
+        ("[shard]\ncount = 8\nindex = 5", Shard(4, 8), ARRAY, Shard(4, 8)),
+    ],
+)
+def test_the_command_line_goes_before_the_configuration_and_that_before_an_array_job(
+    tmp_path: Path, table: str, named: Shard | None, environ: dict[str, str], shard: Shard | None
+) -> None:
+    assert sharded(tmp_path, table, named, **environ).shard == shard
+
+
+@pytest.mark.parametrize(
+    ("table", "named", "environ", "message"),
+    [
+        ("[shard]\ncount = 8", None, {}, "shard.index: is missing; write index = 1 to 8"),
+        ("[shard]\ncount = 8\nindex = 9", None, {}, "shard.index: 9 is not one of 8 shards"),
+        ("[shard]\nindex = 1", None, {}, "shard.count: is missing; write count = 8"),
+        ("[shard]\ncount = 0", None, {}, "shard.count: must be a number from 1 to 1000, not 0"),
+        ("[shard]\ncount = 4", None, ARRAY, "shard.count: SLURM_ARRAY_TASK_COUNT is 8, but there are 4 shards"),
+        ("[shard]\ncount = 4\nindex = 1", Shard(3, 8), {}, "shard.count: is 4, but --shard is 3/8"),
+    ],
+)
+def test_a_shard_that_is_not_certain_is_an_error(
+    tmp_path: Path, table: str, named: Shard | None, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sharded(tmp_path, table, named, **environ)
+    assert [problem for problem in caught.value.problems if problem.startswith(message)], caught.value.problems

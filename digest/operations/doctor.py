@@ -28,7 +28,7 @@ from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
 from digest.store.database import check_health, open_read_only
-from digest.store.secret import load_secret
+from digest.store.secret import load_secret, secret_path
 from digest.store.statistics import Statistics, open_statistics
 
 _RELEASE_YEAR = 2026  # of this program: a clock before it is wrong
@@ -135,7 +135,7 @@ def _check_signing_secret(database: Path) -> Iterator[Problem]:
 
 
 def _database_files(database: Path) -> list[Path]:
-    return [database.with_name(database.name + suffix) for suffix in ("", "-wal", ".secret")]
+    return [database, database.with_name(f"{database.name}-wal"), secret_path(database)]
 
 
 def _is_file(path: Path) -> bool:
@@ -282,7 +282,8 @@ def check_source(fetched: Fetched) -> Check:
     days = [day for sighting in fetched.sightings if (day := sighting.day or sighting.paper.published)]
     newest = f", newest from {max(days)}" if days else ""
     count = len(fetched.sightings)
-    listed = f"{plural(count, 'paper')}{newest}" if count else "reachable, but it lists no papers now"
+    empty = "readable" if fetched.history else "reachable, but it lists no papers now"
+    listed = f"{plural(count, 'paper')}{newest}" if count else empty
     return Check.of(f"source {fetched.source}", listed, _check_fetched(fetched, listed))
 
 

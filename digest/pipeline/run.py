@@ -25,13 +25,14 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 
 from digest.config import Config
 from digest.delivery import Deliver, State
-from digest.errors import ConfigError, DigestError, InboxError, NoSourceReadable, Undelivered
+from digest.errors import ConfigError, DigestError, InboxError, NoSourceReadable, SourceError, Undelivered
 from digest.mail.edition import Edition, compose
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context, delivery_method, open_context
@@ -40,10 +41,12 @@ from digest.pipeline.inbox import InboxReport
 from digest.pipeline.notify import pinging
 from digest.pipeline.select import load_selection, select
 from digest.ranking.trending import Ranked
-from digest.sources import Fetched
+from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import check_freshness, late_batches, source_notice
+from digest.sources.history import History
 from digest.store.database import rolled_back, run_lock
+from digest.store.origin import open_origin
 from digest.store.outbox import Audience
 
 log = logging.getLogger("digest")
@@ -84,7 +87,7 @@ class RunReport:
     @property
     def readable(self) -> bool:
         """Whether any source could be read."""
-        return any(fetched.state != "failed" for fetched in self.fetched)
+        return any(fetched.readable for fetched in self.fetched)
 
     def check_readable(self) -> None:
         """Raise NoSourceReadable unless a source could be read."""
@@ -212,20 +215,49 @@ def read_inbox(config: Config, day: date, clock: Clock) -> InboxReport:
 
 
 def fetch(context: Context, fetcher: Fetcher, day: date, now: datetime) -> Iterator[Fetched]:
-    """What each source lists, in the order of the configuration, and whether it is fresh."""
-    for fetched in fetcher.fetch(context.config.sources, now, context.fetch_memory(day)):
+    """What each source lists, and whether it is fresh: other histories first, then in the order of the configuration.
+
+    The papers of a history are still in it: `record` copies them.
+    """
+    memory = context.fetch_memory(day)
+    histories = [source for source in context.config.sources if isinstance(source, History)]
+    for source in histories:
+        yield _open_history(source, day, memory.previous[source.name])
+    others = [source for source in context.config.sources if source not in histories]
+    for fetched in fetcher.fetch(others, now, memory):
         yield check_freshness(fetched, partial(context.papers.all_listed, fetched.source, before=day))
 
 
 def record(context: Context, report: RunReport, fetched: Fetched) -> None:
     """Store what a source lists and, for a recorded run, how the source did."""
-    new = context.papers.record(fetched.source, fetched.sightings, report.day)
+    if fetched.history is None:
+        new = context.papers.record(fetched.source, fetched.sightings, report.day)
+    else:
+        fetched, new = _copy_history(context, fetched, fetched.history)
     context.http_cache.store(fetched.responses, report.day)
     if report.number:
         context.runs.record_fetch(report.number, fetched, new)
     report.fetched.append(fetched)
     report.new += new
     _log_fetch(fetched, new)
+
+
+def _open_history(source: History, day: date, previous: PreviousRuns) -> Fetched:
+    try:
+        with open_origin(source.path) as origin:
+            return origin.fetched(source.name, day, previous)
+    except SourceError as error:
+        return Fetched(source.name, errors=(f"{source.path}: {error}",), previous=previous)
+
+
+def _copy_history(context: Context, fetched: Fetched, path: Path) -> tuple[Fetched, int]:
+    """Copy what is new in another history; return the number of new papers, too."""
+    try:
+        with open_origin(path) as origin:
+            copied, new = context.papers.copy(fetched.source, origin.papers(fetched.previous.last_read))
+    except SourceError as error:
+        return replace(fetched, read=0, errors=(f"{path}: {error}",), worst=""), 0
+    return replace(fetched, copied=copied), new
 
 
 def fetch_and_record(context: Context, report: RunReport, fetcher: Fetcher, now: datetime) -> None:
@@ -308,7 +340,7 @@ def _warn_about_topics(context: Context) -> None:
 
 def _log_fetch(fetched: Fetched, new: int) -> None:
     source = {"source": fetched.source}
-    log.info("fetched", {**source, "state": fetched.state, "papers": len(fetched.sightings), "new": new})
+    log.info("fetched", {**source, "state": fetched.state, "papers": fetched.papers, "new": new})
     for event, messages in (
         ("unreadable", fetched.errors),
         ("late", late_batches(fetched)),

@@ -24,9 +24,11 @@ def load_selection(context: Context, day: date) -> Selection:
     settings = context.config.digest
     candidates = context.papers.candidates(day, settings.window_days)
     paper_ids = [candidate.id for candidate in candidates]
+    weights = {source.name: source.weight for source in context.config.sources}
+    origins = {source: weights.get(history, 1.0) for source, history in context.papers.origins().items()}
     rules = Rules(
         topics=context.config.topics,
-        weights={source.name: source.weight for source in context.config.sources},
+        weights=origins | weights,
         max_papers=settings.max_papers,
         min_score=settings.min_score,
         topics_only=settings.topics_only,

@@ -9,6 +9,7 @@ Other packages use the records below and these modules:
     arxiv_categories    check the names of categories
     registry    the class of each source, by the `type` in the configuration
     fetcher     fetch all sources of a run
+    history     the history of another digest, which no request reads
     freshness   check for batches that are late, and write the notices for readers
 
 To add a source, write its module, add it to `registry.SOURCE_TYPES`, and show its keys in config.example.toml.
@@ -17,13 +18,14 @@ To add a source, write its module, add it to `registry.SOURCE_TYPES`, and show i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Protocol
 
 from digest.papers import Paper
 
 __all__ = [
     "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source",
-    "arxiv_categories", "fetcher", "freshness", "registry",
+    "arxiv_categories", "fetcher", "freshness", "history", "registry",
 ]  # fmt: skip
 
 
@@ -131,6 +133,8 @@ class Fetched:
     batches         those that were due
     stale, empty    the labels of late batches, see `freshness.check_freshness`
     responses       to be cached for the next run
+    history         of a digest whose papers are to be copied, then with no sightings; `copied` is their number
+    worst           the worst state of that digest's sources
     """
 
     source: str
@@ -143,6 +147,19 @@ class Fetched:
     empty: tuple[str, ...] = ()
     previous: PreviousRuns = PreviousRuns()
     responses: tuple[CachedResponse, ...] = ()
+    history: Path | None = None
+    copied: int = 0
+    worst: str = ""
+
+    @property
+    def papers(self) -> int:
+        """How many papers were listed."""
+        return len(self.sightings) + self.copied
+
+    @property
+    def readable(self) -> bool:
+        """Whether there was anything to read, or nothing to request."""
+        return bool(self.read) or not self.errors
 
     @property
     def state(self) -> str:
@@ -150,6 +167,8 @@ class Fetched:
 
         Stored in the database. A source without requests on this day is `read`; only `read` counts as complete.
         """
+        if self.worst:
+            return self.worst
         if self.errors:
             return "partial" if self.read else "failed"
         return "stale" if self.stale else "empty" if self.empty else "read"

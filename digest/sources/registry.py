@@ -10,6 +10,7 @@ SOURCE_TYPES = {
     "medrxiv": "biorxiv.Medrxiv",
     "feed": "feed.Feed",
     "file": "file.File",
+    "history": "history.History",
 }
 
 

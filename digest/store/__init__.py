@@ -3,6 +3,7 @@
     schema        the tables and their migrations
     database      open and migrate the database, hold the locks
     papers        papers, their names and sightings
+    origin        read the history of another digest
     search        the full-text index and the vectors
     outbox        frozen messages and the state of each delivery
     subscribers   addresses, profiles, status, tokens
@@ -18,6 +19,6 @@ Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [
-    "backup", "database", "http_cache", "mailboxes", "outbox", "papers", "prune", "runs", "search", "secret",
+    "backup", "database", "http_cache", "mailboxes", "origin", "outbox", "papers", "prune", "runs", "search", "secret",
     "statistics", "subscribers",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from digest.papers import Paper, is_same_paper, merge_papers, paper_names, parse_name
@@ -30,6 +30,16 @@ class Reading:
     source: str
     listed: date
     votes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedPaper:
+    """A paper of another history, with all its names and readings."""
+
+    paper: Paper
+    first_seen: date
+    names: tuple[str, ...]
+    readings: tuple[Reading, ...]
 
 
 class Papers:
@@ -66,6 +76,40 @@ class Papers:
             texts.write()
         return new
 
+    def copy(self, history: str, papers: Iterable[CopiedPaper]) -> tuple[int, int]:
+        """Store papers of another history with all their readings; return how many they are, and how many are new.
+
+        Their sources have the weight of the source `history` from now on. Repeating it changes nothing.
+        """
+        count = new = 0
+        for batch in _batched(papers, _MAX_OPEN):
+            with transaction(self._db):
+                texts = _Texts(self._db)
+                for copied in batch:
+                    paper_id, is_new = self._store(texts, copied.paper, copied.first_seen)
+                    if not copied.paper.from_feed or is_new:
+                        self._add_names(paper_id, copied.names)
+                    self._copy_readings(history, paper_id, copied.readings)
+                    count, new = count + 1, new + is_new
+                texts.write()
+        return count, new
+
+    def _copy_readings(self, history: str, paper_id: int, readings: Iterable[Reading]) -> None:
+        self._db.conn.executemany(
+            "INSERT INTO sightings (paper, source, day, seen, votes) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET votes = coalesce(excluded.votes, votes)",
+            [(paper_id, r.source, r.listed.isoformat(), r.seen.isoformat(), r.votes) for r in readings],
+        )
+        self._db.conn.executemany(
+            "INSERT INTO origins (source, history) VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET history = excluded.history WHERE history <> excluded.history",
+            sorted({(reading.source, history) for reading in readings}),
+        )
+
+    def origins(self) -> dict[str, str]:
+        """Return the sources of other histories, and through which source of this digest each came."""
+        return dict(self._db.execute("SELECT source, history FROM origins").fetchall())
+
     def all_listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
         """Return whether `source` listed every one of these on a day before `before`."""
         return all(
@@ -96,7 +140,7 @@ class Papers:
             "SELECT id, title, abstract, facts FROM papers WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
             [json.dumps(list(paper_ids))],
         )
-        return {row[0]: _from_row(*row[1:]) for row in rows}
+        return {row[0]: paper_from_row(*row[1:]) for row in rows}
 
     def find(self, text: str) -> int | None:
         """Return the id of the paper with this name, title or web address; None if there is none."""
@@ -207,7 +251,7 @@ class _Texts:
             title, abstract, facts, first_seen = self._db.execute(
                 "SELECT title, abstract, facts, first_seen FROM papers WHERE id = ?", [row]
             ).fetchone()
-            self._rows[row] = _from_row(title, abstract, facts), date.fromisoformat(first_seen)
+            self._rows[row] = paper_from_row(title, abstract, facts), date.fromisoformat(first_seen)
         return self._rows[row]
 
     def change(self, row: int, paper: Paper, first_seen: date) -> None:
@@ -233,6 +277,12 @@ class _Texts:
             )
         self._rows.clear()
         self._changed.clear()
+
+
+def _batched(papers: Iterable[CopiedPaper], size: int) -> Iterator[list[CopiedPaper]]:
+    remaining = iter(papers)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def _without_shared_idents(sightings: Iterable[Sighting]) -> Iterator[Sighting]:
@@ -265,7 +315,8 @@ def _to_facts(paper: Paper) -> str:
     return json.dumps(facts, ensure_ascii=False)
 
 
-def _from_row(title: str, abstract: str, facts: str) -> Paper:
+def paper_from_row(title: str, abstract: str, facts: str) -> Paper:
+    """Return the paper in three columns of a row."""
     known = json.loads(facts)
     for key in ("authors", "categories"):
         known[key] = tuple(known.get(key, ()))

@@ -34,7 +34,7 @@ class Runs:
             "run": run,
             "source": fetched.source,
             "state": fetched.state,
-            "papers": len(fetched.sightings),
+            "papers": fetched.papers,
             "new": new,
             "skipped": json.dumps(fetched.skipped[:_MAX_MESSAGES], ensure_ascii=False),
             "errors": json.dumps(fetched.errors[:_MAX_MESSAGES], ensure_ascii=False),

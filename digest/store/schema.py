@@ -151,4 +151,6 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "standing": tuple(_STANDING.split(";")),
     # Such as 'mon,thu': a subscriber gets mail only on these days; NULL means every day.
     "days": ("ALTER TABLE subscribers ADD COLUMN days TEXT",),
+    # The sources of another history that this digest reads, and the name of the source that reads it.
+    "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),
 }
