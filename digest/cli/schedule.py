@@ -1,17 +1,20 @@
-"""The commands that show, install and remove the schedule of the daily job, in cron or systemd."""
+"""The commands that show, install and remove the schedule of the daily job: in cron, systemd or GitHub Actions."""
 
 import os
 from collections.abc import Callable
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from digest import __version__
 from digest.cli.app import App, clock, handle_errors, home, main
 from digest.errors import ScheduleError
 
 if TYPE_CHECKING:
     from digest.config import Config
+    from digest.operations.github import GithubWorkflow
     from digest.operations.timetable import Plan, Scheduler
 
 
@@ -32,6 +35,22 @@ class TimeParam(click.ParamType[time]):
 systemd_option = click.option("--systemd", is_flag=True, help="With a systemd user timer instead of cron.")
 
 
+github_option = click.option(
+    "--github",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value=".",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With a GitHub Actions workflow in the repository DIR [.], without a server.",
+)
+requirement_option = click.option(
+    "--install",
+    "requirement",
+    metavar="SPEC",
+    help="What pip installs in the workflow: a version, a git URL, a wheel in the repository. [this version]",
+)
+
+
 def time_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --at and --weekdays, which are None unless given."""
     weekdays = click.option("--weekdays/--every-day", default=None, help="Run from Monday to Friday, or every day.")
@@ -41,7 +60,7 @@ def time_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.group()
 def schedule() -> None:
-    """Let cron or a systemd timer run the daily job.
+    """Let cron, a systemd timer or GitHub Actions run the daily job.
 
     Times are in the digest's time zone. To change the schedule, install it again; without --at and --weekdays it keeps
     its time and its days.
@@ -51,11 +70,21 @@ def schedule() -> None:
 @schedule.command()
 @time_options
 @systemd_option
+@github_option
+@requirement_option
 @click.pass_obj
 @handle_errors
-def show(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> None:
+def show(
+    app: App, at: time | None, weekdays: bool | None, systemd: bool, github: Path | None, requirement: str | None
+) -> None:
     """Print what install would write, and the next run."""
     config = app.config()
+    if github:
+        plan = _plan(config, None, at, weekdays)
+        workflow = _github_workflow(config, github, systemd, requirement)
+        app.write(workflow.text(plan))
+        app.report(f"# {workflow.state(plan)}")
+        return
     from digest.operations.timetable import schedulable_path
 
     _, now = clock(config, None)
@@ -80,11 +109,20 @@ def show(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> Non
 @schedule.command()
 @time_options
 @systemd_option
+@github_option
+@requirement_option
 @click.pass_obj
 @handle_errors
-def install(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> None:
+def install(
+    app: App, at: time | None, weekdays: bool | None, systemd: bool, github: Path | None, requirement: str | None
+) -> None:
     """Install the schedule, or change it."""
     config = app.config()
+    if github:
+        workflow = _github_workflow(config, github, systemd, requirement)
+        for message in workflow.install(_plan(config, None, at, weekdays)):
+            app.report(message)
+        return
     from digest.operations.timetable import schedulable_path
 
     _, now = clock(config, None)
@@ -100,10 +138,15 @@ def install(app: App, at: time | None, weekdays: bool | None, systemd: bool) -> 
 
 @schedule.command()
 @systemd_option
+@github_option
 @click.pass_obj
 @handle_errors
-def remove(app: App, systemd: bool) -> None:
+def remove(app: App, systemd: bool, github: Path | None) -> None:
     """Remove the schedule that install wrote, and nothing else."""
+    if github:
+        for message in _github_workflow(app.config(), github, systemd, None).remove():
+            app.report(message)
+        return
     from digest.operations.timetable import schedulable_path
 
     for message in _scheduler(systemd).remove(schedulable_path(app.find_config())):
@@ -119,6 +162,23 @@ def _scheduler(systemd: bool, today: date = date.min) -> "Scheduler":
     if systemd:
         return SystemdTimers(os.environ, home(), today)
     return Crontab(os.environ, machine_zone(os.environ), today)
+
+
+def _github_workflow(config: "Config", folder: Path, systemd: bool, requirement: str | None) -> "GithubWorkflow":
+    """The workflow in a repository, with the secrets that this configuration can use."""
+    from digest.cli.app import SECRETS
+    from digest.operations.github import GithubWorkflow
+    from digest.operations.installation import NAME
+
+    if systemd:
+        raise click.UsageError("--systemd and --github exclude each other; use one of them")
+    used = {
+        "DIGEST_SMTP_PASSWORD": bool(getattr(config.delivery, "username", "")),
+        "DIGEST_INBOX_PASSWORD": bool(config.inbox and config.inbox.host),
+        "HF_TOKEN": any(source.name == "huggingface" for source in config.sources),
+    }
+    secrets = [name for name in SECRETS if used[name]]
+    return GithubWorkflow(folder.absolute(), config.digest.database, secrets, requirement or f"{NAME}=={__version__}")
 
 
 def _plan(config: "Config", installed: "Plan | None", at: time | None, weekdays: bool | None) -> "Plan":
