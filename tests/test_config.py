@@ -18,8 +18,8 @@ from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
 from digest.files import bundled_file
 from digest.inbound import InboxSettings
-from digest.settings import _CITIES, time_zone
 from digest.mail.shard import Shard
+from digest.settings import _CITIES, time_zone
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
 from digest.sources.feed import Feed

@@ -16,7 +16,7 @@ from digest.cli.app import AddressParam, App, DateParam, clock, handle_errors, m
 if TYPE_CHECKING:
     from digest.pipeline.context import Context
     from digest.ranking import Profile
-    from digest.store.subscribers import Subscriber, Subscribers, SubscriberStatus
+    from digest.store.subscribers import ImportedSubscriber, Subscriber, Subscribers, SubscriberStatus
 
 _FORMATS = click.Choice(("table", "csv", "json"))
 _MAILS = 10  # that `show` shows
@@ -65,6 +65,10 @@ class _Session:
         """The subscriber with this address and their status; None for an unknown address."""
         status = self.subscribers.status(address, self.today)
         return (self.subscribers.by_address(address), status) if status else None
+
+    def shown(self, address: str) -> "tuple[list[str], date | None]":
+        """The names of the papers that a subscriber was shown, and the day of the last mail."""
+        return self.context.outbox.shown_names(self.subscribers.by_address(address), self.today)
 
     def topic(self, name: str) -> str:
         """A topic as the configuration spells it. Raises ValueError for an unknown one."""
@@ -135,6 +139,7 @@ def add(
     Those who unsubscribed or were suspended get mail again.
     """
     with _session(app) as session:
+        _check_shard(session, addresses)
         before = [(address, session.find(address)) for address in addresses]
         topics = _chosen_topics(session, names)
         _check_days(session, days)
@@ -151,6 +156,16 @@ def _chosen_topics(session: _Session, names: tuple[str, ...]) -> tuple[str, ...]
     except ValueError as problem:
         raise click.BadParameter(str(problem), param_hint="--topic") from None
     return None if not names else () if "*" in names else found
+
+
+def _check_shard(session: _Session, addresses: tuple[str, ...]) -> None:
+    """Raise BadParameter for addresses that another shard serves."""
+    from digest.mail.shard import shard_of
+
+    shard = session.context.config.shard
+    if shard and (others := [address for address in addresses if not shard.owns(address)]):
+        listed = ", ".join(f"{address} belongs to shard {shard_of(address, shard.count)}" for address in others)
+        raise click.BadParameter(f"{listed}; this is shard {shard}, so add it there", param_hint="ADDR")
 
 
 def _check_days(session: _Session, days: frozenset[int] | None) -> None:
@@ -299,14 +314,15 @@ def show(app: App, address: str, as_json: bool) -> None:
 def export_(app: App, target: Path, form: str | None) -> None:
     """Write all subscribers to FILE or standard output.
 
-    Includes those who unsubscribed. `import` reads it.
+    Includes those who unsubscribed. `import` reads it. JSON also has the papers that each was sent.
     """
     from digest.files import write_file
     from digest.operations.subscriber_files import write_subscribers
 
     kind = form or ("json" if target.suffix.lower() == ".json" else "csv")
     with _session(app) as session:
-        parts = write_subscribers(session.subscribers.statuses(session.today), kind, session.topics)
+        statuses = session.subscribers.statuses(session.today)
+        parts = write_subscribers(statuses, kind, session.topics, session.shown)
         if str(target) == "-":
             for part in parts:
                 app.write(part)
@@ -326,7 +342,7 @@ def import_(app: App, source: Path) -> None:
     """Import subscribers from FILE.
 
     FILE is CSV, JSON or one address per line; - is standard input. Valid rows are imported, invalid ones are named by
-    their line. Those who unsubscribed stay unsubscribed.
+    their line. Those who unsubscribed stay unsubscribed. A shard takes only its own subscribers.
     """
     from digest.errors import RowsRejected
     from digest.operations.subscriber_files import (
@@ -338,13 +354,32 @@ def import_(app: App, source: Path) -> None:
     )
 
     bad: list[BadRow] = []
+    others: list[str] = []
+    mailed: list[ImportedSubscriber] = []
     with _session(app) as session:
-        rows = read_subscribers(_read_import(source), session.topic)
-        result = session.subscribers.import_all(split_rows(rows, bad), session.today)
+        rows = split_rows(read_subscribers(_read_import(source), session.topic), bad)
+        result = session.subscribers.import_all(_own_rows(session, rows, others, mailed), session.today)
+        _, now = clock(session.context.config, None)
+        shown = ((session.subscribers.by_address(r.address), r.shown, r.last_mail) for r in mailed if r.last_mail)
+        session.context.outbox.import_shown(shown, now())
         session.context.outbox.withdraw(session.today)
-    app.report(format_import(result))
+    app.report(format_import(result, session.context.config.shard, len(others)))
     if bad:
         raise RowsRejected(format_bad_rows(bad))
+
+
+def _own_rows(
+    session: _Session, rows: "Iterator[ImportedSubscriber]", others: list[str], mailed: "list[ImportedSubscriber]"
+) -> "Iterator[ImportedSubscriber]":
+    """Yield the rows of this shard's subscribers; collect the other addresses, and the rows of those who had mail."""
+    shard = session.context.config.shard
+    for row in rows:
+        if shard and not shard.owns(row.address):
+            others.append(row.address)
+            continue
+        if row.last_mail:
+            mailed.append(row)
+        yield row
 
 
 def _read_import(source: Path) -> bytes:

@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def run_checks(
     """
     local_now = now.astimezone(config.digest.timezone)
     yield check_configuration(config)
-    yield check_secrets(config.path, config.digest.database, missing_secrets)
+    private = _holds_addresses(config)
+    yield check_secrets(config.path, config.digest.database, missing_secrets, holds_addresses=private)
     templates, largest = check_templates(config, local_now)
     yield templates
     database, readable = check_database(config.digest.database)
@@ -91,11 +92,17 @@ def check_configuration(config: Config) -> Check:
     return Check("configuration", Mark.OK, f"{config.path}: {listed}")
 
 
-def check_secrets(path: Path, database: Path | None, missing_secrets: Sequence[str]) -> Check:
-    """Check that no other user can read .env and the database, or change the configuration at `path`."""
+def check_secrets(
+    path: Path, database: Path | None, missing_secrets: Sequence[str], *, holds_addresses: bool = True
+) -> Check:
+    """Check that no other user can read .env and the database, or change the configuration at `path`.
+
+    A group may read a database without addresses: other digests use it as a source.
+    """
     env = path.with_name(".env")
     files = [file for file in (env, *(_database_files(database) if database else ())) if _is_file(file)]
-    problems = list(_check_permissions(files, path))
+    shared = _database_files(database)[:2] if database and not holds_addresses else []
+    problems = list(_check_permissions(files, path, shared))
     for name in missing_secrets:
         message = f"cron will not see {name}: it is set in this shell, but missing or different in {env.name}"
         problems.append(Problem(Mark.WARN, message, f"put {name}=… into {env}"))
@@ -105,8 +112,17 @@ def check_secrets(path: Path, database: Path | None, missing_secrets: Sequence[s
     return Check.of("secrets", f"only you can access {names}" if names else "no files with secrets yet", problems)
 
 
-def _check_permissions(private: Sequence[Path], config: Path) -> Iterator[Problem]:
-    if exposed := [file for file in private if file.stat().st_mode & 0o077]:
+def _holds_addresses(config: Config) -> bool:
+    """Whether there are addresses in the database, or will be, or it cannot be told."""
+    try:
+        with open_statistics(config.digest.database) as statistics:
+            return bool(config.digest.to) or statistics.holds_addresses()
+    except HistoryError:
+        return True
+
+
+def _check_permissions(private: Sequence[Path], config: Path, shared: Collection[Path]) -> Iterator[Problem]:
+    if exposed := [file for file in private if file.stat().st_mode & (0o037 if file in shared else 0o077)]:
         names = ", ".join(f"{file.name} ({_format_mode(file)})" for file in exposed)
         fix = "chmod 600 " + " ".join(shlex.quote(str(file)) for file in exposed)
         yield Problem(Mark.FAIL, f"other users on this machine can access {names}", fix)

@@ -11,6 +11,7 @@ from typing import Any
 
 from digest.logs import escape
 from digest.mail.address import parse_mailbox
+from digest.mail.shard import Shard
 from digest.papers.text.clean import clean
 from digest.papers.text.fit import format_table, plural, snippet
 from digest.ranking import Profile
@@ -24,13 +25,15 @@ _ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs
 _SEPARATOR = "|"  # of topics or days in a cell of CSV
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
 _PLAIN_TOPIC = re.compile(r"[^\W_][^|;\t\r\n]*")  # some spreadsheets also begin a new cell after ; or a tab
-MAX_BYTES = 32 * 2**20  # of a file; 100,000 subscribers take 10 to 20 MB
+MAX_BYTES = 256 * 2**20  # of a file; 100,000 subscribers take 10 to 20 MB, without the papers they were shown
+_NAME = re.compile(r"(?:arxiv|doi|id|title):[^\s\x00-\x1f][^\x00-\x1f]{0,1500}")  # see digest.papers
 _MAX_BAD_ROWS = 100_000  # after them, nothing more is read
 _MAX_LISTED = 50  # rows or addresses that a report lists
 _MAX_PROBLEM = 300  # characters of what is wrong with a row
 _MAX_REPLY = 60  # characters of a server's reply in a table
 _MAX_QUOTED = 60  # characters of an invalid value in a message
 
+ReadShown = Callable[[str], tuple[Sequence[str], date | None]]  # an address -> names of papers, day of the last mail
 ParseTopic = Callable[[str], str]  # a topic's name in a file -> as the configuration spells it, or ValueError
 
 
@@ -42,11 +45,16 @@ class BadRow:
     problem: str
 
 
-def write_subscribers(statuses: Iterable[SubscriberStatus], form: str, topics: Iterable[str]) -> Iterator[str]:
-    """Format subscribers as `table`, `csv` or `json`, piece by piece; a table marks topics that are not in `topics`."""
+def write_subscribers(
+    statuses: Iterable[SubscriberStatus], form: str, topics: Iterable[str], shown: ReadShown | None = None
+) -> Iterator[str]:
+    """Format subscribers as `table`, `csv` or `json`, piece by piece; a table marks topics that are not in `topics`.
+
+    With `shown`, JSON has the papers that each was shown and the day of the last mail.
+    """
     if form == "table":
         return _write_table(statuses, set(topics))
-    return _write_csv(statuses) if form == "csv" else _write_json(statuses)
+    return _write_csv(statuses) if form == "csv" else _write_json(statuses, shown)
 
 
 def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str]) -> Iterator[str]:
@@ -112,11 +120,15 @@ def _csv_line(cells: Sequence[object]) -> str:
     return line.getvalue()
 
 
-def _write_json(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
+def _write_json(statuses: Iterable[SubscriberStatus], shown: ReadShown | None) -> Iterator[str]:
     """One JSON array, with a line for each subscriber."""
     before = "["
     for status in statuses:
-        yield f"{before}\n  {escape(json.dumps(_json_row(status), ensure_ascii=False))}"
+        row = _json_row(status)
+        if shown:
+            names, last_mail = shown(status.address)
+            row |= {"shown": names, "last_mail": last_mail and last_mail.isoformat()}
+        yield f"{before}\n  {escape(json.dumps(row, ensure_ascii=False))}"
         before = ","
     yield "[]\n" if before == "[" else "\n]\n"
 
@@ -254,9 +266,10 @@ def _parse_row(row: Any, parse_topic: ParseTopic) -> ImportedSubscriber:
     state = _parse_state(row)
     # Subscribers who get no mail may have topics that no longer exist: they must be known to stay without mail.
     topics = _parse_topics(row, clean if state in ("suspended", "left", "dropped") else parse_topic)
-    until = _parse_date(row) or (FOREVER if state == "paused" else None)
+    until = _parse_date(row, "paused_until") or (FOREVER if state == "paused" else None)
     why = clean(str(row.get("why") or ""))[:300]
-    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, why, _parse_days(row))
+    days, shown, last_mail = _parse_days(row), _parse_shown(row), _parse_date(row, "last_mail")
+    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, why, days, shown, last_mail)
 
 
 def _parse_state(row: Mapping[str, Any]) -> str:
@@ -318,12 +331,21 @@ def _parse_days(row: Mapping[str, Any]) -> frozenset[int] | None:
         raise ValueError(f"days: {error}") from None
 
 
-def _parse_date(row: Mapping[str, Any]) -> date | None:
-    given = row.get("paused_until") or ""
+def _parse_date(row: Mapping[str, Any], column: str) -> date | None:
+    given = row.get(column) or ""
     try:
         return date.fromisoformat(given) if given else None
     except (TypeError, ValueError):
-        raise ValueError(f"paused_until: must be a date like 2026-12-01, not {_quote(given)}") from None
+        raise ValueError(f"{column}: must be a date like 2026-12-01, not {_quote(given)}") from None
+
+
+def _parse_shown(row: Mapping[str, Any]) -> tuple[str, ...]:
+    given = row.get("shown") or []
+    if not isinstance(given, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in given):
+        raise ValueError(f'shown: must be a list of names like "arxiv:2604.00001", not {_quote(given)}')
+    if given and not row.get("last_mail"):
+        raise ValueError("last_mail: is missing; write the day up to which these papers were shown, like 2026-12-01")
+    return tuple(given)
 
 
 def _quote(value: object) -> str:
@@ -340,9 +362,11 @@ def split_rows(rows: Iterable[ImportedSubscriber | BadRow], bad: list[BadRow]) -
             yield row
 
 
-def format_import(result: ImportResult) -> str:
-    """What an import did."""
+def format_import(result: ImportResult, shard: Shard | None, elsewhere: int) -> str:
+    """What an import did; `elsewhere` are those that belong to other shards."""
     lines = [f"Added {plural(result.added, 'subscriber')}; {result.known:,} already existed."]
+    if shard:
+        lines.append(f"Left out {plural(elsewhere, 'subscriber')} of other shards; this is shard {shard}.")
     if unsubscribed := result.unsubscribed:
         names = ", ".join(unsubscribed[:_MAX_LISTED]) + (" …" if len(unsubscribed) > _MAX_LISTED else "")
         again = "`digest subscribers add` subscribes them again"

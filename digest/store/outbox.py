@@ -31,7 +31,7 @@ the process ends. So a delivery that another run marked as `sending` belongs to 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -43,6 +43,7 @@ from digest.mail.message import MessageFrame, fill_frame, message_id
 from digest.ranking import Profile
 from digest.settings import WEEKDAYS
 from digest.store.database import transaction
+from digest.store.papers import Papers
 from digest.store.subscribers import Subscriber, profile_from_columns
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 _BATCH = 100  # deliveries claimed by one commit
 _MAX_DAYS = 3  # in the queue
+_MAX_NAMED = 10_000  # editions whose papers' names are in memory during an export
 _MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
 MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber is suspended
 
@@ -100,6 +102,7 @@ class Outbox:
     def __init__(self, db: "Database") -> None:
         self._db = db
         self._frame = lru_cache(_MAX_FRAMES)(self._read_frame)
+        self._names = lru_cache(_MAX_NAMED)(self._read_names)
         db.register_function(_message_id, name="message_id", deterministic=True)
 
     # ---- publish -----------------------------------------------------------------------------------------------------
@@ -155,14 +158,7 @@ class Outbox:
         day = audience.day.isoformat()
         editions, topics, max_papers = audience.key
         with transaction(self._db):
-            edition = self._db.execute(
-                "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
-                [day, frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
-            ).lastrowid
-            self._db.conn.executemany(
-                "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
-                [(paper_id, edition, place) for place, paper_id in enumerate(paper_ids, start=1)],
-            )
+            edition = self._insert_edition(audience.day, frame, paper_ids, now)
             return self._db.execute(
                 "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
                 " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
@@ -178,6 +174,17 @@ class Outbox:
                     "max_papers": max_papers,
                 },
             ).rowcount
+
+    def _insert_edition(self, day: date, frame: MessageFrame, paper_ids: Iterable[int], now: datetime) -> int:
+        edition = self._db.execute(
+            "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
+            [day.isoformat(), frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
+        ).lastrowid
+        self._db.conn.executemany(
+            "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
+            [(paper_id, edition, place) for place, paper_id in enumerate(paper_ids, start=1)],
+        )
+        return int(edition or 0)
 
     def shown_to(self, subscriber: Subscriber, paper_ids: Iterable[int], today: date) -> frozenset[int]:
         """Return which of the papers the subscriber was shown, as a run on the real day `today` counts it."""
@@ -198,6 +205,57 @@ class Outbox:
         for paper_id, edition in rows:
             editions.setdefault(edition, set()).add(paper_id)
         return editions
+
+    # ---- move --------------------------------------------------------------------------------------------------------
+
+    def shown_names(self, subscriber: Subscriber, today: date) -> tuple[list[str], date | None]:
+        """Return a name of every paper the subscriber was shown, and the day of the last mail, None if there is none.
+
+        For another digest, which gives them to `import_shown`.
+        """
+        rows = self._db.execute(
+            f"SELECT edition, day FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608
+            {"subscriber": subscriber.id, "oldest": _oldest(today)},
+        ).fetchall()
+        names = {name for edition, _ in rows for name in self._names(edition)}
+        return sorted(names), max((date.fromisoformat(day) for _, day in rows), default=None)
+
+    def _read_names(self, edition: int) -> tuple[str, ...]:
+        """Return the most reliable name of each paper of an edition (see `digest.papers`)."""
+        rows = self._db.execute(
+            "SELECT (SELECT min(name) FROM names WHERE paper = s.paper) FROM shown s WHERE edition = ?", [edition]
+        )
+        return tuple(row[0] for row in rows if row[0])
+
+    def import_shown(self, shown: Iterable[tuple[Subscriber, Collection[str], date]], now: datetime) -> None:
+        """Record which papers another digest has shown to subscribers, up to a day each, in one transaction.
+
+        They count as shown by a mail of that day, so no paper and no mail of that day comes twice. Repeating it changes
+        nothing.
+        """
+        papers, editions = Papers(self._db), dict[tuple[date, frozenset[int]], int]()
+        with transaction(self._db):
+            for subscriber, names, last_day in shown:
+                paper_ids = frozenset(map(papers.known_or_stub, names))
+                paper_ids -= self.shown_to(subscriber, paper_ids, now.date())
+                day = self._free_day(subscriber, last_day)
+                if not paper_ids and day != last_day:
+                    continue
+                if (day, paper_ids) not in editions:
+                    editions[day, paper_ids] = self._insert_edition(day, MessageFrame("", b"", ()), paper_ids, now)
+                self._db.execute(
+                    "INSERT INTO deliveries (subscriber, day, edition, message_id, state, changed)"
+                    " VALUES (?, ?, ?, '', 'sent', ?)",
+                    [subscriber.id, day.isoformat(), editions[day, paper_ids], now.isoformat()],
+                )
+
+    def _free_day(self, subscriber: Subscriber, day: date) -> date:
+        """Return the last day up to `day` without a mail to the subscriber."""
+        rows = self._db.execute("SELECT day FROM deliveries WHERE subscriber = ?", [subscriber.id])
+        taken = {row[0] for row in rows}
+        while day.isoformat() in taken:
+            day -= timedelta(1)
+        return day
 
     # ---- look back ---------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,21 @@ class Papers:
         )
         return {row[0]: paper_from_row(*row[1:]) for row in rows}
 
+    def known_or_stub(self, name: str) -> int:
+        """Return the paper with this name; a new row with nothing but the name if there is none.
+
+        Such a row is no candidate. The first source that lists the paper fills it in, as if it were new on that day.
+        """
+        row = self._db.execute("SELECT paper FROM names WHERE name = ?", [name]).fetchone()
+        if row:
+            return int(row[0])
+        kind, _, value = name.partition(":")
+        arxiv, doi, ident = (value if kind == own else "" for own in ("arxiv", "doi", "id"))
+        known = Paper(title="", arxiv=arxiv, doi=doi, ident=ident, from_feed=True)
+        paper_id = self._insert(known, date.max)
+        self._add_names(paper_id, [name])
+        return paper_id
+
     def find(self, text: str) -> int | None:
         """Return the id of the paper with this name, title or web address; None if there is none."""
         from digest.papers.text.readable import fold_title

@@ -51,7 +51,9 @@ class Statistics:
 
     def deliveries_by_state(self) -> dict[str, int]:
         """Return the number of deliveries in each state that has any."""
-        return dict(self._connection.execute("SELECT state, count(*) FROM deliveries GROUP BY state").fetchall())
+        # Without a Message-ID, another digest sent it: see Outbox.import_shown.
+        rows = self._connection.execute("SELECT state, count(*) FROM deliveries WHERE message_id <> '' GROUP BY state")
+        return dict(rows.fetchall())
 
     def problem_deliveries(self) -> list[Row]:
         """Return the newest deliveries that failed, are in doubt or were retried: address, day, state, last reply."""
@@ -91,8 +93,12 @@ class Statistics:
             "papers": self._number("SELECT count(*) FROM papers"),
             "subscribers": self._number("SELECT count(*) FROM receivers"),
             "editions": self._number("SELECT count(*) FROM editions"),
-            "messages": self._number("SELECT count(*) FROM deliveries"),
+            "messages": self._number("SELECT count(*) FROM deliveries WHERE message_id <> ''"),
         }
+
+    def holds_addresses(self) -> bool:
+        """Return whether anybody is, or was, a subscriber."""
+        return bool(self._number("SELECT EXISTS (SELECT 1 FROM subscribers)"))
 
     def _fetches(self, run: int) -> list[Row]:
         rows = self._rows("SELECT * FROM fetches WHERE run = ? ORDER BY source", [run])

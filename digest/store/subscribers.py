@@ -57,9 +57,9 @@ class SubscriberStatus:
 class ImportedSubscriber:
     """A subscriber in an import. `topics`, `max_papers`, `days` and `paused` are None where the import does not say.
 
-    Empty `topics` or `days` mean all, 0 papers `digest.max_papers`.
-
-    `state` is one of those of `SubscriberStatus` or ''; `why` is the reason for a suspension.
+    Empty `topics` or `days` mean all, 0 papers `digest.max_papers`. `state` is one of those of `SubscriberStatus` or
+    ''; `why` is the reason for a suspension. `shown` are names of papers that another digest has sent to this
+    subscriber, up to the day `last_mail`.
     """
 
     address: str
@@ -69,6 +69,8 @@ class ImportedSubscriber:
     state: str = ""
     why: str = ""
     days: frozenset[int] | None = None
+    shown: tuple[str, ...] = ()
+    last_mail: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from digest.cli import main
 from digest.errors import Undelivered
+from digest.mail.shard import shard_of
 from digest.operations.doctor import check_topics
 from digest.operations.subscriber_files import BadRow, read_subscribers, split_rows, write_subscribers
 from digest.pipeline.run import fetch_only
@@ -758,3 +759,70 @@ def test_a_subscriber_is_shown_with_their_last_mails(place: Workplace) -> None:
     unknown = digest(place, "subscribers", "show", "nobody@example.org")
     assert unknown.exit_code == 2
     assert "no subscriber has the address nobody@example.org" in " ".join(unknown.stderr.split())
+
+
+# --- Moving to more shards
+
+
+def sharded(workplace: Workplace, folder: str, index: int, count: int) -> Workplace:
+    """The digest of a shard in a folder of its own, over the same file of papers."""
+    place = Workplace(workplace.folder / folder, to=[])
+    place.folder.mkdir()
+    papers = f'[[sources]]\ntype = "file"\npath = "{workplace.papers}"'
+    place.more = f"{papers}\n[shard]\ncount = {count}\nindex = {index}"
+    place.config()
+    return place
+
+
+def test_readers_who_move_to_other_shards_get_no_paper_and_no_mail_of_a_day_twice(workplace: Workplace) -> None:
+    everyone = [f"reader{n}@example.org" for n in range(24)]
+    workplace.lists(*(paper(n) for n in range(30)))
+    (workplace.folder / "people.txt").write_text("\n".join(everyone))
+    before = [sharded(workplace, f"before{index}", index, 2) for index in (1, 2)]
+    after = [sharded(workplace, f"after{index}", index, 3) for index in (1, 2, 3)]
+    for place in before:
+        result = digest(place, "subscribers", "import", str(workplace.folder / "people.txt"))
+        assert "of other shards; this is shard" in result.output
+        place.run(MONDAY)
+        place.run(MONDAY + timedelta(1))
+        digest(place, "subscribers", "export", str(place.folder / "export.json"))
+    for place in after:
+        for old in before * 2:  # twice, as somebody would who is not sure
+            assert digest(place, "subscribers", "import", str(old.folder / "export.json")).exit_code == 0
+        place.run(MONDAY + timedelta(1))  # has been mailed by the old shards
+        place.run(MONDAY + timedelta(2))
+    moved = {to: titles for place in after for to in place.mails() for titles in [place.titles(to)]}
+    assert sorted(moved) == sorted(everyone)
+    for place in before:
+        for to in place.mails():
+            (titles,) = moved[to]  # only Wednesday's
+            assert len(titles) == 30 - 2 * 12
+            assert not set(titles) & {title for mail in place.titles(to) for title in mail}
+
+
+def test_a_shard_adds_only_its_own_subscribers(workplace: Workplace) -> None:
+    workplace.lists(paper(1))
+    place = sharded(workplace, "one", 1, 2)
+    readers = [f"reader{n}@example.org" for n in range(9)]
+    own, other = (next(reader for reader in readers if shard_of(reader, 2) == index) for index in (1, 2))
+    assert digest(place, "subscribers", "add", own).exit_code == 0
+    refused = digest(place, "subscribers", "add", other)
+    assert (refused.exit_code, "belongs to shard 2; this is shard 1/2" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"shown": ["arxiv:1"]}, "last_mail: is missing"),
+        ({"shown": "arxiv:1", "last_mail": "2026-04-20"}, "shown: must be a list of names"),
+        ({"shown": ["nothing"], "last_mail": "2026-04-20"}, "shown: must be a list of names"),
+        ({"shown": [1], "last_mail": "2026-04-20"}, "shown: must be a list of names"),
+        ({"last_mail": "yesterday"}, "last_mail: must be a date"),
+    ],
+)
+def test_what_was_shown_is_checked(workplace: Workplace, row: dict[str, object], problem: str) -> None:
+    path = workplace.folder / "people.json"
+    path.write_text(json.dumps([{"address": "ann@example.org", **row}]))
+    workplace.config()
+    result = digest(workplace, "subscribers", "import", str(path))
+    assert (result.exit_code, problem in result.output) == (2, True), result.output

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import ssl
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,12 +30,13 @@ from digest.operations.checks import Check, Mark, format_check
 from digest.operations.doctor import check_clock, check_disk_space, check_schedule, check_source, run_checks
 from digest.operations.doctor_mail import check_delivery
 from digest.operations.schedule import ScheduledRun
+from digest.pipeline.run import fetch_only
 from digest.settings import Secret
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.store import database
 from digest.store.database import migrations, open_read_only
-from tests.conftest import MONDAY, Workplace, html_of, paper, text_of
+from tests.conftest import MONDAY, Workplace, at, html_of, paper, text_of
 from tests.delivery.test_smtp import SECRET, STARTTLS
 from tests.delivery.test_smtp import at as answers
 from tests.machine import programs
@@ -666,3 +668,17 @@ def test_the_mailbox_of_replies_is_only_opened(place: Workplace) -> None:
     for part in ("new", "cur", "tmp"):
         (place.folder / "answers" / part).mkdir(parents=True)
     assert run_doctor(place)["inbox"] == Check("inbox", Mark.OK, f"{place.folder}/answers can be read")
+
+
+@pytest.mark.parametrize("to", [(), ("ann@example.org",)])
+def test_a_group_may_read_a_history_without_addresses(workplace: Workplace, to: tuple[str, ...]) -> None:
+    workplace.to = to
+    workplace.lists(paper(1))
+    fetch_only(workplace.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    history = workplace.folder / "history.db"
+    history.chmod(0o640)
+    fetch_only(workplace.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    assert stat.S_IMODE(history.stat().st_mode) == 0o640
+    checks = run_checks(workplace.config(), at(MONDAY)(), Fetcher("digest@example.org"), [])
+    (secrets,) = (check for check in checks if check.name == "secrets")
+    assert ("other users on this machine can access history.db" in secrets.message) is bool(to)

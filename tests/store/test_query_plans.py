@@ -28,7 +28,7 @@ WHOLE = (
     "bounces FROM subscribers ORDER BY id",
     "FROM temp.incoming i JOIN subscribers",
     "SELECT count(*) FROM",
-    "SELECT state, count(*) FROM deliveries GROUP BY state",
+    "SELECT state, count(*) FROM deliveries WHERE message_id",
 )
 
 
