@@ -22,6 +22,11 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def local_time(record: logging.LogRecord) -> datetime:
+    """When a record was made, in the time zone of this machine."""
+    return datetime.fromtimestamp(record.created).astimezone()
+
+
 class Redactor:
     """Replaces secrets in texts by ***."""
 
@@ -66,9 +71,8 @@ class _Formatter(logging.Formatter):
     def _event(self, record: logging.LogRecord) -> str:
         return self._redact(record.getMessage())
 
-    @staticmethod
-    def _time(record: logging.LogRecord) -> str:
-        return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+    def _time(self, record: logging.LogRecord) -> str:
+        return local_time(record).isoformat(timespec="milliseconds")
 
 
 class TextFormatter(_Formatter):

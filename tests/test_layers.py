@@ -34,6 +34,7 @@ HOMES = {
     "numpy": {"ranking.embeddings"},
     "wordllama": {"ranking.embeddings"},
     "sqlite_utils": {"store", "pipeline"},
+    "prettytable": {"papers.text.fit"},
     "wcwidth": {"papers.text.clean"},
 }
 # The same for modules of the standard library that reach out of the process.

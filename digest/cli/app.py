@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from digest import __version__
-from digest.cli import streams
+from digest.cli import streams, terminal
 from digest.errors import ConfigError, DigestError, Interrupted
 from digest.files import expand_user, read_text
 from digest.logs import Handler, Redactor, escape
@@ -84,15 +84,22 @@ class ShardParam(click.ParamType["Shard"]):
 
 
 class App:
-    """The global options. The configuration is read when a command asks for it."""
+    """The global options, and where output goes. The configuration is read when a command asks for it."""
 
-    def __init__(
-        self, path: Path | None, *, quiet: bool, redactor: Redactor | None = None, log_format: str = "text"
-    ) -> None:
-        self._path = path
-        self.log_format = log_format
+    def __init__(self, path: Path | None = None, *, quiet: bool = False) -> None:
+        self.path = path
         self.quiet = quiet
-        self.redactor = redactor or Redactor()
+        self.verbose = False
+        self.log_format = "text"
+        self.redactor = Redactor()
+
+    def start_logging(self) -> None:
+        """Log to standard error, as the options say."""
+        handler = Handler(self.log_format, self.redactor)
+        if self.log_format == "text" and sys.stderr.isatty():
+            handler.setFormatter(terminal.TerminalFormatter(self.redactor, sys.stderr))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+        log.setLevel(logging.WARNING if self.quiet else logging.DEBUG if self.verbose else logging.INFO)
 
     def config(self, other: Path | None = None, shard: "Shard | None" = None) -> "Config":
         """The configuration, or that in the file `other`, with secrets from .env and the environment.
@@ -127,13 +134,20 @@ class App:
             raise ConfigError([f"{env} cannot be read: {reason}"]) from None
 
     def find_config(self) -> Path:
-        """The first of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml. Raises ConfigError."""
-        if named := self._path or os.environ.get("DIGEST_CONFIG"):
+        """The first of -c, $DIGEST_CONFIG, ./config.toml and ~/.config/digest/config.toml. Raises ConfigError.
+
+        $XDG_CONFIG_HOME takes the place of ~/.config, if it is an absolute path
+        (https://specifications.freedesktop.org/basedir-spec/latest/).
+        """
+        if named := self.path or os.environ.get("DIGEST_CONFIG"):
             return expand_user(Path(named))
-        places = (Path("config.toml"), home() / ".config/digest/config.toml")
+        given = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+        user = given if given.is_absolute() else home() / ".config"
+        places = (Path("config.toml"), user / "digest/config.toml")
         found = next((place for place in places if _exists(place)), None)
         if found is None:
-            problem = "no configuration found: neither ./config.toml nor ~/.config/digest/config.toml exists"
+            shown = places[1] if given.is_absolute() else "~/.config/digest/config.toml"
+            problem = f"no configuration found: neither ./config.toml nor {shown} exists"
             raise ConfigError([f"{problem}; create one with `digest init`, or try `digest demo`"])
         return found
 
@@ -142,19 +156,32 @@ class App:
         """Where progress is shown; nowhere with -q."""
         return None if self.quiet else sys.stderr
 
+    @property
+    def width(self) -> int:
+        """Columns for a table on standard output; 0 for no limit."""
+        return terminal.columns(sys.stdout)
+
     # Standard output. Secrets are redacted in messages only: a word of an export may be somebody's password, too.
 
     def report(self, message: str) -> None:
         """Say what was done; nothing with -q."""
         if not self.quiet:
-            click.echo(escape(self.redactor.redact(message)))
+            terminal.echo(self.redactor.redact(message), sys.stdout)
 
-    def show(self, text: str, *, nl: bool = True) -> None:
-        """Print what was asked for; a JSON document stays the same document."""
-        click.echo(escape(text), nl=nl)
+    def warn(self, message: str) -> None:
+        """Say on standard error what is odd about what was asked for."""
+        if self.log_format == "json":
+            log.warning("note", {"why": message})
+        else:
+            terminal.echo(self.redactor.redact(message), sys.stderr)
+
+    def show(self, text: str, styles: terminal.Styles = ()) -> None:
+        """Print what was asked for."""
+        terminal.echo(text, sys.stdout, styles)
 
     def show_json(self, document: Any) -> None:
-        self.show(json.dumps(document, ensure_ascii=False, indent=2))
+        """Print one JSON document. What is escaped in it stays the same document."""
+        click.echo(escape(json.dumps(document, ensure_ascii=False, indent=2)))
 
     def write(self, data: str | bytes) -> None:
         """Write what was asked for as it is, text in UTF-8."""
@@ -246,17 +273,74 @@ def _print_error(message: str, *, below: bool = False) -> None:
     if below and sys.stderr.isatty():
         click.echo(err=True)
     message = f"digest: {message}"
-    click.echo(escape(app.redactor.redact(message) if app else message), err=True)
+    terminal.echo(app.redactor.redact(message) if app else message, sys.stderr, terminal.ERROR)
 
 
-class Commands(click.Group):
+# The options of every command, which may stand before or after it: spellings, and what click needs to know.
+_GLOBAL_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (
+        ("-c", "--config"),
+        {
+            "type": click.Path(path_type=Path, readable=False),
+            "help": "Configuration file. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
+        },
+    ),
+    (("-v", "--verbose"), {"is_flag": True, "help": "Print more on standard error."}),
+    (("-q", "--quiet"), {"is_flag": True, "help": "Only print problems."}),
+    (
+        ("--log-format",),
+        {"type": click.Choice(tuple(Handler.formats)), "help": "Log lines for people, or JSON. [text]"},
+    ),
+)
+_ATTRIBUTES = {"--config": "path", "--verbose": "verbose", "--quiet": "quiet", "--log-format": "log_format"}
+
+
+class GlobalOptions(click.Command):
+    """A command that takes the global options, too; only the help of the program lists them."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        own = super().get_params(ctx)
+        taken = {spelling for param in own for spelling in param.opts}
+        return [*_global_options(taken, hidden=ctx.parent is not None), *own]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if ctx.parent is not None and not isinstance(self, click.Group):
+            formatter.write_paragraph()
+            formatter.write_text("-c FILE, -v, -q and --log-format may follow, too: see `digest --help`.")
+
+
+def _global_options(taken: set[str], *, hidden: bool) -> Iterator[click.Option]:
+    """Make the global options, without the spellings that a command uses for its own."""
+    for spellings, settings in _GLOBAL_OPTIONS:
+        free = [spelling for spelling in spellings if spelling not in taken]
+        attribute = _ATTRIBUTES[spellings[-1]]
+        yield click.Option(
+            [f"global_{attribute}", *free], hidden=hidden, expose_value=False, callback=_set_option, **settings
+        )
+
+
+def _set_option(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep what was given; an option that is not given changes nothing that was given before the command."""
+    if value:
+        app = ctx.ensure_object(App)
+        setattr(app, str(param.name).removeprefix("global_"), value)
+        app.start_logging()
+
+
+class Commands(GlobalOptions, click.Group):
     """The command as a process, with standard streams that work even if the shell closed them."""
+
+    command_class = GlobalOptions
+    group_class = type
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         streams.repair()
         try:
+            if sys.platform == "win32":
+                raise ConfigError(["Windows is not supported; run digest in WSL (Windows Subsystem for Linux)"])
             return super().main(*args, **kwargs)
-        except DigestError as error:  # of printing a help text, which no command does
+        except DigestError as error:  # also of printing a help text, which no command does
             _end(error)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -276,37 +360,19 @@ def _escaped_usage_errors() -> Iterator[None]:
     except click.ClickException as error:
         text = StringIO()
         error.show(text)
-        click.echo(escape(text.getvalue()), err=True, nl=False)
+        terminal.echo(text.getvalue(), sys.stderr, terminal.ERROR, nl=False)
         sys.exit(error.exit_code)
 
 
 date_option = click.option("--date", "day", type=DateParam(), help="Run as if this day (YYYY-MM-DD) were today.")
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, readable=False),
-    help="Configuration file. [$DIGEST_CONFIG, ./config.toml, ~/.config/digest/config.toml]",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Print more on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Only print problems.")
-@click.option(
-    "--log-format",
-    type=click.Choice(tuple(Handler.formats)),
-    default="text",
-    help="Log lines for people, or JSON. [text]",
-)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="digest")
 @click.pass_context
-def main(ctx: click.Context, path: Path | None, verbose: bool, quiet: bool, log_format: str) -> None:
+def main(ctx: click.Context) -> None:
     """Get trending papers in your email inbox once a day.
 
     Start with `digest demo`: it needs no network, account or configuration. Then `digest init`.
     """
-    redactor = Redactor()
-    logging.basicConfig(level=logging.WARNING, handlers=[Handler(log_format, redactor)], force=True)
-    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    ctx.obj = App(path, quiet=quiet, redactor=redactor, log_format=log_format)
+    ctx.ensure_object(App).start_logging()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from digest.cli import terminal
 from digest.cli.app import AddressParam, App, ShardParam, clock, date_option, handle_errors, main, scheduled
 from digest.errors import ConfigError
 
@@ -167,4 +168,4 @@ def status(app: App, as_json: bool) -> None:
     if as_json:
         app.show_json(document)
     else:
-        app.show(format_status(document))
+        app.show(format_status(document, app.width), terminal.STATUS)

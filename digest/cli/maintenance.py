@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from digest.cli import terminal
 from digest.cli.app import SECRETS, AddressParam, App, clock, handle_errors, machine_time, main, scheduled
 from digest.errors import ChecksFailed, ConfigError
 
@@ -35,7 +36,7 @@ def doctor(app: App, to: str | None, as_json: bool) -> None:
         check = replace(found, message=redact(found.message), fix=redact(found.fix))
         checks.append(check)
         if not as_json and not (app.quiet and check.mark is Mark.OK):
-            app.show(format_check(check, sys.stdout.encoding))
+            app.show(format_check(check, sys.stdout.encoding), terminal.CHECKS)
     if as_json:
         app.show_json(checks_document(checks))
     failed = [check.name for check in checks if check.mark is Mark.FAIL]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from digest.cli import terminal
 from digest.cli.app import AddressParam, App, DateParam, clock, handle_errors, main
 
 if TYPE_CHECKING:
@@ -276,11 +277,11 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
         statuses = session.subscribers.statuses(session.today)
         listed = (status for status in statuses if everyone or status.state not in ("left", "dropped"))
         form = "json" if as_json else form
-        for part in write_subscribers(listed, form, session.topics):
-            if form == "csv":
-                app.write(part)
+        for part in write_subscribers(listed, form, session.topics, width=app.width):
+            if form == "table":
+                app.show(part.rstrip("\n"), terminal.TABLE)
             else:
-                app.show(part, nl=False)
+                app.write(part)
 
 
 @subscribers.command()

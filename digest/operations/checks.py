@@ -64,7 +64,7 @@ def format_check(check: Check, encoding: str = "utf-8") -> str:
     name = check.name + " " * (_NAME_WIDTH - display_width(check.name))
     first, *rest = check.message.splitlines() or [""]
     below = [*rest, *(f"→ {fix}" for fix in check.fix.splitlines())]
-    lines = [f"{_SIGNS[check.mark]} {name} {first}", *(" " * (_NAME_WIDTH + 3) + line for line in below)]
+    lines = [f"{_SIGNS[check.mark]} {name}  {first}", *(" " * (_NAME_WIDTH + 4) + line for line in below)]
     text = "\n".join(lines)
     try:
         "✓✗→".encode(encoding)

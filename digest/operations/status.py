@@ -51,25 +51,26 @@ def _schedule(run: "ScheduledRun") -> dict[str, Any]:
     return {"where": run.where, "what": run.what, "next": following, "problem": run.problem}
 
 
-def format_status(document: Mapping[str, Any]) -> str:
-    """Format a status document for a terminal."""
+def format_status(document: Mapping[str, Any], width: int = 0) -> str:
+    """Format a status document for a terminal with `width` columns; 0 means no limit."""
     parts = [
-        _format_runs(document["runs"]),
-        _format_sources(document["sources"]),
+        _format_runs(document["runs"], width),
+        _format_sources(document["sources"], width),
         "\n".join([*_format_queue(document["queue"]), *_format_inbox(document["inbox"])]),
         "\n".join([_next(document), _format_history(document["history"])]),
     ]
     return "\n\n".join(parts)
 
 
-def _format_runs(runs: Sequence[Mapping[str, Any]]) -> str:
-    rows = [("COMMAND", "DATE", "STARTED", "DURATION", "RESULT", "NEW", "SENT", "QUEUED")]
+def _format_runs(runs: Sequence[Mapping[str, Any]], width: int) -> str:
+    rows: list[tuple[str, ...]] = [("COMMAND", "STARTED", "TIME", "RESULT", "NEW", "SENT", "QUEUED")]
     for run in runs:
         result = {None: "unfinished", 0: "ok"}.get(run["exit"], f"failed (exit code {run['exit']})")
         counts = (str(run["summary"].get(key, "")) for key in ("new", "sent", "waiting"))
-        duration = _format_duration(run["seconds"])
-        rows.append((run["command"], run["day"], _minute(run["started"]), duration, result, *counts))
-    return format_table(rows) if runs else "No runs yet. Try `digest preview`, then `digest run`."
+        started = _minute(run["started"])
+        command = run["command"] if started.startswith(run["day"]) else f"{run['command']} --date {run['day']}"
+        rows.append((command, started, _format_duration(run["seconds"]), result, *counts))
+    return format_table(rows, width) if runs else "No runs yet. Try `digest preview`, then `digest run`."
 
 
 def _minute(moment: str | None) -> str:
@@ -83,14 +84,14 @@ def _format_duration(seconds: float | None) -> str:
     return f"{minutes}:{rest:02} min" if minutes else f"{seconds:.1f} s"
 
 
-def _format_sources(sources: Sequence[Mapping[str, Any]]) -> str:
+def _format_sources(sources: Sequence[Mapping[str, Any]], width: int = 0) -> str:
     rows = [("SOURCE", "STATE", "LAST READ", "PAPERS", "NEW")]
     notes = []
     for source in sources:
         state = "ok" if source["state"] == "read" else source["state"]
         rows.append((source["source"], state, _minute(source["read"]), str(source["papers"]), str(source["new"])))
         notes += [f"  ! {source['source']}: {problem}" for problem in _source_problems(source)]
-    return "\n".join([format_table(rows), *notes]) if sources else "No sources fetched yet."
+    return "\n".join([format_table(rows, width), *notes]) if sources else "No sources fetched yet."
 
 
 def _source_problems(source: Mapping[str, Any]) -> Iterator[str]:

@@ -46,24 +46,29 @@ class BadRow:
 
 
 def write_subscribers(
-    statuses: Iterable[SubscriberStatus], form: str, topics: Iterable[str], shown: ReadShown | None = None
+    statuses: Iterable[SubscriberStatus],
+    form: str,
+    topics: Iterable[str],
+    shown: ReadShown | None = None,
+    width: int = 0,
 ) -> Iterator[str]:
-    """Format subscribers as `table`, `csv` or `json`, piece by piece; a table marks topics that are not in `topics`.
+    """Format subscribers as `table`, `csv` or `json`, piece by piece.
 
-    With `shown`, JSON has the papers that each was shown and the day of the last mail.
+    A table marks topics that are not in `topics`, and fits into `width` columns, if that is not 0. With `shown`, JSON
+    has the papers that each was shown and the day of the last mail.
     """
     if form == "table":
-        return _write_table(statuses, set(topics))
+        return _write_table(statuses, set(topics), width)
     return _write_csv(statuses) if form == "csv" else _write_json(statuses, shown)
 
 
-def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str]) -> Iterator[str]:
+def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str], width: int) -> Iterator[str]:
     rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "DAYS", "NOTE")]
     for s in statuses:
         note = s.why or ("in digest.to" if s.configured else "")
         rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), note))
     empty = "No subscribers yet. Add addresses to digest.to, or with `digest subscribers add ADDR`."
-    yield (format_table(rows) if len(rows) > 1 else empty) + "\n"
+    yield (format_table(rows, width) if len(rows) > 1 else empty) + "\n"
 
 
 def format_profile(profile: Profile, topics: Collection[str]) -> tuple[str, str, str]:
@@ -72,8 +77,10 @@ def format_profile(profile: Profile, topics: Collection[str]) -> tuple[str, str,
     return names or "all", str(profile.max_papers or "default"), ", ".join(weekday_names(profile.days or ())) or "all"
 
 
-def format_subscriber(status: SubscriberStatus, mails: Sequence[MailStatus], topics: Collection[str]) -> str:
-    """One subscriber and their last mails."""
+def format_subscriber(
+    status: SubscriberStatus, mails: Sequence[MailStatus], topics: Collection[str], width: int = 0
+) -> str:
+    """One subscriber and their last mails, in `width` columns; 0 means no limit."""
     names, max_papers, days = format_profile(status.profile, topics)
     facts = {
         "state": _format_state(status) + (f": {status.why}" if status.why else ""),
@@ -88,7 +95,7 @@ def format_subscriber(status: SubscriberStatus, mails: Sequence[MailStatus], top
         return "\n".join([*lines, "No mail so far."])
     rows = [("MAIL OF", "PAPERS", "STATE", "REPLY")]
     rows += [(mail.day.isoformat(), f"{mail.papers:,}", mail.state, snippet(mail.reply, _MAX_REPLY)) for mail in mails]
-    return "\n".join([*lines, "", format_table(rows)])
+    return "\n".join([*lines, "", format_table(rows, width)])
 
 
 def subscriber_document(status: SubscriberStatus, mails: Sequence[MailStatus]) -> dict[str, Any]:

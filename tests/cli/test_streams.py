@@ -137,5 +137,5 @@ def test_ctrl_d_at_a_question_writes_nothing_and_ends_in_a_sentence(place: Workp
     said += os.read(terminal, 1024)
     os.close(inside)
     os.close(terminal)
-    assert b"\r\ndigest: interrupted" in said
+    assert b"\r\n\x1b[31m\x1b[1mdigest:\x1b[0m interrupted" in said
     assert not (place.folder / "new").exists()

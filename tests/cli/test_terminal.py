@@ -151,7 +151,8 @@ def test_a_real_terminal_gets_no_commands(place: Workplace, words: tuple[str, ..
         db.execute("UPDATE papers SET title = ?", [f"{RED} paper"])  # as no source would record it
     terminal, inside = pty.openpty()
     command = [sys.executable, "-m", "digest", "-c", str(place.path), *words]
-    process = subprocess.Popen(command, cwd=place.folder, stdin=inside, stdout=inside, stderr=inside)
+    plain = {**os.environ, "NO_COLOR": "1", "COLUMNS": "1000"}
+    process = subprocess.Popen(command, cwd=place.folder, stdin=inside, stdout=inside, stderr=inside, env=plain)
     os.close(inside)
     said = b""
     with suppress(OSError):  # EIO: the end

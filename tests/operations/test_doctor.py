@@ -510,7 +510,7 @@ def test_a_test_mail_goes_to_one_address_says_it_is_a_test_and_is_not_recorded(p
         before = (place.folder / "history.db").read_bytes()
         results = [digest("doctor", "--send-test", "Me <me@Example.org>") for _ in range(2)]
     assert [result.exit_code for result in results] == [0, 0]
-    assert "✓ test mail          to me@example.org: 250 2.0.0 queued as 77" in results[0].stdout
+    assert "✓ test mail           to me@example.org: 250 2.0.0 queued as 77" in results[0].stdout
     assert (place.folder / "history.db").read_bytes() == before
     assert server.recipients() == ["me@example.org"] * 2
     first, second = (message_from_bytes(body, policy=policy.default) for _, body in server.taken)
@@ -526,7 +526,7 @@ def test_a_refused_test_mail_fails_with_the_reply_of_the_server(place: Workplace
         set_delivery(place, f'[smtp]\nhost = "127.0.0.1"\nport = {server.port}\nsecurity = "none"')
         result = digest("doctor", "--send-test", "me@example.org")
     assert result.exit_code == 2
-    assert "✗ test mail          to me@example.org: 550 5.1.1 no such user" in result.stdout
+    assert "✗ test mail           to me@example.org: 550 5.1.1 no such user" in result.stdout
 
 
 def test_a_test_mail_can_go_into_a_maildir(place: Workplace) -> None:
@@ -582,7 +582,7 @@ def test_a_password_that_cron_will_not_see_is_a_warning(place: Workplace, monkey
     monkeypatch.setenv("DIGEST_SMTP_PASSWORD", SECRET)
     result = digest("doctor")
     assert result.exit_code == 0
-    assert "! secrets            cron will not see DIGEST_SMTP_PASSWORD: it is set in this shell" in result.stdout
+    assert "! secrets             cron will not see DIGEST_SMTP_PASSWORD: it is set in this shell" in result.stdout
     assert SECRET not in result.output
     (place.folder / ".env").write_text(f"DIGEST_SMTP_PASSWORD={SECRET}\n")
     (place.folder / ".env").chmod(0o600)
@@ -621,9 +621,9 @@ def test_an_ascii_terminal_gets_ascii_signs(place: Workplace, environ: dict[str,
 
 def test_a_check_is_printed_with_its_fix_below() -> None:
     check = Check("論文", Mark.FAIL, "one\ntwo", "do this")
-    pad = " " * 21
-    assert format_check(check) == f"✗ 論文{' ' * 14} one\n{pad}two\n{pad}→ do this"
-    assert format_check(check, "ascii") == f"x ??{' ' * 14} one\n{pad}two\n{pad}-> do this"
+    pad = " " * 22
+    assert format_check(check) == f"✗ 論文{' ' * 16}one\n{pad}two\n{pad}→ do this"
+    assert format_check(check, "ascii") == f"x ??{' ' * 16}one\n{pad}two\n{pad}-> do this"
 
 
 # --- The schedule and the inbox

@@ -90,15 +90,39 @@ def header_text(text: str, limit: int = 120) -> str:
 
 # ---- terminal output -------------------------------------------------------------------------------------------------
 
+_GAP = 2  # columns between two columns of a table
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return `rows`, all of one length, as lines with aligned columns."""
-    widths = [max(display_width(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell + " " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+
+def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> str:
+    """Return `rows`, all of one length and the first one their headings, as lines with aligned columns.
+
+    Cells of the widest columns are broken between words until the table is at most `width` columns wide, if words are
+    that short; 0 means no limit.
+    """
+    from prettytable import PrettyTable
+
+    heads = list(rows[0])
+    # One column of the gap is where borders would be.
+    table = PrettyTable(heads, border=False, align="l", left_padding_width=0, right_padding_width=_GAP - 1)
+    table.break_on_hyphens = False
+    table.max_width = dict(zip(heads, _column_widths(rows, width), strict=True)) if width else {}
+    table.add_rows([list(row) for row in rows[1:]])
+    return "\n".join(line[1:].rstrip() for line in table.get_string().splitlines())
+
+
+def _column_widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return how wide each column is, so that all of them fit into `width` without a break in a word, if possible."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(display_width, cells)) for cells in columns]
+    pieces = (
+        [piece for cell in cells for word in cell.split() for piece in _LINE_BREAK.split(word)] for cells in columns
     )
-    return "\n".join(line.rstrip() for line in lines)
+    least = [max(map(display_width, words), default=0) for words in pieces]
+    excess = sum(widths) + _GAP * (len(widths) - 1) - width
+    while excess > 0 and (slack := [n for n, minimum in enumerate(least) if widths[n] > minimum]):
+        widths[max(slack, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return widths
 
 
 def plural(count: int, word: str, words: str = "") -> str:
