@@ -4,7 +4,8 @@ DigestError
 ├── OutputError        1   standard output cannot be written to
 ├── Interrupted      130   Ctrl-C
 ├── ConfigError        2   the configuration, a template or a file named on the command line cannot be used
-├── PaperNotFound      2   no recorded paper has the given name
+├── PaperNotFound      2   no recorded paper has the given name, or several titles begin with it
+├── UnknownSubscriber  2   no subscriber has the address given with --to
 ├── RowsRejected       2   some rows of an import are invalid; the valid ones were imported
 ├── ScheduleError      2   the crontab or the timers cannot be read or written; nothing was changed
 ├── ChecksFailed       2   `digest doctor` found a problem that keeps a run from working
@@ -52,9 +53,22 @@ class ConfigError(DigestError):
 class PaperNotFound(DigestError):
     exit_code = 2
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, titles: Sequence[str] = ()) -> None:
+        """`titles` are some of those that begin with `name`, if several do."""
         short = name if len(name) <= 100 else f"{name[:99]}…"
-        super().__init__(f"no paper found for {short!r}; find its name with `digest search`")
+        if titles:
+            more = "\n".join(f"  {title}" for title in titles)
+            super().__init__(f"several titles begin with {short!r}; write more of the one you mean:\n{more}")
+        else:
+            super().__init__(f"no paper found for {short!r}; find its name with `digest search`")
+
+
+class UnknownSubscriber(DigestError):
+    exit_code = 2
+
+    def __init__(self, address: str) -> None:
+        add = f"`digest subscribers add {address}` subscribes it"
+        super().__init__(f"{address} is not a subscriber; `digest subscribers list` shows who is, {add}")
 
 
 class RowsRejected(DigestError):

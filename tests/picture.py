@@ -23,7 +23,7 @@ PAGE = """\
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         folder = Path(name) / "demo"
-        list(run_demo(folder))
+        list(run_demo(folder, "digest"))
         mail = max(folder.glob("*.html")).read_text(encoding="utf-8")
         mail = re.sub(r"(?i)<body", '<body style="overflow:hidden"', mail, count=1)  # no scroll bars in the frames
         page = browser.new_page(viewport={"width": DESKTOP + PHONE + 48, "height": HEIGHT + 32}, color_scheme="light")

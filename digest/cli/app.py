@@ -11,6 +11,8 @@ from datetime import date, datetime
 from functools import wraps
 from io import StringIO
 from pathlib import Path
+from shlex import quote
+from shutil import which
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
@@ -222,6 +224,17 @@ def scheduled(config: "Config") -> "list[ScheduledRun]":
 
     _, now = clock(config, None)
     return find_scheduled_runs(config.path, now(), home(), machine_zone(os.environ), os.environ)
+
+
+def typed_program() -> str:
+    """What starts this digest when it is typed in the current folder: `digest` only if the shell finds this one."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{quote(sys.executable)} -m digest"
+    found = which("digest")
+    if called.name != "digest" or (found and called.exists() and called.samefile(found)):
+        return "digest"
+    return quote(str(called))
 
 
 def machine_time() -> datetime:

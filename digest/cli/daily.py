@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import click
 
 from digest.cli import terminal
-from digest.cli.app import AddressParam, App, ShardParam, clock, date_option, handle_errors, main, scheduled
+from digest.cli.app import (
+    AddressParam,
+    App,
+    ShardParam,
+    clock,
+    date_option,
+    handle_errors,
+    main,
+    scheduled,
+    typed_program,
+)
 from digest.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +36,7 @@ def demo(app: App, folder: Path) -> None:
     """
     from digest.demo import run_demo
 
-    for line in run_demo(folder):
+    for line in run_demo(folder, typed_program()):
         app.report(line)
 
 
@@ -51,13 +61,11 @@ def run(app: App, day: date | None, dry_run: bool, hold: bool, shard: "Shard | N
     _, real_clock = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     if dry_run:
-        line = format_plan(plan_run(config, today, now, fetcher, real_clock))
+        line = format_plan(*plan_run(config, today, now, fetcher, real_clock))
     else:
         with show_progress(quiet=app.quiet) as progress:
             report = run_daily(config, today, now, fetcher, progress, real_clock, hold=hold)
         line = format_held(report) if hold else format_run(report)
-    if not config.digest.mails_on(today):
-        line += f" digest.days has no mail on a {today:%A}."
     if not dry_run:
         app.report(line)
     elif not app.quiet:
@@ -104,6 +112,8 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
     _, real_clock = clock(config, None)
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
     shown = preview_mail(config, today, to, now, fetcher, real_clock)
+    if shown.note:
+        app.warn(shown.note)
     content = message_part(shown.content, form)
     if output == "-":
         app.write(content)
@@ -113,7 +123,7 @@ def preview(app: App, day: date | None, to: str | None, output: str | None, form
         write_file(path, content, mode=0o600)  # it holds the token of a subscriber
     except OSError as error:
         raise ConfigError([f"{path} cannot be written: {error.strerror}; name another file with -o"]) from None
-    app.report(f"Wrote {path}: {format_preview(shown)}")
+    app.report(f"Wrote {path}: {format_preview(shown, form)}")
     if opened:
         import webbrowser
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from digest.cli import terminal
 from digest.cli.app import AddressParam, App, DateParam, clock, date_option, handle_errors, main
 
 
@@ -42,23 +43,28 @@ def search(app: App, query: tuple[str, ...], like: str | None, since: date | Non
 @click.argument("paper")
 @click.option("--to", metavar="ADDR", type=AddressParam(), help="Subscriber. [everyone in digest.to]")
 @date_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 @handle_errors
-def explain(app: App, paper: str, to: str | None, day: date | None) -> None:
+def explain(app: App, paper: str, to: str | None, day: date | None, as_json: bool) -> None:
     """Explain why a paper was sent or not.
 
     Shows where it was seen, its votes by day, and its score part by part. PAPER is any of its names: an arXiv
-    identifier, a DOI, its web address, the id a file gave it.
+    identifier, a DOI, its web address, the id a file gave it, its title or the beginning of its title.
     """
     config = app.config()
-    from digest.cli.output import format_explanation
+    from digest.cli.output import explanation_document, format_explanation
     from digest.pipeline.context import open_context
     from digest.pipeline.explain import explain as explain_paper
 
     chosen, _ = clock(config, day)
     today, _ = clock(config, None)
     with open_context(config, create=False) as context:
-        app.show(format_explanation(explain_paper(context, paper, to, chosen, today)))
+        explanation = explain_paper(context, paper, to, chosen, today)
+    if as_json:
+        app.show_json(explanation_document(explanation))
+    else:
+        app.show(format_explanation(explanation, app.width), terminal.TABLE)
 
 
 @main.command()
@@ -72,16 +78,17 @@ def explain(app: App, paper: str, to: str | None, day: date | None) -> None:
 )
 @click.option("--to", metavar="ADDR", type=AddressParam(), help="Subscriber. [the first in digest.to]")
 @date_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_obj
 @handle_errors
-def backtest(app: App, days: int, other: Path | None, to: str | None, day: date | None) -> None:
+def backtest(app: App, days: int, other: Path | None, to: str | None, day: date | None, as_json: bool) -> None:
     """Try another configuration on the last days' mails.
 
     Prints a table of the papers that would enter (+) and leave (-). Sends nothing and marks nothing as shown.
     """
     config = app.config()
     tried = app.config(other) if other else config
-    from digest.cli.output import format_backtest
+    from digest.cli.output import backtest_rows, format_backtest
     from digest.pipeline.backtest import backtest as compare_days
     from digest.pipeline.backtest import last_days
     from digest.pipeline.context import open_context
@@ -91,5 +98,12 @@ def backtest(app: App, days: int, other: Path | None, to: str | None, day: date 
         raise click.UsageError("digest.to is empty; name a subscriber with --to")
     today, _ = clock(config, day)
     with open_context(config, create=False) as context:
-        subscriber = context.subscribers.by_address(address)
-        app.show(format_backtest(compare_days(context, tried, subscriber, last_days(days, today))))
+        with context.as_configured():
+            subscriber, silence = context.find_reader(address, today)
+        compared = compare_days(context, tried, subscriber, last_days(days, today))
+    if silence:
+        app.warn(f"{subscriber.address} {silence}")
+    if as_json:
+        app.show_json(backtest_rows(compared))
+    else:
+        app.show(format_backtest(compared, app.width), terminal.TABLE)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from digest.mail.edition import format_authors, format_date
-from digest.papers.text.fit import format_bytes, format_table, plural, snippet
+from digest.papers.text.fit import format_bytes, format_table, plural
 
 if TYPE_CHECKING:
     from digest.mail.edition import Edition
@@ -19,27 +19,50 @@ if TYPE_CHECKING:
     from digest.store.outbox import Appearance
     from digest.store.prune import PruneResult
 
-_TITLE = 70  # characters of a title in a table
-
 
 def format_run(report: "RunReport") -> str:
-    """One line on what a run did."""
+    """What a run did, and why there was nothing to send."""
     count = report.summary()
     if count["sent"]:
         papers = f" with {plural(int(count['papers']), 'paper')}" if count["papers"] else ""
         line = f"Sent {plural(int(count['sent']), 'message')}{papers}"
     else:
-        line = "Sent no messages" if count["refused"] else "Nothing new to send"
+        line = "Sent no messages" if count["refused"] else f"Nothing new to send: {_why_nothing(report)}"
     if count["refused"]:
         line += f"; {plural(int(count['refused']), 'message')} refused: see `digest status`"
+    if count["sent"] and report.empty:
+        line += f"; nothing new for {_empty_readers(report)}"
     return f"{line}."
 
 
 def format_held(report: "RunReport") -> str:
     """One line on what a run with --hold queued."""
     if not report.waiting:
-        return "Nothing new to send."
+        return f"Nothing new to send: {_why_nothing(report)}."
     return f"{plural(report.waiting, 'message')} in the queue; `digest send` delivers mail."
+
+
+def _why_nothing(report: "RunReport") -> str:
+    if report.command == "send":
+        return "the queue is empty"
+    if not report.mail_day:
+        return f"digest.days has no mail on a {report.day:%A}"
+    if not report.readers:
+        return "nobody gets mail; add addresses to digest.to or with `digest subscribers add`, or `resume` a paused one"
+    if report.mailed == report.readers:
+        have = "has" if report.readers == 1 else "have"
+        return f"{plural(report.readers, 'subscriber')} already {have} the mail of {report.day}"
+    if report.readers == 1:
+        return next(iter(report.empty)).format(whose="your")
+    already = f"; {plural(report.mailed, 'subscriber')} had the mail of {report.day} already" if report.mailed else ""
+    return _empty_readers(report) + already
+
+
+def _empty_readers(report: "RunReport") -> str:
+    """How many subscribers get nothing, for each reason."""
+    return "; ".join(
+        f"{plural(count, 'subscriber')} ({why.format(whose='their')})" for why, count in report.empty.most_common()
+    )
 
 
 def format_fetch(report: "RunReport") -> str:
@@ -48,28 +71,36 @@ def format_fetch(report: "RunReport") -> str:
     return f"Read {plural(seen, 'paper')}, {report.new:,} of them new."
 
 
-def format_plan(editions: "Sequence[tuple[int, Edition]]") -> str:
+def format_plan(report: "RunReport", editions: "Sequence[tuple[int, Edition]]") -> str:
     """What a run would queue."""
-    if not any(edition.entries for _, edition in editions):
-        return "Nothing new to send."
-    return "\n".join(line for size, edition in editions for line in _plan(size, edition))
+    if not editions:
+        return f"Nothing new to send: {_why_nothing(report)}."
+    lines = [line for size, edition in editions for line in _plan(size, edition)]
+    if report.empty and all(edition.entries for _, edition in editions):
+        lines.append(f"Nothing new for {_empty_readers(report)}.")
+    return "\n".join(lines)
 
 
 def _plan(size: int, edition: "Edition") -> Iterator[str]:
+    if not edition.entries:
+        yield f"Would send a mail without papers to {plural(size, 'subscriber')}: {edition.intro}"
+        return
     yield f"Would send {plural(len(edition.entries), 'paper')} to {plural(size, 'subscriber')}:"
     for entry in edition.entries:
         yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
 
 
-def format_preview(preview: "Preview") -> str:
-    """How many papers and bytes a preview has, and how far that is from Gmail's limit."""
+def format_preview(preview: "Preview", form: str) -> str:
+    """How many papers and bytes a preview has, and, with HTML, how far that is from Gmail's limit."""
     from email import message_from_bytes
 
     from digest.mail.render import GMAIL_LIMIT
 
+    what = "already queued for that day" if preview.queued else plural(preview.papers, "paper")
+    if form == "txt":
+        return f"{what}."
     html = next(p for p in message_from_bytes(preview.content).walk() if p.get_content_type() == "text/html")
     size = len(str(html.get_payload()))
-    what = "already queued for that day" if preview.queued else plural(preview.papers, "paper")
     distance = f"{format_bytes(abs(GMAIL_LIMIT - size))} {'below' if size <= GMAIL_LIMIT else 'above'}"
     return f"{what}, {format_bytes(size)} of HTML, {distance} the size at which Gmail clips."
 
@@ -103,22 +134,26 @@ def found_row(paper: "Paper", first_seen: date) -> dict[str, Any]:
     }
 
 
-def format_explanation(explanation: "Explanation") -> str:
+def format_explanation(explanation: "Explanation", width: int = 0) -> str:
     """Everything about a paper: sightings, mails, score, and its status for each subscriber."""
     paper, statuses = explanation.paper, explanation.statuses
     head = "\n".join(filter(None, (paper.title, format_authors(paper.authors), paper.link)))
     scores = ("\n".join(_format_score(explanation.day, s, s.ranked)) for s, _ in statuses if s.ranked)
-    messages = [f"{', '.join(addresses)}: {status.message}." for status, addresses in statuses]
-    parts = [head, _format_readings(explanation), _format_appearances(explanation.appearances)]
+    messages = [f"{', '.join(addresses)}{_silence(status)}: {status.message}." for status, addresses in statuses]
+    parts = [head, _format_readings(explanation, width), _format_appearances(explanation.appearances)]
     return "\n\n".join([*parts, *dict.fromkeys(scores), "\n".join(messages)]).rstrip()
 
 
-def _format_readings(explanation: "Explanation") -> str:
+def _silence(status: "PaperStatus") -> str:
+    return f" ({status.silence})" if status.silence else ""
+
+
+def _format_readings(explanation: "Explanation", width: int) -> str:
     rows = [("READ ON", "SOURCE", "LIST OF", "VOTES")]
     for reading in explanation.readings:
         votes = "-" if reading.votes is None else f"{reading.votes:,}"
         rows.append((reading.seen.isoformat(), reading.source, reading.listed.isoformat(), votes))
-    return f"First seen on {explanation.first_seen}.\n{format_table(rows)}"
+    return f"First seen on {explanation.first_seen}.\n{format_table(rows, width)}"
 
 
 def _format_appearances(appearances: Sequence["Appearance"]) -> str:
@@ -143,15 +178,60 @@ def _format_trend(ranked: "Ranked") -> str:
     return f"trending ({ranked.trend.kind}): {votes} on the list of {listing.source} of {listing.day}"
 
 
-def format_backtest(days: Sequence["DayComparison"]) -> str:
+def explanation_document(explanation: "Explanation") -> dict[str, Any]:
+    """The document of `explain --json`."""
+    return {
+        **found_row(explanation.paper, explanation.first_seen),
+        "day": explanation.day.isoformat(),
+        "readings": [
+            {"seen": r.seen.isoformat(), "source": r.source, "list": r.listed.isoformat(), "votes": r.votes}
+            for r in explanation.readings
+        ],
+        "mails": [
+            {"day": a.day.isoformat(), "place": a.place, "state": a.state, "messages": a.mails}
+            for a in explanation.appearances
+        ],
+        "readers": [_status_row(status, addresses) for status, addresses in explanation.statuses],
+    }
+
+
+def _status_row(status: "PaperStatus", addresses: Sequence[str]) -> dict[str, Any]:
+    ranked = status.ranked
+    parts = ranked.parts if ranked else ()
+    return {
+        "addresses": list(addresses),
+        "message": status.message,
+        "silence": status.silence,
+        "place": status.place or None,
+        "rank": status.rank or None,
+        "candidates": status.among,
+        "score": ranked and ranked.score,
+        "parts": [{"points": p.points, "reason": p.reason or _format_trend(ranked)} for p in parts if ranked],
+    }
+
+
+def format_backtest(days: Sequence["DayComparison"], width: int = 0) -> str:
     """A table: + enters, - leaves."""
-    return format_table([("DATE", "", "PAPER"), *(row for day in days for row in _comparison_rows(day))])
+    return format_table([("DATE", "", "PAPER"), *(row for day in days for row in _comparison_rows(day))], width)
 
 
 def _comparison_rows(day: "DayComparison") -> Iterator[tuple[str, str, str]]:
     yield day.day.isoformat(), "", f"{day.staying} stay, {len(day.entering)} enter, {len(day.leaving)} leave"
-    yield from (("", "+", snippet(title, _TITLE)) for title in day.entering)
-    yield from (("", "-", snippet(title, _TITLE)) for title in day.leaving)
+    yield from (("", "+", paper.title) for paper in day.entering)
+    yield from (("", "-", paper.title) for paper in day.leaving)
+
+
+def backtest_rows(days: Sequence["DayComparison"]) -> list[dict[str, Any]]:
+    """The array of `backtest --json`."""
+    return [
+        {
+            "day": day.day.isoformat(),
+            "staying": day.staying,
+            "entering": [{"title": paper.title, "link": paper.link} for paper in day.entering],
+            "leaving": [{"title": paper.title, "link": paper.link} for paper in day.leaving],
+        }
+        for day in days
+    ]
 
 
 def format_pruned(result: "PruneResult", *, dry_run: bool) -> str:

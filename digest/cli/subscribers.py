@@ -240,7 +240,7 @@ def pause(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus
     if until and until <= session.today:
         raise click.BadParameter(f"{until} is not after today, {session.today}", param_hint="--until")
     if status.state in ("left", "dropped"):
-        return f"{subscriber.address} gets no mail anyway: {_why_no_mail(status)}."
+        return f"{subscriber.address} gets no mail anyway: it {status.silence}."
     session.subscribers.pause(subscriber, until or FOREVER)
     return f"Paused {subscriber.address} " + (f"until {until}." if until else "until `digest subscribers resume`.")
 
@@ -255,12 +255,8 @@ def resume(session: _Session, subscriber: "Subscriber", status: "SubscriberStatu
     session.subscribers.resume(subscriber)
     if status.state in ("left", "dropped", "suspended"):
         again = f"`digest subscribers add {subscriber.address}` subscribes it again"
-        return f"{subscriber.address} gets no mail: {_why_no_mail(status)}; {again}."
+        return f"{subscriber.address} gets no mail: it {status.silence}; {again}."
     return f"{subscriber.address} gets mail again." if status.paused else f"{subscriber.address} was not paused."
-
-
-def _why_no_mail(status: "SubscriberStatus") -> str:
-    return status.why or "it is no longer in digest.to"
 
 
 @subscribers.command(name="list")
@@ -302,7 +298,7 @@ def show(app: App, address: str, as_json: bool) -> None:
         if as_json:
             app.show_json(subscriber_document(status, mails))
         else:
-            app.show(format_subscriber(status, mails, session.topics))
+            app.show(format_subscriber(status, mails, session.topics, app.width))
 
 
 @subscribers.command(name="export")

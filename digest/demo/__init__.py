@@ -48,18 +48,18 @@ mailto = "unsubscribe@example.org"
 """
 
 
-def run_demo(folder: Path) -> Iterator[str]:
-    """Run three days in `folder`, emptied first; yield lines to print.
+def run_demo(folder: Path, program: str) -> Iterator[str]:
+    """Run three days in `folder`, emptied first; yield lines to print. `program` is how digest is called from here.
 
     Raises ConfigError if the folder cannot be written to, or holds files that no demo wrote.
     """
     try:
-        yield from _run_days(folder)
+        yield from _run_days(folder, program)
     except OSError as error:
         raise ConfigError([f"{folder} cannot be written to: {error.strerror}"]) from None
 
 
-def _run_days(folder: Path) -> Iterator[str]:
+def _run_days(folder: Path, program: str) -> Iterator[str]:
     _empty(folder)
     write_file(folder / "config.toml", _CONFIG.encode())
     config = load(folder / "config.toml", {})
@@ -75,8 +75,8 @@ def _run_days(folder: Path) -> Iterator[str]:
         yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
         yield f"    {page.absolute().as_uri()}"
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
-    yield f"See the runs: digest -c {quote(str(folder / 'config.toml'))} status"
-    yield "Set up your own: digest init"
+    yield f"See the runs: {program} -c {quote(str(folder / 'config.toml'))} status"
+    yield f"Set up your own: {program} init"
 
 
 def _empty(folder: Path) -> None:

@@ -68,11 +68,18 @@ class Edition:
 
 
 def compose(
-    title: str, day: date, ranked: Sequence[Ranked], papers: Mapping[int, Paper], new: int, notices: Sequence[str]
+    title: str,
+    day: date,
+    ranked: Sequence[Ranked],
+    papers: Mapping[int, Paper],
+    new: int,
+    notices: Sequence[str],
+    why_empty: str = "nothing new for you today",
 ) -> Edition:
     """Return the edition of `ranked`, best first: a top pick, then a section for each kind of trend, in rank order.
 
-    `papers` holds the text of each, by id; `new` is how many papers were new on `day`.
+    `papers` holds the text of each, by id; `new` is how many papers were new on `day`, and `why_empty` why none is in
+    it, as in "62 new papers, none on your topics".
     """
     first, rest = ranked[:1], ranked[1:]
     ordered = [*first, *(r for kind in TrendKind for r in rest if r.trend.kind is kind)]
@@ -83,7 +90,7 @@ def compose(
     return Edition(
         title=title,
         day=day,
-        intro=_intro(ranked, new),
+        intro=_intro(ranked, new) if ranked else f"{why_empty[:1].upper()}{why_empty[1:]}.",
         top=entries[first[0].trend.id] if first else None,
         sections=tuple(section for section in sections if section.entries),
         notices=tuple(clean(notice) for notice in notices),
@@ -135,8 +142,6 @@ def format_date(day: date) -> str:
 
 
 def _intro(ranked: Sequence[Ranked], new: int) -> str:
-    if not ranked:
-        return "Nothing new for you today."
     sources = len({r.trend.listing.source for r in ranked})
     found = f"{plural(len(ranked), 'paper')} from {plural(sources, 'source')}"
     return f"{found}. New on the lists today: {new:,}." if new >= len(ranked) else f"{found}."

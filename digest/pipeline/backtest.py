@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from digest.config import Config
+from digest.papers import Paper
 from digest.pipeline.context import Context
 from digest.pipeline.select import load_selection
 from digest.ranking import Profile
@@ -13,11 +14,11 @@ from digest.store.subscribers import Subscriber
 
 @dataclass(frozen=True, slots=True)
 class DayComparison:
-    """The titles that would enter and leave a day's mail, and how many would stay."""
+    """The papers that would enter and leave a day's mail, and how many would stay."""
 
     day: date
-    entering: Sequence[str]
-    leaving: Sequence[str]
+    entering: Sequence[Paper]
+    leaving: Sequence[Paper]
     staying: int
 
 
@@ -25,7 +26,7 @@ def backtest(context: Context, tried: Config, subscriber: Subscriber, days: Sequ
     """The mails of `days` as the configuration `tried` would have chosen them, beside those the subscriber was sent.
 
     `days` are ascending and not empty. What the subscriber was shown before the first day counts; from that day on,
-    what the chosen mails would have shown.
+    what the chosen mails would have shown. Each day's candidates are those of its mail.
     """
     context = Context(tried, context.db)
     sent = context.outbox.papers_sent(subscriber.id)
@@ -46,11 +47,11 @@ def last_days(count: int, today: date) -> list[date]:
 def _choose(context: Context, day: date, shown: frozenset[int], profile: Profile) -> list[int]:
     if day.weekday() not in context.config.digest.days:
         return []
-    return [ranked.trend.id for ranked in load_selection(context, day).pick(profile, shown)]
+    return [ranked.trend.id for ranked in load_selection(context, day, as_mailed=True).pick(profile, shown)]
 
 
 def _compare(context: Context, day: date, chosen: Sequence[int], sent: Sequence[int]) -> DayComparison:
     papers = context.papers.load({*chosen, *sent})
-    entering = [papers[paper_id].title for paper_id in chosen if paper_id not in sent]
-    leaving = [papers[paper_id].title for paper_id in sent if paper_id not in chosen]
+    entering = [papers[paper_id] for paper_id in chosen if paper_id not in sent]
+    leaving = [papers[paper_id] for paper_id in sent if paper_id not in chosen]
     return DayComparison(day, entering, leaving, len(set(chosen) & set(sent)))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from digest.config import Config
 from digest.delivery import Deliver, MaildirSettings
-from digest.errors import ConfigError
+from digest.errors import ConfigError, UnknownSubscriber
 from digest.mail.shard import shared_path
 from digest.pipeline.inbox import InboxReader
 from digest.pipeline.similar import SimilarPapers
-from digest.store.database import open_database
+from digest.store.database import open_database, rolled_back
 from digest.store.http_cache import HttpCache
 from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
@@ -21,7 +21,7 @@ from digest.store.runs import Runs
 from digest.store.search import SearchIndex
 from digest.store.secret import load_secret
 from digest.store.statistics import Statistics
-from digest.store.subscribers import Subscribers
+from digest.store.subscribers import Subscriber, Subscribers
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -61,6 +61,23 @@ class Context:
     @cached_property
     def renderer(self) -> "Renderer":
         return make_renderer(self.config, self.secret)
+
+    @contextmanager
+    def as_configured(self) -> Iterator[None]:
+        """A block in which digest.to names its subscribers, as it will in the next run; nothing is stored."""
+        with rolled_back(self.db):
+            self.subscribers.configure(self.config.digest.to)
+            yield
+
+    def find_reader(self, address: str, day: date) -> tuple[Subscriber, str]:
+        """The subscriber with this address, and why they get no mail on `day` ('' if they do).
+
+        Call it inside `as_configured`. Raises UnknownSubscriber.
+        """
+        status = self.subscribers.status(address, day)
+        if status is None:
+            raise UnknownSubscriber(address)
+        return self.subscribers.by_address(address), status.silence
 
     def fetch_memory(self, day: date) -> "FetchMemory":
         """What earlier runs stored for the fetcher, up to `day`."""

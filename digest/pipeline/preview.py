@@ -6,19 +6,24 @@ from email import message_from_bytes, policy
 
 from digest.config import Config
 from digest.mail.message import fill_frame
-from digest.pipeline.context import open_context
+from digest.pipeline.context import Context, open_context
 from digest.pipeline.run import Clock, RunReport, compose_edition, fetch_and_record
 from digest.pipeline.select import load_selection
 from digest.sources.fetcher import Fetcher
+from digest.store.subscribers import Subscriber
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A message that a run would send, how many papers it has, and whether it is already in the outbox."""
+    """A message that a run would send, how many papers it has, and whether it is already in the outbox.
+
+    `note` says why no run sends it, '' if one does.
+    """
 
     content: bytes
     papers: int
     queued: bool
+    note: str = ""
 
 
 def preview(
@@ -27,26 +32,38 @@ def preview(
     """The message of `day` to the address `to`: as it was queued, or as it would be. Queues and sends nothing.
 
     Without `to`, the message to the first of digest.to, else to the first subscriber, else to the sender. Raises
-    NoSourceReadable if nothing is queued and no source could be read, MailPruned if the queued text was deleted,
-    ConfigError for a broken template, and HistoryError.
+    NoSourceReadable if nothing is queued and no source could be read, UnknownSubscriber if `to` is not one, MailPruned
+    if the queued text was deleted, ConfigError for a broken template, and HistoryError.
     """
     with open_context(config) as context:
-        to = to or next(iter(config.digest.to), None)
-        first = None if to else context.subscribers.first(day)
-        subscriber = first or context.subscribers.by_address(to or config.digest.from_.address)
+        subscriber, note = _find_reader(context, to, day)
         frozen = context.outbox.message_of(subscriber, day)
         if frozen is not None:
-            return Preview(frozen, 0, queued=True)
+            return Preview(frozen, 0, queued=True, note=note)
         report = RunReport(day)
         fetch_and_record(context, report, fetcher, clock())
         report.check_readable()
         selection = load_selection(context, day)
         today = (real_clock or clock)().date()
         shown = context.outbox.shown_to(subscriber, selection.paper_ids, today)
-        edition = compose_edition(context, report, selection.pick(subscriber.profile, shown))
+        ranked = selection.pick(subscriber.profile, shown)
+        why = "" if ranked else selection.why_empty(subscriber.profile, shown)
+        edition = compose_edition(context, report, ranked, why)
         frame = context.renderer.frame(edition, clock())
         content = fill_frame(frame, subscriber.address, subscriber.token, day)
-        return Preview(content, len(edition.entries), queued=False)
+        return Preview(content, len(edition.entries), queued=False, note=note)
+
+
+def _find_reader(context: Context, to: str | None, day: date) -> tuple[Subscriber, str]:
+    """The reader of a preview, and why they get no mail."""
+    with context.as_configured():
+        first = context.subscribers.first(day)
+        to = to or next(iter(context.config.digest.to), first.address if first else None)
+        if to is None:
+            sender = context.subscribers.by_address(context.config.digest.from_.address)
+            return sender, "there are no subscribers; a new one would get this mail"
+        subscriber, silence = context.find_reader(to, day)
+    return subscriber, f"{subscriber.address} {silence}; no run sends this mail" if silence else ""
 
 
 def message_part(message: bytes, form: str) -> bytes:

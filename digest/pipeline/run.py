@@ -45,7 +45,7 @@ from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import check_freshness, late_batches, source_notice
 from digest.sources.history import History
-from digest.store.database import rolled_back, run_lock
+from digest.store.database import run_lock
 from digest.store.origin import open_origin
 from digest.store.outbox import Audience
 
@@ -62,9 +62,14 @@ Clock = Callable[[], datetime]
 class RunReport:
     """What a run did so far.
 
+    command     "run", "fetch" or "send"
+    mail_day    whether digest.days has mail on that day
     number      of the run in the database; 0 for a preview or dry run, which is not recorded
     fetched     one result per source
     new         papers recorded for the first time
+    readers     subscribers who get mail on that day
+    mailed      those of them who had a message of that day already
+    empty       subscribers for whom there was no paper, by the reason (`Selection.why_empty`)
     papers      papers in the largest edition
     queued      messages queued by this run
     outcomes    delivery attempts by how they ended
@@ -74,9 +79,14 @@ class RunReport:
     """
 
     day: date
+    command: str = "run"
+    mail_day: bool = True
     number: int = 0
     fetched: list[Fetched] = field(default_factory=list)
     new: int = 0
+    readers: int = 0
+    mailed: int = 0
+    empty: Counter[str] = field(default_factory=Counter)
     papers: int = 0
     queued: int = 0
     outcomes: Counter[State] = field(default_factory=Counter)
@@ -135,15 +145,19 @@ def run_daily(
         with _recorded_run(config, "run", day, clock, ping_start) as (context, report):
             _prepare(context, report, real_clock)
             fetch_and_record(context, report, fetcher, clock())
-            if report.readable and config.digest.mails_on(day):
+            report.mail_day = config.digest.mails_on(day)
+            if report.readable and report.mail_day:
                 _warn_about_topics(context)
                 now, real_now = clock(), real_clock()
-                for audience, ranked in select(context, day, real_now.date()):
-                    edition = compose_edition(context, report, ranked)
+                report.readers, report.mailed = context.outbox.count_readers(day)
+                for audience, ranked, why in select(context, day, real_now.date()):
+                    if why:
+                        report.empty[why] += audience.size
+                    edition = compose_edition(context, report, ranked, why)
                     if edition.entries or config.digest.when_empty == "send":
                         publish(context, report, audience, edition, now, real_now)
                     else:
-                        log.info("nothing new", {"subscribers": audience.size})
+                        log.info("nothing new", {"subscribers": audience.size, "why": why.format(whose="their")})
             if method is None:
                 report.waiting = context.outbox.count_waiting()
             else:
@@ -174,24 +188,28 @@ def send_queued(config: Config, day: date, clock: Clock, progress: Progress | No
 
 def plan_run(
     config: Config, day: date, clock: Clock, fetcher: Fetcher, real_clock: Clock | None = None
-) -> list[tuple[int, Edition]]:
-    """What `run_daily` would queue: (number of subscribers, edition) for each edition.
+) -> tuple[RunReport, list[tuple[int, Edition]]]:
+    """What `run_daily` would queue: a report, and (number of subscribers, edition) for each edition.
 
-    That is nothing on a day without mail. Fetches and records papers; changes neither the subscribers nor the queue.
-    Raises NoSourceReadable.
+    There are no editions on a day without mail. Fetches and records papers; changes neither the subscribers nor the
+    queue. Raises NoSourceReadable.
     """
     with open_context(config) as context:
         report = RunReport(day)
         fetch_and_record(context, report, fetcher, clock())
         report.check_readable()
-        if not config.digest.mails_on(day):
-            return []
-        selection = load_selection(context, day)
-        with rolled_back(context.db):
-            context.subscribers.configure(config.digest.to)
-            audiences = context.outbox.audiences(day, selection.paper_ids, (real_clock or clock)().date())
-        chosen = ((a.size, selection.pick(a.profile, a.shown)) for a in audiences)
-        return [(size, compose_edition(context, report, ranked)) for size, ranked in chosen]
+        report.mail_day = config.digest.mails_on(day)
+        if not report.mail_day:
+            return report, []
+        load_selection(context, day)  # may store embeddings, which are kept
+        with context.as_configured():
+            report.readers, report.mailed = context.outbox.count_readers(day)
+            chosen = list(select(context, day, (real_clock or clock)().date()))
+        for audience, _, why in chosen:
+            if why:
+                report.empty[why] += audience.size
+        editions = ((audience.size, compose_edition(context, report, ranked, why)) for audience, ranked, why in chosen)
+        return report, [each for each in editions if each[1].entries or config.digest.when_empty == "send"]
 
 
 def read_inbox(config: Config, day: date, clock: Clock) -> InboxReport:
@@ -266,12 +284,13 @@ def fetch_and_record(context: Context, report: RunReport, fetcher: Fetcher, now:
         record(context, report, fetched)
 
 
-def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked]) -> Edition:
-    """The edition of these papers, with notices about the sources of this run."""
+def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str) -> Edition:
+    """The edition of these papers, with notices about the sources of this run; `why_empty` if there are none."""
     papers = context.papers.load(r.trend.id for r in ranked)
     notices = [notice for fetched in report.fetched if (notice := source_notice(fetched))]
     new = context.papers.count_new(report.day)
-    return compose(context.config.digest.title, report.day, ranked, papers, new, notices)
+    why = why_empty.format(whose="your")
+    return compose(context.config.digest.title, report.day, ranked, papers, new, notices, why)
 
 
 def publish(
@@ -311,7 +330,7 @@ def _recorded_run(
         ping_start()
         with open_context(config) as context:
             number = context.runs.begin(command, day, clock())
-            report = RunReport(day, number)
+            report = RunReport(day, command, number=number)
             try:
                 yield context, report
             except DigestError as error:

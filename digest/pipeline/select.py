@@ -9,20 +9,22 @@ from digest.ranking.trending import Ranked
 from digest.store.outbox import Audience
 
 
-def select(context: Context, day: date, today: date) -> Iterator[tuple[Audience, list[Ranked]]]:
+def select(context: Context, day: date, today: date) -> Iterator[tuple[Audience, list[Ranked], str]]:
     """Every group of subscribers who still get mail of `day`, with the papers of that group, best first.
 
-    `today` is the real day, by which mail in the queue expires.
+    The third value is why there are none (`Selection.why_empty`), or ''. `today` is the real day, by which mail in the
+    queue expires.
     """
     selection = load_selection(context, day)
     for audience in context.outbox.audiences(day, selection.paper_ids, today):
-        yield audience, selection.pick(audience.profile, audience.shown)
+        ranked = selection.pick(audience.profile, audience.shown)
+        yield audience, ranked, "" if ranked else selection.why_empty(audience.profile, audience.shown)
 
 
-def load_selection(context: Context, day: date) -> Selection:
-    """The selection of `day`, over its candidates. May store their embeddings."""
+def load_selection(context: Context, day: date, *, as_mailed: bool = False) -> Selection:
+    """The selection of `day`, over its candidates, now or when the mail of that day was made. May store embeddings."""
     settings = context.config.digest
-    candidates = context.papers.candidates(day, settings.window_days)
+    candidates = context.papers.candidates(day, settings.window_days, as_mailed=as_mailed)
     paper_ids = [candidate.id for candidate in candidates]
     weights = {source.name: source.weight for source in context.config.sources}
     origins = {source: weights.get(history, 1.0) for source, history in context.papers.origins().items()}

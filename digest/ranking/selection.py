@@ -10,11 +10,13 @@ A `Selection` is made once a day; for each reader it takes a profile and the pap
 The mail, `explain` and `backtest` all select papers this way.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from digest.papers import Paper
+from digest.papers.text.fit import plural
 from digest.ranking import Candidate, Profile
 from digest.ranking.similarity import Vector, cosine, tf_idf
 from digest.ranking.topics import ScorePart, Similarity, Topic, match_topics
@@ -103,6 +105,30 @@ class Selection:
         if self._rules.topics_only and not self._score_topics(self.topics(profile))[ranked.trend.id]:
             return "it matches no topic, and topics_only = true"
         return ""
+
+    def why_empty(self, profile: Profile, shown: frozenset[int]) -> str:
+        """Return why there is no paper for a reader, in half a sentence with `{whose}` for "your" or "their"."""
+        new = [candidate.id for candidate in self._candidates if candidate.first_seen == self.day]
+        if not new:
+            return "no new papers"
+        wanted = self._score_topics(self.topics(profile))
+        counts = Counter(self._why_not(paper_id, shown, wanted) for paper_id in new)
+        reasons = [f"{count:,} {reason}" for reason, count in counts.most_common()]
+        if len(reasons) == 1 < len(new):
+            (reason,) = counts
+            reasons = [f"none {reason[4:]}" if reason.startswith("not ") else f"all {reason}"]
+        elif len(reasons) == 1:
+            reasons = list(counts)
+        return f"{plural(len(new), 'new paper')}, {', '.join(reasons)}"
+
+    def _why_not(self, paper_id: int, shown: frozenset[int], wanted: Mapping[int, tuple[ScorePart, ...]]) -> str:
+        if paper_id in shown:
+            return "already in {whose} mails"
+        if paper_id not in wanted:
+            return "muted by {whose} topics"
+        if self._rules.topics_only and not wanted[paper_id]:
+            return "not on {whose} topics"
+        return f"below the minimum score of {self._rules.min_score:g}"
 
     def _score_topics(self, topics: tuple[Topic, ...]) -> Mapping[int, tuple[ScorePart, ...]]:
         """Return what these topics add to the score of each candidate; muted ones are missing."""

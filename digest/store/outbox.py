@@ -186,12 +186,26 @@ class Outbox:
         )
         return int(edition or 0)
 
-    def shown_to(self, subscriber: Subscriber, paper_ids: Iterable[int], today: date) -> frozenset[int]:
-        """Return which of the papers the subscriber was shown, as a run on the real day `today` counts it."""
+    def count_readers(self, day: date) -> tuple[int, int]:
+        """Return how many subscribers get mail on `day`, and how many of them already have a message of that day."""
+        found = self._db.execute(
+            "SELECT count(*), count(d.id) FROM receivers s"
+            " LEFT JOIN deliveries d ON d.subscriber = s.id AND d.day = :day WHERE s.since <= :day",
+            {"day": day.isoformat()},
+        ).fetchone()
+        return int(found[0]), int(found[1])
+
+    def shown_to(
+        self, subscriber: Subscriber, paper_ids: Iterable[int], today: date, before: date = date.max
+    ) -> frozenset[int]:
+        """Return which of the papers the subscriber was shown in mails of the days before `before`.
+
+        As a run on the real day `today` counts it.
+        """
         editions = self._editions_with(paper_ids)
         rows = self._db.execute(
-            f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
-            {"subscriber": subscriber.id, "oldest": _oldest(today)},
+            f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND day < :before AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
+            {"subscriber": subscriber.id, "before": before.isoformat(), "oldest": _oldest(today)},
         )
         return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
 
@@ -293,6 +307,20 @@ class Outbox:
             {"paper": paper_id, "subscriber": subscriber},
         )
         return [Appearance(date.fromisoformat(row[0]), *row[1:]) for row in rows]
+
+    def mail_of(self, subscriber: Subscriber, day: date) -> list[int] | None:
+        """Return the papers in the mail of `day` to a subscriber, in their order; None if there is no mail.
+
+        A mail that was never sent, and will not be, is none.
+        """
+        row = self._db.execute(
+            "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ? AND (doubt OR state <> 'expired')",
+            [subscriber.id, day.isoformat()],
+        ).fetchone()
+        if row is None:
+            return None
+        papers = self._db.execute("SELECT paper FROM shown WHERE edition = ? ORDER BY place", [row[0]])
+        return [paper_id for (paper_id,) in papers]
 
     def papers_sent(self, subscriber: int) -> dict[date, list[int]]:
         """Return the papers of each day's mail to a subscriber, in their order, without mail that was never sent."""

@@ -56,21 +56,24 @@ class Papers:
         new = 0
         with transaction(self._db):
             texts = _Texts(self._db)
+            mailed = self._db.execute("SELECT 1 FROM editions WHERE day = ?", [day.isoformat()]).fetchone()
             for sighting in _without_shared_idents(sightings):
                 paper_id, is_new = self._store(texts, sighting.paper, day)
                 new += is_new
                 self._db.execute(
-                    "INSERT INTO sightings (paper, source, day, seen, votes) VALUES (:paper, :source,"
+                    "INSERT INTO sightings (paper, source, day, seen, votes, mailed) VALUES (:paper, :source,"
                     " coalesce(:listed, (SELECT min(day) FROM sightings"
                     " WHERE paper = :paper AND source = :source), :seen),"
-                    " :seen, :votes)"
-                    " ON CONFLICT DO UPDATE SET votes = coalesce(excluded.votes, votes)",
+                    " :seen, :votes, :mailed)"
+                    " ON CONFLICT DO UPDATE SET mailed = coalesce(mailed, iif(excluded.mailed IS NULL, NULL, votes)),"
+                    " votes = coalesce(excluded.votes, votes)",
                     {
                         "paper": paper_id,
                         "source": source,
                         "listed": sighting.day and sighting.day.isoformat(),
                         "seen": day.isoformat(),
                         "votes": sighting.votes,
+                        "mailed": -1 if mailed else None,
                     },
                 )
             texts.write()
@@ -121,13 +124,17 @@ class Papers:
             for sighting in sightings
         )
 
-    def candidates(self, day: date, window_days: int) -> list[Candidate]:
-        """Return the papers first seen on `day` or in the `window_days` before it, with their listings up to `day`."""
+    def candidates(self, day: date, window_days: int, *, as_mailed: bool = False) -> list[Candidate]:
+        """Return the papers first seen on `day` or in the `window_days` before it, with their listings up to `day`.
+
+        With `as_mailed`, as they were when the first mail of `day` was made, whatever was read on that day later.
+        """
+        votes = "iif(s.seen = :day, coalesce(s.mailed, s.votes), s.votes)" if as_mailed else "s.votes"
         rows = self._db.execute(
-            "SELECT p.id, p.first_seen, s.source, s.day, s.seen, s.votes"
-            " FROM papers p JOIN sightings s ON s.paper = p.id"
-            " WHERE p.first_seen BETWEEN ? AND ? AND s.seen <= ? ORDER BY p.id, s.source, s.day, s.seen",
-            [(day - timedelta(window_days)).isoformat(), day.isoformat(), day.isoformat()],
+            f"SELECT p.id, p.first_seen, s.source, s.day, s.seen, {votes} AS counted"  # noqa: S608  ours
+            " FROM papers p JOIN sightings s ON s.paper = p.id WHERE p.first_seen BETWEEN :since AND :day"
+            " AND s.seen <= :day AND counted IS NOT -1 ORDER BY p.id, s.source, s.day, s.seen",
+            {"since": (day - timedelta(window_days)).isoformat(), "day": day.isoformat()},
         )
         return [
             Candidate(paper_id, date.fromisoformat(first_seen), tuple(_listings(readings)))
@@ -169,6 +176,18 @@ class Papers:
             {"name": name, "title": "title:" + fold_title(text)[:400], "own": ":" + name.partition(":")[2]},
         ).fetchone()
         return int(row[0]) if row else None
+
+    def find_by_beginning(self, text: str, limit: int) -> list[int]:
+        """Return the papers whose titles begin with `text`, at most `limit`, by title; none for no text."""
+        from digest.papers.text.readable import fold_title
+
+        start = "title:" + fold_title(text)[:400]
+        rows = self._db.execute(
+            "SELECT DISTINCT paper FROM names WHERE name >= :start AND substr(name, 1, length(:start)) = :start"
+            " AND name < 'title;' AND :start <> 'title:' ORDER BY name LIMIT :limit",
+            {"start": start, "limit": limit},
+        )
+        return [row[0] for row in rows]
 
     def readings(self, paper_id: int) -> tuple[date, list[Reading]]:
         """Return the day a paper was first seen, and every reading of a list with it, oldest first.
@@ -242,7 +261,7 @@ class Papers:
         """Move the names, sightings and appearances of the row `other` to `into`, which is the same paper."""
         for statement in (
             "UPDATE names SET paper = :into WHERE paper = :other",
-            "INSERT INTO sightings SELECT :into, source, day, seen, votes FROM sightings WHERE paper = :other"
+            "INSERT INTO sightings SELECT :into, source, day, seen, votes, mailed FROM sightings WHERE paper = :other"
             " ON CONFLICT DO UPDATE SET votes = max(coalesce(excluded.votes, 0), coalesce(votes, 0))",
             "DELETE FROM sightings WHERE paper = :other",
             "UPDATE OR IGNORE shown SET paper = :into WHERE paper = :other",

@@ -146,6 +146,10 @@ _WORDS = (
     " INSERT INTO words (rowid, title, abstract, authors) SELECT * FROM texts WHERE id = new.id; END",
 )
 
+# The votes when the mail of the day `seen` was made, where a later reading of that day changed them; -1 for a list that
+# the paper joined later. `explain` and `backtest` look back at the mail with them.
+_MAILED = "ALTER TABLE sightings ADD COLUMN mailed INTEGER"
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
@@ -153,4 +157,5 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "days": ("ALTER TABLE subscribers ADD COLUMN days TEXT",),
     # The sources of another history that this digest reads, and the name of the source that reads it.
     "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),
+    "mailed": (_MAILED,),
 }

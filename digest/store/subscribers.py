@@ -52,6 +52,17 @@ class SubscriberStatus:
     why: str = ""
     bounces: int = 0
 
+    @property
+    def silence(self) -> str:
+        """Why they get no mail, as a predicate: "is paused until 2026-05-01"; '' if they get mail."""
+        until = f" until {self.paused}" if self.paused and self.paused != FOREVER else ""
+        return {
+            "paused": f"is paused{until}",
+            "suspended": f"is suspended: {self.why}",
+            "left": self.why,
+            "dropped": "is no longer in digest.to",
+        }.get(self.state, "")
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedSubscriber:

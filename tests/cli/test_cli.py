@@ -206,7 +206,7 @@ def test_what_cannot_be_delivered_is_exit_code_4_and_stays_queued(place: Workpla
     (place.folder / "mail").unlink()
     assert digest("send").exit_code == 0
     assert len(place.mails()["ann@example.org"]) == 1
-    assert digest("send").stdout == "Nothing new to send.\n"
+    assert digest("send").stdout == "Nothing new to send: the queue is empty.\n"
 
 
 def test_a_day_without_mail_is_named_by_a_run_and_a_dry_run(place: Workplace) -> None:
@@ -214,7 +214,7 @@ def test_a_day_without_mail_is_named_by_a_run_and_a_dry_run(place: Workplace) ->
     place.config()
     for options in (["--dry-run"], []):
         result = digest("run", "--date", "2026-04-20", *options)
-        assert result.stdout == "Nothing new to send. digest.days has no mail on a Monday.\n"
+        assert result.stdout == "Nothing new to send: digest.days has no mail on a Monday.\n"
     assert place.mails() == {}
 
 
@@ -232,7 +232,7 @@ def test_preview_writes_html_text_or_the_whole_message(place: Workplace) -> None
 @pytest.mark.parametrize(("kilobytes", "distance"), [(90, "8 KB below"), (150, "52 KB above")])
 def test_preview_compares_the_size_with_the_limit_of_gmail(kilobytes: int, distance: str) -> None:
     message = b"Content-Type: text/html\r\n\r\n" + b"x" * kilobytes * 1024
-    said = output.format_preview(Preview(message, 3, queued=False))
+    said = output.format_preview(Preview(message, 3, queued=False), "html")
     assert said == f"3 papers, {kilobytes} KB of HTML, {distance} the size at which Gmail clips."
 
 

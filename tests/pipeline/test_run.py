@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlite_utils import Database
 
-from digest.errors import AlreadyRunning, HistoryError, NoSourceReadable, Undelivered
+from digest.errors import AlreadyRunning, HistoryError, NoSourceReadable, Undelivered, UnknownSubscriber
 from digest.pipeline.context import open_context
 from digest.pipeline.run import plan_run
 from digest.sources.fetcher import Fetcher
@@ -93,8 +93,8 @@ def test_an_empty_day_sends_nothing_unless_asked_to(workplace: Workplace) -> Non
     workplace.digest = {"when_empty": "send"}
     workplace.run(MONDAY)
     (mail,) = workplace.mails()["ann@example.org"]
-    assert "Nothing new for you today" in text_of(mail)
-    assert "Nothing new for you today" in html_of(mail)
+    assert "No new papers." in text_of(mail)
+    assert "No new papers." in html_of(mail)
     assert "nothing new" in mail["Subject"]
 
 
@@ -179,16 +179,22 @@ def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None
     assert workplace.preview(MONDAY) == before, "after the run, the preview is what was queued"
 
 
-def test_a_preview_for_a_stranger_is_what_they_would_get(workplace: Workplace) -> None:
+def test_a_preview_for_a_stranger_is_refused_and_one_for_a_future_subscriber_is_what_they_will_get(
+    workplace: Workplace,
+) -> None:
     workplace.lists(paper(1))
     workplace.run(MONDAY)
+    with pytest.raises(UnknownSubscriber, match=r"carol@example.org is not a subscriber; .* subscribers add carol@"):
+        workplace.preview(TUESDAY, "carol@example.org")
+    workplace.to = (*workplace.to, "carol@example.org")
     assert b"carol@example.org" in workplace.preview(TUESDAY, "carol@example.org")
     assert list(workplace.mails()) == ["ann@example.org"]
+    assert len(subscribers(workplace)) == 1
 
 
 def test_a_dry_run_says_what_a_run_would_send_and_does_not(workplace: Workplace) -> None:
     workplace.lists(paper(1))
-    ((size, edition),) = plan_run(workplace.config(), MONDAY, at(MONDAY), Fetcher("a@example.org"))
+    _, ((size, edition),) = plan_run(workplace.config(), MONDAY, at(MONDAY), Fetcher("a@example.org"))
     assert (size, [entry.title for entry in edition.entries]) == (1, ["Paper number 1 on something"])
     assert workplace.mails() == {}
     assert workplace.run(MONDAY).queued == 1
@@ -200,8 +206,9 @@ def test_a_dry_run_changes_nothing_about_subscribers(workplace: Workplace) -> No
     workplace.run(MONDAY)
     workplace.to = ("bob@example.org", "eve@example.org")
     before = subscribers(workplace)
-    plan = plan_run(workplace.config(), TUESDAY, at(TUESDAY), Fetcher("a@example.org"))
-    assert [(size, len(edition.entries)) for size, edition in plan] == [(1, 0), (1, 1)]
+    report, plan = plan_run(workplace.config(), TUESDAY, at(TUESDAY), Fetcher("a@example.org"))
+    assert [(size, len(edition.entries)) for size, edition in plan] == [(1, 1)]
+    assert report.empty == {"no new papers": 1}
     assert subscribers(workplace) == before
 
 

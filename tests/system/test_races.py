@@ -69,7 +69,7 @@ def test_a_preview_shows_again_what_waits_unsent_for_too_long(workplace: Workpla
     workplace.lists(*(paper(n) for n in range(2)))
     fetcher = Fetcher("digest@example.org")
     previewed = preview(workplace.config(), friday, "reader0@example.org", at(friday), fetcher).content
-    planned = plan_run(workplace.config(), friday, at(friday), fetcher)
+    _, planned = plan_run(workplace.config(), friday, at(friday), fetcher)
     workplace.run(friday)
     (mail,) = (workplace.folder / "mail" / "new").iterdir()
     assert mail.read_bytes() == previewed.replace(b"\r\n", b"\n")
