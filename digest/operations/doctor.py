@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import stat
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from digest.delivery import SmtpSettings
 from digest.errors import ConfigError, HistoryError, InboxError
 from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
+from digest.mail.address import address_key
 from digest.operations.checks import Check, Mark, Problem
 from digest.operations.doctor_domain import Nameserver, check_domain, is_reserved
 from digest.operations.doctor_mail import check_delivery, check_templates
@@ -87,9 +89,21 @@ def check_configuration(config: Config) -> Check:
     if examples and isinstance(config.delivery, SmtpSettings):
         message = f"digest.to still has the example address {examples[0]}"
         return Check("configuration", Mark.WARN, message, f"put your own address into digest.to in {config.path}")
-    counts = ((len(config.sources), "source"), (len(config.topics), "topic"), (len(config.digest.to), "reader"))
+    counts = ((len(config.sources), "source"), (len(config.topics), "topic"), (_count_readers(config), "reader"))
     listed = ", ".join(plural(count, word) for count, word in counts)
     return Check("configuration", Mark.OK, f"{config.path}: {listed}")
+
+
+def _count_readers(config: Config) -> int:
+    """Return how many get mail; without a readable database, those in digest.to."""
+    keys = {address_key(address) for address in config.digest.to}
+    if not _is_file(config.digest.database):
+        return len(keys)
+    try:
+        with open_read_only(config.digest.database) as db:
+            return Statistics(db.conn).count_readers(keys)
+    except HistoryError:
+        return len(keys)
 
 
 def check_secrets(
@@ -246,7 +260,8 @@ def check_clock(config: Config, now: datetime, readable: bool) -> Check:
 
 
 def _check_time(database: Path, now: datetime, readable: bool) -> Iterator[Problem]:
-    fix = "set the clock: timedatectl set-ntp true"
+    command = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "timedatectl set-ntp true"
+    fix = f"set the clock: {command}"
     if now.year < _RELEASE_YEAR:
         yield Problem(Mark.FAIL, f"the clock is wrong: it says {now:%Y-%m-%d %H:%M}", fix)
         return

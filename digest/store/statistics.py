@@ -83,6 +83,15 @@ class Statistics:
         )
         return dict(rows.fetchall())
 
+    def count_readers(self, configured: Iterable[str]) -> int:
+        """Return how many get mail, now or after a pause, if the addresses with these keys are in digest.to."""
+        return self._number(
+            "SELECT count(*) FROM (SELECT value AS key FROM json_each(?)"
+            " UNION SELECT key FROM subscribers WHERE subscribed)"
+            " WHERE key NOT IN (SELECT key FROM subscribers WHERE gone IS NOT NULL OR suspended <> '')",
+            [json.dumps(list(configured))],
+        )
+
     def mailboxes(self) -> list[Row]:
         """Return each mailbox: when it was last read, since when it cannot be read, and why."""
         return self._rows("SELECT name, read, failing, problem FROM mailboxes ORDER BY name")

@@ -114,7 +114,7 @@ def test_every_log_line_and_error_is_harmless_as_well(place: Workplace) -> None:
         (("subscribers", "export", f"{RED}/x"), 2),
         (("preview", "-o", f"{RED}/x"), 2),
         (("backup", f"{RED}/x"), 2),
-        (("explain", RED), 2),
+        (("explain", f"{RED} nothing"), 2),
         (("status", RED), 2),
         (("status", f"--{RED}"), 2),
         ((RED,), 2),

@@ -1,11 +1,12 @@
 """An account of a paper is complete, and its numbers add up."""
 
+import json
 import re
 from datetime import date, timedelta
 
 import pytest
 
-from digest.cli.output import format_explanation
+from digest.cli.output import explanation_document, format_explanation
 from digest.errors import PaperNotFound
 from digest.pipeline.context import open_context
 from digest.pipeline.explain import explain
@@ -142,3 +143,71 @@ def test_from_ten_votes_to_480_in_two_days_leads_the_third_mail_and_says_so(work
     assert mails[2][0] == "Paper number 1 on something"
     assert "rising: 10 → 480 in 2 days" in text_of(workplace.mails()["ann@example.org"][2])
     assert all("Paper number 1 on something" not in mail for mail in mails[:2])
+
+
+# ---- days that were mailed -------------------------------------------------------------------------------------------
+
+
+def test_a_mailed_day_is_explained_by_its_mail_whatever_was_read_later(workplace: Workplace) -> None:
+    """The place in that mail, and the score among the candidates of that mail."""
+    workplace.digest = {"max_papers": 3}
+    workplace.lists(*(paper(n, upvotes=100 - n) for n in range(1, 9)))
+    workplace.run(MONDAY)
+    then = {n: account(workplace, f"2604.{n:05}", MONDAY) for n in (2, 3, 5)}
+    assert "ann@example.org: is number 2 of 3 in the mail of 2026-04-20." in then[2]
+    assert "rank 2 of 8 candidates" in then[2]
+    assert "is number 5, but the mail of 2026-04-20 has 3 papers; it can be in a later one" in then[5]
+    # Later on that day votes change, a new paper comes, and a known one joins another list; a day later it goes on.
+    workplace.more = f'{SOURCE}\n[[sources]]\ntype = "file"\nname = "other"\npath = "other.jsonl"'
+    (workplace.folder / "other.jsonl").write_text('{"id": "arxiv:2604.00005", "title": "Paper number 5 on something"}')
+    workplace.lists(*(paper(n, upvotes=100 * n) for n in range(1, 10)))
+    workplace.run(MONDAY)
+    workplace.run(TUESDAY)
+    for number in (2, 3):
+        assert scores(account(workplace, f"2604.{number:05}", MONDAY)) == scores(then[number])
+    again = account(workplace, "2604.00005", MONDAY)
+    assert "is number 5, but the mail of 2026-04-20 has 3 papers" in again
+    assert scores(again) == scores(then[5])
+    assert "no source had listed it when the mail of 2026-04-20 was made" in account(workplace, "2604.00009", MONDAY)
+    assert "is number 1 of 3 in the mail of 2026-04-21" in account(workplace, "2604.00009", TUESDAY)
+    assert "rank 1 of 6 candidates" in account(workplace, "2604.00009", TUESDAY), "three were in the first mail"
+
+
+def scores(told: str) -> str:
+    return told.partition("Score on ")[2].partition("\n\n")[0]
+
+
+def test_a_title_or_its_beginning_names_a_paper_unless_several_begin_so(workplace: Workplace) -> None:
+    workplace.lists(paper(1, title="Otters and Rivers"), paper(2, title="Otters at Sea"), paper(3, title="Otters"))
+    workplace.run(MONDAY)
+    for name, title in (
+        ("otters AND rivers", "Otters and R"),
+        ("Otters and R", "Otters and R"),
+        ("OTTERS", "Otters\n"),
+    ):
+        assert account(workplace, name, MONDAY).startswith(title)
+    with pytest.raises(
+        PaperNotFound, match=r"several titles begin with 'Otters a'; .*\n  Otters and Rivers\n  Otters at"
+    ):
+        account(workplace, "Otters a", MONDAY)
+    for name in ("Rivers", "", "  ", "title:", "%"):
+        with pytest.raises(PaperNotFound, match="no paper found"):
+            account(workplace, name, MONDAY)
+
+
+def test_json_has_what_the_text_has(workplace: Workplace) -> None:
+    workplace.lists(paper(1, upvotes=7))
+    workplace.run(MONDAY)
+    with open_context(workplace.config()) as context:
+        document = explanation_document(explain(context, "2604.00001", None, MONDAY))
+    assert json.loads(json.dumps(document)) == document
+    assert document["readings"] == [{"seen": "2026-04-20", "source": "papers", "list": "2026-04-20", "votes": 7}]
+    assert document["mails"] == [{"day": "2026-04-20", "place": 1, "state": "sent", "messages": 1}]
+    (reader,) = document["readers"]
+    assert (reader["addresses"], reader["place"], reader["rank"], reader["candidates"]) == (
+        ["ann@example.org"],
+        1,
+        1,
+        1,
+    )
+    assert reader["score"] == pytest.approx(sum(part["points"] for part in reader["parts"]))

@@ -106,8 +106,8 @@ def format_table(rows: Sequence[Sequence[str]], width: int = 0) -> str:
     table = PrettyTable(heads, border=False, align="l", left_padding_width=0, right_padding_width=_GAP - 1)
     table.break_on_hyphens = False
     table.max_width = dict(zip(heads, _column_widths(rows, width), strict=True)) if width else {}
-    table.add_rows([list(row) for row in rows[1:]])
-    return "\n".join(line[1:].rstrip() for line in table.get_string().splitlines())
+    table.add_rows([list(row) for row in rows[1:]] or [[""] * len(heads)])  # without rows it would print nothing
+    return "\n".join(line[1:].rstrip() for line in table.get_string().splitlines()).rstrip("\n")
 
 
 def _column_widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
