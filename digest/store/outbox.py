@@ -190,8 +190,9 @@ class Outbox:
         """Return how many subscribers get mail on `day`, and how many of them already have a message of that day."""
         found = self._db.execute(
             "SELECT count(*), count(d.id) FROM receivers s"
-            " LEFT JOIN deliveries d ON d.subscriber = s.id AND d.day = :day WHERE s.since <= :day",
-            {"day": day.isoformat()},
+            " LEFT JOIN deliveries d ON d.subscriber = s.id AND d.day = :day"
+            " WHERE s.since <= :day AND (s.days IS NULL OR instr(s.days, :weekday))",
+            {"day": day.isoformat(), "weekday": WEEKDAYS[day.weekday()]},
         ).fetchone()
         return int(found[0]), int(found[1])
 
