@@ -114,7 +114,7 @@ def prune(app: App, days: int, dry_run: bool) -> None:
 def backup(app: App, file: Path, force: bool) -> None:
     """Back up the history and its secret, and check the copy.
 
-    Writes FILE and FILE.secret, also during a run. To restore, copy both files back.
+    Writes FILE and FILE.secret, also during a run. To restore, copy both files back; the next run says what to do.
     """
     config = app.config()
     from digest.papers.text.fit import format_bytes

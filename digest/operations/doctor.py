@@ -30,6 +30,7 @@ from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
 from digest.store.database import check_health, open_read_only
+from digest.store.mark import HistoryMark
 from digest.store.secret import load_secret, secret_path
 from digest.store.statistics import Statistics, open_statistics
 
@@ -198,10 +199,23 @@ def _check_existing_database(path: Path) -> tuple[Check, bool]:
     if health.outdated:
         message += "; from an earlier version: the next run upgrades it"
     problems = check_disk_space(size, free)
+    if not health.outdated and not health.damage:
+        problems += _check_mark(path)
     if health.damage:
         damage = f"the database is damaged: {'; '.join(health.damage)}"
         problems.insert(0, Problem(Mark.FAIL, damage, "restore a backup or move it away"))
     return Check.of("database", message, problems), not health.damage and not health.outdated
+
+
+def _check_mark(path: Path) -> Iterator[Problem]:
+    """Check that the history is the last one of its place, and not a restored backup."""
+    with open_read_only(path) as db:
+        mark = HistoryMark(db, path)
+        if mark.problem:
+            yield Problem.parse(mark.problem)
+        elif mark.is_missing:
+            message = f"the history was moved or restored to this place: if it is a backup, {mark.lacking}"
+            yield Problem(Mark.WARN, message, "unsubscribe them again: digest subscribers remove ADDR")
 
 
 def _check_missing_database(path: Path) -> Check:

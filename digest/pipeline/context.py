@@ -1,5 +1,6 @@
 """Open what the steps of a job use: the stores, the renderer and the delivery method."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -15,6 +16,7 @@ from digest.pipeline.similar import SimilarPapers
 from digest.store.database import open_database, rolled_back
 from digest.store.http_cache import HttpCache
 from digest.store.mailboxes import Mailboxes
+from digest.store.mark import HistoryMark
 from digest.store.outbox import Outbox
 from digest.store.papers import Papers
 from digest.store.runs import Runs
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from digest.sources.fetcher import FetchMemory
 
 
+log = logging.getLogger("digest")
+
+
 class Context:
     """The stores of a configuration, over the open database `db`.
 
@@ -39,6 +44,7 @@ class Context:
     def __init__(self, config: Config, db: "Database") -> None:
         self.config = config
         self.db = db
+        self.mark = HistoryMark(db, config.digest.database)
         self.papers = Papers(db)
         self.similar = SimilarPapers(self.papers, SearchIndex(db))
         self.http_cache = HttpCache(db)
@@ -90,9 +96,22 @@ class Context:
 
 @contextmanager
 def open_context(config: Config, *, create: bool = True) -> Iterator[Context]:
-    """The context of a configuration, its database open. Raises HistoryError when the database cannot be used."""
+    """The context of a configuration, its database open. Raises HistoryError when the database cannot be used.
+
+    Warns about a history that was moved or restored to this place (see `digest.store.mark`).
+    """
     with open_database(config.digest.database, create=create) as db:
-        yield Context(config, db)
+        context = Context(config, db)
+        if context.mark.is_missing:
+            why = f"{context.mark.path.name} is missing; if this is a backup, {context.mark.lacking}"
+            log.warning("history moved or restored", {"path": str(config.digest.database), "why": why})
+            context.mark.advance()
+        before = db.conn.total_changes
+        try:
+            yield context
+        finally:
+            if db.conn.total_changes != before:
+                context.mark.advance()
 
 
 def make_renderer(config: Config, secret: bytes) -> "Renderer":

@@ -32,7 +32,15 @@ from pathlib import Path
 
 from digest.config import Config
 from digest.delivery import Deliver, State
-from digest.errors import ConfigError, DigestError, InboxError, NoSourceReadable, SourceError, Undelivered
+from digest.errors import (
+    ConfigError,
+    DigestError,
+    HistoryError,
+    InboxError,
+    NoSourceReadable,
+    SourceError,
+    Undelivered,
+)
 from digest.mail.edition import Edition, compose
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context, delivery_method, open_context
@@ -340,7 +348,13 @@ def _recorded_run(
 
 
 def _prepare(context: Context, report: RunReport, real_clock: Clock) -> None:
-    """Settle who gets mail from now on, and what earlier runs left in the queue for them."""
+    """Settle who gets mail from now on, and what earlier runs left in the queue for them.
+
+    Raises HistoryError for a restored backup, which does not know who unsubscribed since.
+    """
+    if context.mark.problem:
+        raise HistoryError(context.mark.problem)
+    context.mark.advance()
     context.subscribers.configure(context.config.digest.to)
     if context.config.inbox is not None:
         replies = context.inbox_reader.read(context.config.inbox, real_clock)

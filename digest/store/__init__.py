@@ -12,6 +12,7 @@
     runs          record what each run and source did
     statistics    read it, for status and doctor
     secret        the key of the tokens
+    mark          notice that the database was restored from a backup
     backup        copy the database and its secret
     prune         delete old data
 
@@ -19,6 +20,7 @@ Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [
-    "backup", "database", "http_cache", "mailboxes", "origin", "outbox", "papers", "prune", "runs", "search", "secret",
+    "backup", "database", "http_cache", "mailboxes", "mark", "origin", "outbox", "papers", "prune", "runs", "search",
+    "secret",
     "statistics", "subscribers",
 ]  # fmt: skip

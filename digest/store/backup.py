@@ -16,7 +16,7 @@ from digest.store.database import open_database
 from digest.store.secret import load_secret, secret_path
 
 # The endings of a database's own files, SQLite's and ours.
-_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock", ".pace")
+_ENDINGS = ("", "-wal", "-shm", "-journal", ".lock", ".pace", ".mark")
 
 
 def backup(database: Path, file: Path, *, force: bool = False) -> int:

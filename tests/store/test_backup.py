@@ -1,18 +1,22 @@
 """A backup is a whole history, whatever goes on meanwhile, and with it everything continues where it was."""
 
+import json
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from freezegun import freeze_time
 
 from digest.cli import main
 from digest.errors import HistoryError, Undelivered
@@ -21,6 +25,7 @@ from digest.pipeline.deliver import Progress
 from digest.pipeline.run import run_daily, send_queued
 from digest.sources.fetcher import Fetcher
 from digest.store.backup import backup
+from digest.store.database import open_database
 from tests.conftest import MONDAY, Workplace, at, paper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +118,10 @@ def test_the_history_itself_is_never_written_onto(place: Workplace, database: Pa
     os.link(f"{database}.secret", safe / "other.secret")
     (safe / "folder").symlink_to(place.folder)
     before = database.read_bytes()
-    own = [database, *(Path(f"{database}{end}") for end in ("-wal", "-shm", "-journal", ".secret", ".lock", ".pace"))]
+    own = [
+        database,
+        *(Path(f"{database}{end}") for end in ("-wal", "-shm", "-journal", ".secret", ".lock", ".pace", ".mark")),
+    ]
     strange = [safe / "link", safe / "dangling", safe / "hard", safe / "other", safe / "folder/history.db"]
     for path in [*own, *strange]:
         result = digest(place, str(path), "--force")
@@ -256,3 +264,139 @@ def test_every_backup_is_whole_while_another_process_writes_all_the_time(databas
         writer.stdout.close()
     assert sizes == sorted(sizes)
     assert sizes[-1] > sizes[0]
+
+
+# ---- a restored backup -----------------------------------------------------------------------------------------------
+
+
+def command(place: Workplace, *words: str, day: date = MONDAY) -> Result:
+    with freeze_time(datetime.combine(day, time(9))):
+        return CliRunner().invoke(main, ["-c", str(place.path), *words])
+
+
+def put_back(copy: Path, database: Path) -> None:
+    """Restore as the README says."""
+    for end in ("-wal", "-shm"):
+        database.with_name(database.name + end).unlink(missing_ok=True)
+    shutil.copy(copy, database)
+    shutil.copy(f"{copy}.secret", f"{database}.secret")
+
+
+def unsubscribe(place: Workplace) -> None:
+    assert command(place, "-q", "subscribers", "remove", "bob@example.org").exit_code == 0
+
+
+def send_tuesday(place: Workplace) -> None:
+    place.lists(*(paper(n, upvotes=n) for n in range(8)))
+    place.run(MONDAY + timedelta(1))
+
+
+def read_the_inbox(place: Workplace) -> None:
+    """Somebody unsubscribes by mail, and only `digest inbox` has read it."""
+    for part in ("new", "cur", "tmp"):
+        (place.folder / "answers" / part).mkdir(parents=True)
+    place.more = '[[sources]]\ntype = "file"\npath = "papers.jsonl"\n[inbox]\npath = "answers"\n'
+    with open_database(place.folder / "history.db") as db:
+        (token,) = db.execute("SELECT token FROM subscribers WHERE key = 'bob@example.org'").fetchone()
+    (place.folder / "answers/new/1.x").write_text(f"To: digest@example.org\nSubject: unsubscribe {token}\n\n")
+    place.config()
+    assert "1 subscriber unsubscribed" in command(place, "inbox").stdout
+    (place.folder / "answers/new/1.x").unlink()
+
+
+@pytest.mark.parametrize("since", [unsubscribe, send_tuesday, read_the_inbox])
+@pytest.mark.parametrize("sender", ["run", "send"])
+def test_a_restored_backup_sends_nothing_until_somebody_has_read_what_it_lacks(
+    place: Workplace, database: Path, safe: Path, since: Callable[[Workplace], None], sender: str
+) -> None:
+    backup(database, safe / "h.db")
+    since(place)
+    put_back(safe / "h.db", database)
+    before, tuesday = mails(place.folder), MONDAY + timedelta(1)
+    for _ in range(3):  # however often it is tried, and whatever else is done
+        result = command(place, "-q", sender, day=tuesday)
+        assert (result.exit_code, mails(place.folder)) == (3, before)
+        assert f"it lacks what was sent and who unsubscribed since its last mail ({MONDAY})" in result.stderr
+        assert f"then delete {database}.mark and run again" in result.stderr
+        assert command(place, "fetch", day=tuesday).exit_code == 0
+    doctor = command(place, "doctor", "--json", day=tuesday)
+    (found,) = [check for check in json.loads(doctor.stdout)["checks"] if check["name"] == "database"]
+    assert (doctor.exit_code, found["mark"], "is a restored backup" in found["message"]) == (2, "fail", True)
+    assert f"delete {database}.mark" in found["fix"]
+
+    unsubscribe(place)
+    Path(f"{database}.mark").unlink()
+    result = command(place, "run", day=tuesday)
+    assert (result.exit_code, result.stderr.count("history moved or restored")) == (0, 1)
+    assert {to: len(found) for to, found in place.mails().items()}["bob@example.org"] == 1 + (since is send_tuesday)
+    assert command(place, "-q", "run", day=tuesday).stderr == ""
+
+
+def test_a_restored_backup_that_lacks_nothing_goes_on(place: Workplace, database: Path, safe: Path) -> None:
+    backup(database, safe / "h.db")
+    for words in (("status",), ("doctor",), ("backup", str(safe / "other.db"))):
+        command(place, *words)
+    put_back(safe / "h.db", database)
+    send_tuesday(place)
+    assert len(place.mails()["ann@example.org"]) == 2
+
+
+def test_a_history_restored_on_another_machine_goes_on_with_a_warning(place: Workplace, safe: Path) -> None:
+    backup(place.folder / "history.db", safe / "h.db")
+    back, tuesday = restore(safe / "h.db", place), MONDAY + timedelta(1)
+    back.lists(*(paper(n, upvotes=n) for n in range(8)))
+    doctor = command(back, "doctor", day=tuesday)
+    assert "! database" in doctor.stdout
+    assert "moved or restored" in doctor.stdout
+    result = command(back, "-q", "run", day=tuesday)
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+    assert (
+        f"if this is a backup, it lacks what was sent and who unsubscribed since its last mail ({MONDAY})"
+        in result.stderr
+    )
+    assert command(back, "-q", "run", day=tuesday).stderr == ""
+
+
+def test_a_new_history_where_another_one_was_is_no_backup_but_the_other_one_then_is(
+    place: Workplace, database: Path, safe: Path
+) -> None:
+    backup(database, safe / "h.db")
+    database.unlink()
+    assert command(place, "-q", "run").stderr == ""
+    put_back(safe / "h.db", database)
+    assert command(place, "run").exit_code == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no number", b"\xff", b"9" * 5000, b"-5", None])
+def test_a_mark_that_cannot_be_read_is_a_missing_one(place: Workplace, database: Path, content: bytes | None) -> None:
+    mark = Path(f"{database}.mark")
+    mark.unlink()
+    mark.mkdir() if content is None else mark.write_bytes(content)
+    result = command(place, "run", day=MONDAY + timedelta(1))
+    assert (result.exit_code, result.stderr.count("history moved or restored")) == (0, 1)
+
+
+def test_a_run_that_is_killed_leaves_no_mark_ahead_of_its_history(place: Workplace, database: Path) -> None:
+    script = """
+import os, signal, sys
+from itertools import count
+from digest.cli import main
+from digest.store import mark
+steps = count(1)
+def killing(function):
+    def step(*args, **options):
+        if next(steps) == int(sys.argv.pop()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        sys.argv.append(number)
+        return function(*args, **options)
+    return step
+number = sys.argv[-1]
+mark.write_file = killing(mark.write_file)
+main(sys.argv[1:-1])
+"""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for step in (1, 2):
+        words = ["-q", "-c", str(place.path), "run", "--date", str(MONDAY + timedelta(step)), str(step)]
+        killed = subprocess.run([sys.executable, "-c", script, *words], env=environ, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert command(place, "-q", "run", day=MONDAY + timedelta(step)).stderr == ""
