@@ -110,6 +110,7 @@ def format_inbox(report: "InboxReport") -> str:
     parts = [
         f"{plural(len(report.unsubscribed), 'subscriber')} unsubscribed" if report.unsubscribed else "",
         f"mail to {plural(len(report.bounced), 'address', 'addresses')} bounced" if report.bounced else "",
+        f"{plural(len(report.unconfirmed), 'bounce')} could not be confirmed" if report.unconfirmed else "",
         f"{plural(report.forged, 'message')} had an unknown token" if report.forged else "",
     ]
     found = ", ".join(filter(None, parts)) or "Nothing new"

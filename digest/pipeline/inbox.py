@@ -3,11 +3,9 @@
 Tokens that we did not issue are ignored, so nobody can unsubscribe somebody else. A bounce is believed about
 the subscriber whose token or Message-ID is in the returned mail.
 
-Some mail servers return nothing. Their reports prove nothing, and anybody can write one about anybody. Still they are
-all we hear from those servers, and who keeps sending to addresses that do not exist is taken for a spammer. So such a
-report counts as little as a bounce can: as one for a temporary reason, of which there is at most one a day, and only if
-we sent mail there in the last week. It takes reports on five days to suspend a subscriber by these, which leaves the
-operator time to see the warnings.
+Some mail servers return nothing. Their reports prove nothing, and anybody can write one about anybody, on as many days
+as they like. So such a report changes nothing: it is a warning to the operator, who can tell whether it is true, and
+only if we sent mail to that address in the last week.
 """
 
 import logging
@@ -56,12 +54,15 @@ class _ReadingLog:
 class InboxReport:
     """What a reading of the inbox found: addresses, and how many letters were forged or ignored.
 
+    `unconfirmed` are addresses that only reports without our mail say cannot be reached.
+
     `failing` says since when the mailbox cannot be read, None when it can; `problem` why. `log` is where events are
     written to.
     """
 
     unsubscribed: set[str] = field(default_factory=set)
     bounced: set[str] = field(default_factory=set)
+    unconfirmed: set[str] = field(default_factory=set)
     forged: int = 0
     ignored: int = 0
     failing: datetime | None = None
@@ -131,18 +132,19 @@ class InboxReader:
         return subscriber is not None
 
     def _record_bounce(self, bounce: Bounce, today: date, report: InboxReport) -> None:
-        subscriber = self._sender_of(bounce.token, bounce.message_id)
-        proven = subscriber is not None
-        if subscriber is None and not bounce.returned:
-            subscriber = self._mailed(bounce.recipient, today)
-        if subscriber is None:
+        why = " ".join(filter(None, (bounce.status, bounce.diagnostic)))
+        if subscriber := self._sender_of(bounce.token, bounce.message_id):
+            self._subscribers.record_bounce(subscriber, today, hard=bounce.hard, why=why)
+            report.bounced.add(subscriber.address)
+            facts = {"address": subscriber.address, "hard": bounce.hard, "why": why}
+            report.log.write(logging.WARNING, "bounced", facts)
+        elif not bounce.returned and (subscriber := self._mailed(bounce.recipient, today)):
+            report.unconfirmed.add(subscriber.address)
+            fix = f"if it is true: digest subscribers pause {subscriber.address}"
+            facts = {"address": subscriber.address, "why": f"{why}; the report does not include our mail; {fix}"}
+            report.log.write(logging.WARNING, "unconfirmed bounce", facts)
+        else:
             report.ignored += 1
-            return
-        hard = bounce.hard and proven
-        why = " ".join(filter(None, ("" if proven else "unconfirmed:", bounce.status, bounce.diagnostic)))
-        self._subscribers.record_bounce(subscriber, today, hard=hard, why=why)
-        report.bounced.add(subscriber.address)
-        report.log.write(logging.WARNING, "bounced", {"address": subscriber.address, "hard": hard, "why": why})
 
     def _sender_of(self, token: str, message_id: str) -> Subscriber | None:
         """The subscriber whose token or Message-ID this is."""
