@@ -106,12 +106,8 @@ def open_context(config: Config, *, create: bool = True) -> Iterator[Context]:
             why = f"{context.mark.path.name} is missing; if this is a backup, {context.mark.lacking}"
             log.warning("history moved or restored", {"path": str(config.digest.database), "why": why})
             context.mark.advance()
-        before = db.conn.total_changes
-        try:
+        with context.mark.following():
             yield context
-        finally:
-            if db.conn.total_changes != before:
-                context.mark.advance()
 
 
 def make_renderer(config: Config, secret: bytes) -> "Renderer":

@@ -321,6 +321,7 @@ def deliver(context: Context, method: Deliver, report: RunReport, clock: Clock, 
     elif waiting:
         progress = progress or Progress()
         progress.begin(waiting)
+        context.mark.advance()
         tally = deliver_queue(context.outbox, method, report.number, clock, progress)
         report.outcomes, report.stopped = tally.outcomes, tally.reason
     report.waiting = context.outbox.count_waiting()
@@ -354,7 +355,6 @@ def _prepare(context: Context, report: RunReport, real_clock: Clock) -> None:
     """
     if context.mark.problem:
         raise HistoryError(context.mark.problem)
-    context.mark.advance()
     context.subscribers.configure(context.config.digest.to)
     if context.config.inbox is not None:
         replies = context.inbox_reader.read(context.config.inbox, real_clock)

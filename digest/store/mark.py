@@ -1,8 +1,8 @@
 """Notice that a history was restored from a backup.
 
-A restored history lacks what was sent, and who unsubscribed, after the backup. So whatever changes the history gives it
-a higher number, in SQLite's `user_version`, and then writes that number into a file beside it, the mark. A backup has
-the number, but not the mark:
+A restored history lacks what was sent, and who unsubscribed, after the backup. So a command that has changed the
+history, or is about to send, gives it a higher number, in SQLite's `user_version`, and then writes that number into a
+file beside it, the mark. A backup has the number, but not the mark:
 
   * A history with a lower number than its mark is older than the last one in this place. `run` and `send` refuse to
     send until the mark is deleted.
@@ -11,7 +11,9 @@ the number, but not the mark:
 After a crash or a full disk the mark may be behind the history, and notices less; it is never ahead of it.
 """
 
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,19 @@ class HistoryMark:
         """What the history lacks if it is a backup."""
         (last,) = self._db.execute("SELECT max(day) FROM editions").fetchone()
         return f"it lacks what was sent and who unsubscribed since its last mail ({last or 'none'})"
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Advance after the block if it changed the history, and no error of SQLite ended it."""
+        before, usable = self._db.conn.total_changes, True
+        try:
+            yield
+        except sqlite3.Error:
+            usable = False
+            raise
+        finally:
+            if usable and self._db.conn.total_changes != before:
+                self.advance()
 
     def advance(self) -> None:
         """Give the history a higher number than any before in this place, unless it is older than its mark."""

@@ -13,17 +13,15 @@ import pytest
 
 from tests.conftest import Workplace, paper
 
+QUICK_COMMANDS = (("--help",), ("search", "paper"), ("run", "--date", "2026-04-20"))
 COMMANDS = (
-    ("--help",),
     ("status",),
     ("status", "--json"),
-    ("search", "paper"),
     ("explain", "2604.00001"),
     ("subscribers", "list"),
     ("subscribers", "export"),
     ("schedule", "show"),
     ("preview", "-o", "-"),
-    ("run", "--date", "2026-04-20"),
     ("backup", "--force", "copy.db"),
 )
 
@@ -53,10 +51,12 @@ def environment(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder), "PATH": str(folder / "bin")}
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [*QUICK_COMMANDS, *(pytest.param(words, marks=pytest.mark.slow) for words in COMMANDS)], ids=" ".join
+)
 def test_a_reader_who_has_left_is_no_failure(place: Workplace, words: tuple[str, ...]) -> None:
     assert command(place, ("-q", "run", "--date", "2026-04-19")).returncode == 0
-    for redirected in ("| :", "| :; exit $PIPESTATUS", ">&-", "2>&-", "<&- >&- 2>&-"):
+    for redirected in ("| :", ">&-", "2>&-", "<&- >&- 2>&-"):
         done = command(place, ("-q", *words) if words[0] == "run" else words, redirected)
         assert (done.returncode, done.stderr.count("digest:"), "Error" in done.stderr) == (0, 0, False), redirected
 
@@ -71,7 +71,11 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(place: Workpla
 
 
 @pytest.mark.parametrize(
-    ("encoding", "shown"), [("latin-1", "Über ?? and naïve Bayes"), ("cp1251:strict", "?ber ?? and na?ve Bayes")]
+    ("encoding", "shown"),
+    [
+        ("latin-1", "Über ?? and naïve Bayes"),
+        pytest.param("cp1251:strict", "?ber ?? and na?ve Bayes", marks=pytest.mark.slow),
+    ],
 )
 def test_characters_that_standard_output_lacks_are_question_marks(place: Workplace, encoding: str, shown: str) -> None:
     place.digest = {"title": "论文"}

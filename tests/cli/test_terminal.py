@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from click.testing import CliRunner, Result
 from freezegun import freeze_time
 
 from digest.cli import main
+from digest.sources import fetcher
+from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
@@ -81,7 +84,8 @@ def place(workplace: Workplace) -> Workplace:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_server_talks_to_the_terminal(place: Workplace, form: str) -> None:
+def test_no_server_talks_to_the_terminal(place: Workplace, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(fetcher, "Fetcher", partial(Fetcher, sleep=lambda _: None))  # before the retries
     words = ("--log-format", form, "-v")
     with hostile_web() as web:
         place.more += SOURCE.format("huggingface", 1, web) + SOURCE.format("feed", 2, f"{web}/feed")

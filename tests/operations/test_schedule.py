@@ -170,7 +170,7 @@ def assert_one_start_a_day(daily: Plan, machine: str) -> None:
 
 @pytest.mark.parametrize("machine", ZONES)
 @pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("weekdays", [False, True])
+@pytest.mark.parametrize("weekdays", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_in_any_zone_on_any_machine_the_job_starts_once_a_day(zone: str, machine: str, weekdays: bool) -> None:
     assert_one_start_a_day(plan("07:30", zone, weekdays), machine)
 

@@ -305,7 +305,7 @@ def commits_of_a_run(folder: Path) -> int:
     return len(count)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["before", "after"])
 def test_killed_at_any_commit_and_run_again_everybody_gets_the_days_mail_once(tmp_path: Path, after: bool) -> None:
     (tmp_path / "whole").mkdir()
     for commit in range(1, commits_of_a_run(tmp_path / "whole") + 1):

@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_requests_of_two_processes_keep_their_distance(file: Path) -> None:
-    words = [sys.executable, "-c", ASK, str(file), "12", str(PAUSE)]
+    words = [sys.executable, "-c", ASK, str(file), "6", str(PAUSE)]
     pipe = subprocess.PIPE
     processes = [subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
     for process in processes:
@@ -48,7 +48,7 @@ def test_requests_of_two_processes_keep_their_distance(file: Path) -> None:
         process.stdin.write("\n")
         process.stdin.flush()
     asked = [[tuple(map(float, line.split())) for line in p.communicate(timeout=60)[0].splitlines()] for p in processes]
-    assert [len(times) for times in asked] == [12, 12]
+    assert [len(times) for times in asked] == [6, 6]
     for (_, ended), (began, _) in itertools.pairwise(sorted(itertools.chain(*asked))):
         assert began - ended >= PAUSE
 

@@ -304,8 +304,9 @@ def read_the_inbox(place: Workplace) -> None:
     (place.folder / "answers/new/1.x").unlink()
 
 
-@pytest.mark.parametrize("since", [unsubscribe, send_tuesday, read_the_inbox])
-@pytest.mark.parametrize("sender", ["run", "send"])
+@pytest.mark.parametrize(
+    ("since", "sender"), [(unsubscribe, "run"), (send_tuesday, "run"), (send_tuesday, "send"), (read_the_inbox, "send")]
+)
 def test_a_restored_backup_sends_nothing_until_somebody_has_read_what_it_lacks(
     place: Workplace, database: Path, safe: Path, since: Callable[[Workplace], None], sender: str
 ) -> None:
@@ -313,7 +314,7 @@ def test_a_restored_backup_sends_nothing_until_somebody_has_read_what_it_lacks(
     since(place)
     put_back(safe / "h.db", database)
     before, tuesday = mails(place.folder), MONDAY + timedelta(1)
-    for _ in range(3):  # however often it is tried, and whatever else is done
+    for _ in range(2):  # however often it is tried, and whatever else is done
         result = command(place, "-q", sender, day=tuesday)
         assert (result.exit_code, mails(place.folder)) == (3, before)
         assert f"it lacks what was sent and who unsubscribed since its last mail ({MONDAY})" in result.stderr
@@ -367,7 +368,7 @@ def test_a_new_history_where_another_one_was_is_no_backup_but_the_other_one_then
     assert command(place, "run").exit_code == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"no number", b"\xff", b"9" * 5000, b"-5", None])
+@pytest.mark.parametrize("content", [b"no number", b"\xff", b"9" * 5000, None])
 def test_a_mark_that_cannot_be_read_is_a_missing_one(place: Workplace, database: Path, content: bytes | None) -> None:
     mark = Path(f"{database}.mark")
     mark.unlink()
@@ -396,6 +397,7 @@ main(sys.argv[1:-1])
 """
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     for step in (1, 2):
+        place.lists(*(paper(n, upvotes=n) for n in range(9 * step)))
         words = ["-q", "-c", str(place.path), "run", "--date", str(MONDAY + timedelta(step)), str(step)]
         killed = subprocess.run([sys.executable, "-c", script, *words], env=environ, check=False)
         assert killed.returncode == -signal.SIGKILL

@@ -60,7 +60,7 @@ def test_names_connect_in_any_order_of_arrival(tmp_path: Path, order: tuple[Pape
         assert sorted(listings.values()) == [1, 4]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_rows_are_the_consistent_components_of_shared_names(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

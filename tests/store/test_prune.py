@@ -89,7 +89,7 @@ def lists(offset: int, chance: random.Random, shown: Sequence[int]) -> list[dict
 DAYS = (0, 1, 40, 41, 120, 500, 501, 900)
 
 
-@pytest.mark.parametrize("keep", [30, 100, 400])
+@pytest.mark.parametrize("keep", [100, *(pytest.param(days, marks=pytest.mark.slow) for days in (30, 400))])
 def test_the_mail_is_the_same_with_and_without_pruning_and_no_paper_comes_twice(tmp_path: Path, keep: int) -> None:
     kept = with_secret(Workplace(tmp_path / "kept", {"max_papers": 3}))
     pruned = with_secret(Workplace(tmp_path / "pruned", {"max_papers": 3}))
