@@ -6,9 +6,11 @@ file, the steps that it takes and the length of its output are limited, so that 
 template is a ConfigError that names the file, and the line where there is one.
 """
 
+import math
+import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from digest.papers.text.fit import snippet, wrap
 _COLUMNS = 72
 _MAX_FILE = 256_000  # bytes; the largest bundled one has 5 kB
 _MAX_OUTPUT = 1_000_000  # characters; Gmail shows 102 kB
+_MAX_PRODUCT = 10**8  # characters of one text times those of another
+_WIDTH = re.compile(r"[0-9]{7}")  # in a format
 _MAX_STEPS = 200_000  # rounds of loops, and calls; a mail with 120 papers takes 500
 
 
@@ -47,6 +51,9 @@ class Templates:
             keep_trailing_newline=True,
         )
         self._env.filters.update(snippet=snippet, wrapped=_wrapped)
+        limits = {name: _check_format if name == "format" else _check_sizes for name in self._env.filters}
+        self._env.filters = {name: _limited(self._env.filters[name], check) for name, check in limits.items()}
+        del self._env.globals["lipsum"]  # it takes as long as it is told to
 
     def fill(self, name: str, values: Mapping[str, object]) -> str:
         """Return the template `name` with these values in it. Raises ConfigError. Compiles a template once."""
@@ -84,10 +91,10 @@ class _CodeGenerator(CodeGenerator):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with limits for steps and for the size of what `*` and `**` make."""
+    """The sandbox, with limits for steps and for the size of what operators, methods and filters make."""
 
     code_generator_class = _CodeGenerator
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "%"})
     steps = 0
 
     def counted(self, values: Iterable[object]) -> Iterator[object]:
@@ -98,11 +105,19 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         self._step()
+        _check_sizes(getattr(obj, "__self__", None), *args, *kwargs.values())
         return super().call(context, obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Return the method `format` or `format_map` of a text as the sandbox allows it, with a check of the text."""
+        wrapped = super().wrap_str_format(value)
+        return _limited(wrapped, partial(_check_format, value.__self__)) if wrapped else None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if _size_of_product(operator, left, right) > _MAX_OUTPUT:
             raise TemplateRuntimeError(f"the result of {operator} is too large")
+        if operator == "%" and isinstance(left, str):
+            _check_format(left, *(right if isinstance(right, tuple) else (right,)))
         return super().call_binop(context, operator, left, right)
 
     def _step(self) -> None:
@@ -117,6 +132,32 @@ def _size_of_product(operator: str, left: object, right: object) -> int:
         return left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
     items, times = (right, left) if isinstance(left, int) else (left, right)
     return len(items) * times if isinstance(items, str | bytes | list | tuple) and isinstance(times, int) else 0
+
+
+def _check_sizes(*values: object) -> None:
+    """Refuse what a function could make a huge text of: a large number, or texts and lists that multiply."""
+    lengths = sorted((len(value) for value in values if isinstance(value, str | list | tuple)), reverse=True)
+    large = any(isinstance(value, int) and abs(value) > _MAX_OUTPUT for value in values)
+    if large or math.prod(lengths[:2]) > _MAX_PRODUCT:
+        raise TemplateRuntimeError("its values are too large for this function")
+
+
+def _check_format(text: str, *values: object) -> None:
+    """Refuse a format with a huge width, in it or among its values."""
+    _check_sizes(text, *values)
+    if _WIDTH.search(text):
+        raise TemplateRuntimeError("the format has a width that is too large")
+
+
+def _limited(function: Callable[..., Any], check: Callable[..., None]) -> Callable[..., Any]:
+    """Return the filter with a check of its values."""
+
+    @wraps(function)  # with the attributes by which Jinja knows what to pass
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        check(*args, *kwargs.values())
+        return function(*args, **kwargs)
+
+    return limited
 
 
 def _load(folders: Sequence[Path], name: str) -> tuple[str, str, None] | None:
