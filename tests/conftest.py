@@ -107,7 +107,7 @@ def titles(mail: EmailMessage) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nobodys_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets the crontab, the timers, the home folder or the secrets of whoever runs it."""
     folder = tmp_path_factory.mktemp("machine")
     programs(folder, monkeypatch)

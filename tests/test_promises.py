@@ -56,7 +56,7 @@ PROMISES = {
     ),
     "Cron mails you only when something is wrong": (
         "cli/cli::results_go_to_standard_output_logs_to_standard_error_and_q_says_nothing",
-        "cli/cli::trouble_is_said_even_when_quiet",
+        "cli/cli::problems_are_printed_even_when_quiet",
         "operations/schedule::a_real_shell_skips_the_wrong_times_silently",
     ),
     "Each reader gets a separate message": (
@@ -64,7 +64,7 @@ PROMISES = {
         "cli/subscribers::topics_and_limit_shape_the_mail_of_a_subscriber_alone",
     ),
     "Each unsubscribe link has a token that cannot be forged": (
-        "pipeline/inbox::a_token_that_was_never_given_out_moves_nobody",
+        "pipeline/inbox::an_unknown_token_unsubscribes_nobody",
         "pipeline/inbox::a_thousand_damaged_letters_unsubscribe_and_suspend_nobody",
         "cli/subscribers::a_token_is_that_of_its_subscriber_and_no_other",
     ),
@@ -75,12 +75,12 @@ PROMISES = {
         "pipeline/deliver::an_address_refused_on_three_days_is_suspended_and_listed",
     ),
     "Those who unsubscribed stay unsubscribed": (
-        "cli/subscribers::who_left_stays_out_whoever_names_the_address_until_added_by_hand",
+        "cli/subscribers::an_unsubscribed_address_stays_unsubscribed_until_added_by_hand",
         "pipeline/inbox::who_was_added_again_may_say_thanks",
         "store/backup::a_restored_backup_sends_nothing_until_somebody_has_read_what_it_lacks",
     ),
     "The mailbox is only read, never changed": (
-        "pipeline/inbox::who_writes_to_the_address_in_the_mail_leaves_before_the_next_one",
+        "pipeline/inbox::a_letter_to_the_address_in_the_mail_unsubscribes_before_the_next_mail",
         "inbound/mailbox::a_maildir_is_read_whole_and_not_changed",
         "inbound/mailbox::a_real_mailbox_is_read_and_not_changed",
     ),

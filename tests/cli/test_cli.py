@@ -60,7 +60,7 @@ def test_init_writes_what_is_missing_and_never_overwrites(here: Path) -> None:
     assert "nothing was changed" in digest("init").stdout
 
 
-def test_init_may_be_told_where(here: Path) -> None:
+def test_init_takes_a_folder(here: Path) -> None:
     assert digest("init", "some/where").exit_code == 0
     assert (here / "some/where/config.toml").exists()
 
@@ -99,7 +99,7 @@ def test_the_password_is_read_from_the_env_file_and_the_environment_wins(
     assert delivery.password == "from-environment"
 
 
-def test_all_mistakes_are_told_at_once_and_nothing_is_done(place: Workplace) -> None:
+def test_all_mistakes_are_reported_at_once_and_nothing_is_done(place: Workplace) -> None:
     place.path.write_text('[digest]\nfrom = 3\nmax_paper = 4\n[[sources]]\ntype = "fil"\n')
     result = digest("run")
     assert result.exit_code == 2
@@ -121,7 +121,7 @@ def test_running_without_a_way_to_deliver_says_what_to_write(place: Workplace) -
     assert digest("preview", "-o", "x.html").exit_code == 0
 
 
-def test_a_user_name_without_a_password_is_told_before_anything_is_queued(place: Workplace) -> None:
+def test_a_user_name_without_a_password_is_reported_before_anything_is_queued(place: Workplace) -> None:
     text = place.path.read_text().replace('[maildir]\npath = "mail"', '[smtp]\nhost = "localhost"\nusername = "u"')
     place.path.write_text(text)
     result = digest("run")
@@ -181,7 +181,7 @@ def test_results_go_to_standard_output_logs_to_standard_error_and_q_says_nothing
     assert (result.stdout, result.stderr) == ("", "")
 
 
-def test_trouble_is_said_even_when_quiet(place: Workplace) -> None:
+def test_problems_are_printed_even_when_quiet(place: Workplace) -> None:
     place.papers.write_text("{broken\n" + json.dumps(paper(1)))
     result = digest("-q", "run")
     assert (result.exit_code, "line 1: it is not JSON" in result.stderr) == (0, True)
@@ -332,7 +332,7 @@ def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
     assert printed[-2:] == ["See the runs: digest -c 'a demo/config.toml' status", "Set up your own: digest init"]
 
 
-def test_a_line_of_env_that_is_none_is_told_by_file_and_line_without_its_words(place: Workplace) -> None:
+def test_an_invalid_line_of_env_is_reported_by_file_and_line_without_its_text(place: Workplace) -> None:
     (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD='a b # c'\nexport HF_TOKEN=x\nhunter2 and more\nA='$B'\n")
     result = digest("status")
     assert f'line ignored file={place.folder}/.env line=3 why="it is not NAME=value"' in result.stderr

@@ -140,6 +140,6 @@ def test_the_example_shows_the_defaults() -> None:
             assert shown[1].strip('"').lower() == str(field.default).lower(), field.name
 
 
-def test_exit_codes_are_told() -> None:
+def test_exit_codes_are_documented() -> None:
     for code in range(6):
         assert re.search(rf"^\| {code} \|", README, re.MULTILINE)

@@ -54,7 +54,7 @@ def environment(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "words", [*QUICK_COMMANDS, *(pytest.param(words, marks=pytest.mark.slow) for words in COMMANDS)], ids=" ".join
 )
-def test_a_reader_who_has_left_is_no_failure(place: Workplace, words: tuple[str, ...]) -> None:
+def test_a_closed_pipe_is_no_failure(place: Workplace, words: tuple[str, ...]) -> None:
     assert command(place, ("-q", "run", "--date", "2026-04-19")).returncode == 0
     for redirected in ("| :", ">&-", "2>&-", "<&- >&- 2>&-"):
         done = command(place, ("-q", *words) if words[0] == "run" else words, redirected)
@@ -62,7 +62,7 @@ def test_a_reader_who_has_left_is_no_failure(place: Workplace, words: tuple[str,
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(place: Workplace) -> None:
+def test_a_full_disk_behind_standard_output_is_an_error_message(place: Workplace) -> None:
     for words in (("--help",), ("run",), ("status",), ("preview", "-o", "-")):
         done = command(place, words, ">/dev/full")
         assert done.returncode == 1

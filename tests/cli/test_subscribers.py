@@ -115,7 +115,7 @@ def test_a_slip_is_a_sentence_and_exit_code_2(place: Workplace, words: tuple[str
     assert sentence in " ".join(result.stderr.split())
 
 
-def test_who_left_stays_out_whoever_names_the_address_until_added_by_hand(place: Workplace, tmp_path: Path) -> None:
+def test_an_unsubscribed_address_stays_unsubscribed_until_added_by_hand(place: Workplace, tmp_path: Path) -> None:
     digest(place, "subscribers", "add", "bob@example.org")
     assert (
         "Removed ann@example.org. It may stay in digest.to"
@@ -132,7 +132,7 @@ def test_who_left_stays_out_whoever_names_the_address_until_added_by_hand(place:
     assert set(place.mails()) == {"cyd@example.org", "ann@example.org"}
 
 
-def test_who_comes_back_is_shown_nothing_twice(place: Workplace) -> None:
+def test_a_subscriber_added_again_is_shown_no_paper_twice(place: Workplace) -> None:
     place.digest = {"max_papers": 5}
     place.run(MONDAY)
     digest(place, "subscribers", "remove", "ann@example.org")
@@ -388,7 +388,7 @@ def test_an_exported_file_is_nobody_elses_to_read(place: Workplace, tmp_path: Pa
     assert (tmp_path / "people.csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_who_reads_only_the_first_lines_ends_nothing_badly(place: Workplace) -> None:
+def test_reading_only_the_first_lines_is_no_failure(place: Workplace) -> None:
     with open_database(place.folder / "history.db") as db:
         Subscribers(db, b"x").import_all((ImportedSubscriber(f"reader{n}@example.org") for n in range(10_000)), MONDAY)
     words = [sys.executable, "-m", "digest", "-c", str(place.path), "subscribers", "export"]
@@ -446,7 +446,7 @@ def test_explain_counts_with_the_topics_of_the_reader(place: Workplace) -> None:
         (b"[" * 100_000, 1, "the array is not closed"),
     ],
 )  # fmt: skip
-def test_what_a_file_says_and_cannot_be_taken_is_told(data: bytes, line: int, words: str) -> None:
+def test_values_of_a_file_that_cannot_be_imported_are_reported(data: bytes, line: int, words: str) -> None:
     good, bad = lines(data)
     assert [one.address for one in good] == (["bob@example.org", "cyd@example.org"] if b"cyd" in data else [])
     assert [(row.line, words in row.problem) for row in bad] == [(line, True)]
@@ -477,7 +477,7 @@ def test_who_gets_no_mail_there_gets_none_here_whatever_the_case_and_the_topics(
     assert place.mails() == {}
 
 
-def test_what_a_stranger_wrote_into_a_list_is_kept_harmless(place: Workplace) -> None:
+def test_control_characters_in_an_imported_list_are_removed(place: Workplace) -> None:
     odd = r'"why": "\ud800\u001b[31mred", "topics": ["\udfff\u0007x"]'
     row = f'{{"address": "bob@example.org", "state": "suspended", {odd}}}'
     result = digest(place, "subscribers", "import", "-", stdin=row.encode())
@@ -578,7 +578,7 @@ def test_any_topics_come_back_the_same(names: list[str]) -> None:
     assert back.topics == tuple(name.strip() for name in names)
 
 
-def test_a_stranger_in_a_list_puts_no_formula_into_an_export(place: Workplace) -> None:
+def test_an_imported_list_puts_no_formula_into_an_export(place: Workplace) -> None:
     """The topics of those who get no mail are kept as they were imported."""
     row = json.dumps({"address": "bob@example.org", "state": "left", "topics": CELLS[:6]})
     assert digest(place, "subscribers", "import", "-", stdin=row.encode()).exit_code == 0
@@ -632,7 +632,7 @@ def test_the_worst_file_costs_no_more_than_its_size(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [b"", b"{\n", b"[", b'"', b"address,topics\n"])
 @pytest.mark.parametrize("kind", sorted(WORST))
-def test_a_megabyte_of_it_neither(kind: str, before: bytes) -> None:
+def test_a_megabyte_of_it_is_read_in_time(kind: str, before: bytes) -> None:
     check_cost(before + WORST[kind] * (2**20 // len(WORST[kind])), 30)
 
 
@@ -666,7 +666,7 @@ def test_a_cell_of_several_lines_is_one_cell() -> None:
 # --- Topics that the configuration has no more
 
 
-def test_who_chose_a_topic_that_is_no_more_gets_all_of_them_and_it_is_told(place: Workplace) -> None:
+def test_subscribers_of_a_deleted_topic_get_all_topics_and_a_warning_is_logged(place: Workplace) -> None:
     digest(place, "subscribers", "add", "bob@example.org", "--topic", "Even", "--max-papers", "3", "--days", "fri,mon")
     digest(place, "subscribers", "add", "cyd@example.org", "--topic", "Even", "--topic", "Odd")
     place.digest = {"topics_only": True}

@@ -1,4 +1,4 @@
-"""What strangers wrote reaches no terminal as a command to it; data that was asked for is not altered; JSON is JSON."""
+"""No text of others is a command to the terminal; data that was asked for is not altered; JSON stays JSON."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def check(result: Result, *codes: int) -> str:
 
 @pytest.fixture
 def place(workplace: Workplace) -> Workplace:
-    """Papers, sources, a file name and a topic of a stranger who knows terminals."""
+    """Papers, sources, a file name and a topic that contain commands for terminals."""
     workplace.papers.write_text(
         "".join(f"{json.dumps(row)}\n" for row in (paper(1, title=f"{RED} paper"), paper(2, abstract=RED, url=RED)))
         + f'{RED}{{"title": broken\n'
@@ -84,7 +84,9 @@ def place(workplace: Workplace) -> Workplace:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_server_talks_to_the_terminal(place: Workplace, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_no_server_can_send_commands_to_the_terminal(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     monkeypatch.setattr(fetcher, "Fetcher", partial(Fetcher, sleep=lambda _: None))  # before the retries
     words = ("--log-format", form, "-v")
     with hostile_web() as web:

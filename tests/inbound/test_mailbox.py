@@ -224,7 +224,7 @@ def test_a_server_may_say_goodbye_at_length() -> None:
 
 
 def test_what_was_sent_before_encryption_is_not_read_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stranger on the line can append an answer to the last one that is not encrypted."""
+    """Somebody on the line can append an answer to the last one that is not encrypted."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     self_signed(certificate, key)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

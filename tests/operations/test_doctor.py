@@ -41,7 +41,7 @@ from tests.delivery.test_smtp import SECRET, STARTTLS
 from tests.delivery.test_smtp import at as answers
 from tests.machine import programs
 from tests.server import DROP, STALL, Answer, Server
-from tests.system.test_faults import MEEK
+from tests.system.test_faults import UNPRIVILEGED
 
 NOW = datetime.now().astimezone()
 
@@ -268,7 +268,9 @@ def test_a_disk_should_have_room_for_the_database_twice(size: int, room: int, ma
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(MEEK) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv")
+@pytest.mark.skipif(
+    bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv"
+)
 @pytest.mark.parametrize("block", ["file", "folder", "nothing there yet", "hidden"])
 def test_missing_write_permission_is_reported(place: Workplace, block: str) -> None:
     for path in place.folder.glob("history.db*"):
@@ -280,7 +282,7 @@ def test_missing_write_permission_is_reported(place: Workplace, block: str) -> N
         place.run(MONDAY)
         (place.folder / "hidden").chmod(0)
     place.folder.chmod(0o755 if block in ("file", "hidden") else 0o555)
-    done = subprocess.run([*MEEK, sys.executable, "-m", "digest", "doctor"], capture_output=True, text=True)
+    done = subprocess.run([*UNPRIVILEGED, sys.executable, "-m", "digest", "doctor"], capture_output=True, text=True)
     place.folder.chmod(0o755)
     if block == "hidden":
         (place.folder / "hidden").chmod(0o755)

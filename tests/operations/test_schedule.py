@@ -325,7 +325,7 @@ def test_a_block_that_lost_a_mark_is_refused_by_line(table: bytes, words: str) -
         remove_block(table, CONFIG)
 
 
-def test_a_block_tells_the_plan_it_was_made_of() -> None:
+def test_a_block_contains_the_plan_it_was_made_from() -> None:
     daily = plan("06:05", "America/New_York", weekdays=True)
     assert parse_block(put_block(OTHERS, CONFIG, block(daily)), CONFIG) == daily
     assert parse_block(OTHERS, CONFIG) is None
@@ -361,7 +361,7 @@ def test_a_service_takes_dollars_and_percents_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("program", [('/b/100% $5 "x"/digest',), ("/usr/bin/python3", "-m", "digest")])
-def test_units_tell_the_plan_they_were_made_of(program: tuple[str, ...], tmp_path: Path) -> None:
+def test_units_contain_the_plan_they_were_made_from(program: tuple[str, ...], tmp_path: Path) -> None:
     daily, timers = plan("06:05", weekdays=True, program=program), SystemdTimers({"PATH": ""}, tmp_path, TODAY)
     assert timers.installed(CONFIG) is None
     timers.install(daily)
@@ -462,7 +462,7 @@ def test_show_prints_what_install_writes_and_the_rest_as_comments(machine: Machi
     assert all(line.startswith("#") for line in (after + before.stdout.removeprefix(wanted)).splitlines())
 
 
-def test_show_tells_what_is_installed_and_what_was_asked_for(machine: Machine) -> None:
+def test_show_prints_what_is_installed_and_what_was_asked_for(machine: Machine) -> None:
     machine.digest("schedule", "install")
     shown = machine.digest("schedule", "show", "--at", "06:15").stdout
     assert "\n# 06:15 Europe/Berlin, every day; " in shown
@@ -558,7 +558,7 @@ def test_a_machine_without_the_zones_data_is_refused_where_the_line_would_never_
     assert not machine.table.exists()
 
 
-# What status and doctor are told
+# What status and doctor read
 
 
 def test_what_is_installed_is_found_with_its_next_run(machine: Machine) -> None:

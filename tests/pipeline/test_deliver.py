@@ -155,11 +155,11 @@ def test_each_fault_ends_in_its_state_and_exit_code_and_says_nothing_secret(
     assert words in result.output
     assert SECRET not in result.output
     assert not any(SECRET.encode() in path.read_bytes() for path in office.workplace.folder.glob("history.db*"))
-    with Server(features=("PIPELINING", "AUTH PLAIN")).running() as mended:
-        result = command(office, mended.port, "run", "--date", "2026-04-20")
+    with Server(features=("PIPELINING", "AUTH PLAIN")).running() as fixed:
+        result = command(office, fixed.port, "run", "--date", "2026-04-20")
     left = 3 - counts.get("sent", 0) - counts.get("refused", 0)
     assert result.exit_code == 0, result.output
-    assert len(mended.taken) == left
+    assert len(fixed.taken) == left
 
 
 def test_a_server_that_is_not_there_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

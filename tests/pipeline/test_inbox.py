@@ -1,4 +1,4 @@
-"""Leaving by mail, and mail that comes back: from the mail that went out to the letter that answers it."""
+"""Unsubscribing by mail, and bounces: from the mail that was sent to the letter that answers it."""
 
 import random
 import re
@@ -120,7 +120,7 @@ def box(workplace: Workplace) -> Box:
     return Box(workplace)
 
 
-def test_who_writes_to_the_address_in_the_mail_leaves_before_the_next_one(box: Box) -> None:
+def test_a_letter_to_the_address_in_the_mail_unsubscribes_before_the_next_mail(box: Box) -> None:
     box.deliver(leaving(box.mail("bob@example.org")))
     before = box.contents()
     box.day += timedelta(1)
@@ -132,7 +132,7 @@ def test_who_writes_to_the_address_in_the_mail_leaves_before_the_next_one(box: B
     assert box.contents() == before, "nothing in the mailbox is touched"
 
 
-def test_where_there_is_no_mailbox_to_leave_at_an_answer_with_the_subject_does(workplace: Workplace) -> None:
+def test_without_a_mailto_address_an_answer_with_the_subject_unsubscribes(workplace: Workplace) -> None:
     box = Box(workplace)
     workplace.more = workplace.more.replace('mailto = "leave@example.org"\n', "")
     box.day += timedelta(1)
@@ -144,7 +144,7 @@ def test_where_there_is_no_mailbox_to_leave_at_an_answer_with_the_subject_does(w
     assert box.states() == "active active left active"
 
 
-def test_a_token_that_was_never_given_out_moves_nobody(box: Box) -> None:
+def test_an_unknown_token_unsubscribes_nobody(box: Box) -> None:
     box.deliver(letter("leave+abcdefghijklmnopqrstuvwxyz@example.org"))
     box.deliver(letter("leave@example.org", sender="bob@example.org"))
     result = box.command("inbox")
@@ -393,7 +393,7 @@ def test_a_flood_of_letters_is_a_few_lines_in_the_log(box: Box) -> None:
     assert [line for line in lines if "more" in line] == ["unknown token more=45", "bounced more=45"]
 
 
-def test_mail_in_the_queue_does_not_go_to_who_has_left_meanwhile(box: Box) -> None:
+def test_mail_in_the_queue_is_not_sent_to_those_who_unsubscribed_meanwhile(box: Box) -> None:
     box.day += timedelta(1)
     (box.workplace.folder / "mail").rename(box.workplace.folder / "elsewhere")
     (box.workplace.folder / "mail").write_text("no folder")
@@ -428,7 +428,7 @@ def test_a_mailbox_that_cannot_be_read_is_said_loudly_and_after_two_days_holds_t
 
 
 @pytest.mark.parametrize("first", ["2026-04-01", "2027-01-01"])
-def test_how_long_a_mailbox_cannot_be_read_is_told_by_the_true_time_whatever_day_is_run(box: Box, first: str) -> None:
+def test_how_long_a_mailbox_cannot_be_read_is_counted_in_real_time_whatever_the_date(box: Box, first: str) -> None:
     box.folder.rename(box.workplace.folder / "away")
     box.workplace.lists(*(paper(n) for n in range(4)))
     box.day = MONDAY + timedelta(1)
@@ -440,7 +440,7 @@ def test_how_long_a_mailbox_cannot_be_read_is_told_by_the_true_time_whatever_day
     assert box.command("run").exit_code == 4
 
 
-def test_a_mailbox_that_is_named_no_more_is_complained_of_no_more(box: Box) -> None:
+def test_a_mailbox_that_is_no_longer_configured_is_no_longer_reported(box: Box) -> None:
     box.folder.rename(box.workplace.folder / "away")
     assert box.command("inbox").exit_code == 3
     box.workplace.more = MORE + '[inbox]\npath = "away"\n'
@@ -457,7 +457,7 @@ def test_the_command_says_what_is_wrong_by_sentence_and_exit_code(box: Box) -> N
     assert (result.exit_code, "write [inbox] with host" in result.stderr) == (2, True)
 
 
-def test_a_complaint_is_a_departure(box: Box) -> None:
+def test_a_complaint_unsubscribes(box: Box) -> None:
     box.deliver(complaint(box.mail("cyd@example.org")))
     box.command("inbox")
     assert box.states() == "active active left active"
@@ -478,7 +478,7 @@ def imap(box: Box) -> Iterator[tuple[Box, Callable[[bytes], object], InboxSettin
 
 @pytest.mark.slow
 @needs_dovecot
-def test_leaving_and_bouncing_over_a_real_imap_server(
+def test_unsubscribing_and_bouncing_over_a_real_imap_server(
     imap: tuple[Box, Callable[[bytes], object], InboxSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box, deliver, settings = imap

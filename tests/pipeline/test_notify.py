@@ -149,7 +149,7 @@ def dripping(server: socket.socket, drop: bytes, stop: threading.Event) -> None:
                 client.sendall(drop)
 
 
-def test_an_address_that_is_none_is_told(watched: Workplace) -> None:
+def test_an_invalid_address_is_reported(watched: Workplace) -> None:
     watched.more = watched.more.replace("http://", "htp://")
     with pytest.raises(
         ConfigError, match=r'notify\.ping: must be a web address, not "htp://.*write one that starts with https://'

@@ -179,7 +179,7 @@ def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None
     assert workplace.preview(MONDAY) == before, "after the run, the preview is what was queued"
 
 
-def test_a_preview_for_a_stranger_is_refused_and_one_for_a_future_subscriber_is_what_they_will_get(
+def test_a_preview_for_an_unknown_address_is_refused_and_one_for_a_future_subscriber_is_what_they_will_get(
     workplace: Workplace,
 ) -> None:
     workplace.lists(paper(1))

@@ -129,7 +129,7 @@ def test_the_history_itself_is_never_written_onto(place: Workplace, database: Pa
     assert database.read_bytes() == before
 
 
-def test_a_place_where_no_file_can_be_is_told(place: Workplace, safe: Path) -> None:
+def test_a_path_that_cannot_be_written_is_reported(place: Workplace, safe: Path) -> None:
     for path, words in (
         (safe / "none/h.db", "none is not a folder; create it first"),
         (safe, "is a folder; name a file in it"),

@@ -231,7 +231,7 @@ def test_what_a_topic_likes_and_what_likeness_stands_out_from_stay(place: Workpl
     assert abstract == "It says 5 things. Then it stops."
 
 
-def test_the_freshness_of_a_source_is_told_as_before(place: Workplace) -> None:
+def test_pruning_does_not_change_the_freshness_of_a_source(place: Workplace) -> None:
     def run(offset: int) -> None:
         with suppress(NoSourceReadable):
             place.run(day(offset))
@@ -313,7 +313,7 @@ def test_a_time_may_be_days_weeks_or_years(words: str, days: int) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "d", "-5d", "0", "4 months", "1.5y", "99999y", "٣d"])
-def test_what_is_no_time_is_told(place: Workplace, words: str) -> None:
+def test_an_invalid_age_is_an_error(place: Workplace, words: str) -> None:
     place.config()
     result = CliRunner().invoke(main, ["-c", str(place.path), "prune", "--older-than", words])
     assert (result.exit_code, "write one like 400d, 57w or 2y" in result.stderr) == (2, True)

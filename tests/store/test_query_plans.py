@@ -38,7 +38,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
     with open_database(workplace.folder / "history.db") as db:
         db.conn.set_trace_callback(asked.add)
         people, outbox = Subscribers(db, b"x"), Outbox(db)
-        mailroom = InboxReader(Mailboxes(db), people, outbox)
+        inbox_reader = InboxReader(Mailboxes(db), people, outbox)
         people.configure(["ann@example.org", "bob@example.org"])
         people.add("cyd@example.org", Profile(("Gone",), 2))
         people.import_all(
@@ -69,8 +69,8 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         back = "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <20260420.x@example.org>\n"
         for n, letter in enumerate((f"To: leave+{ann.token}@x.org\n\n", f"{report}--b--\n", f"{report}{back}--b--\n")):
             (workplace.folder / "box" / "new" / str(n)).write_text(letter)
-        mailroom.read(InboxSettings(path=workplace.folder / "box"), at(MONDAY))
-        mailroom.read(InboxSettings(path=workplace.folder / "none"), at(MONDAY))
+        inbox_reader.read(InboxSettings(path=workplace.folder / "box"), at(MONDAY))
+        inbox_reader.read(InboxSettings(path=workplace.folder / "none"), at(MONDAY))
         people.pause(people.by_address("bob@example.org"), TUESDAY)
         people.resume(people.by_address("bob@example.org"))
         outbox.withdraw(MONDAY)

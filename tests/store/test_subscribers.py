@@ -53,7 +53,7 @@ class Weeks(RuleBasedStateMachine):
         self.opening = open_database(root / "history.db")
         self.db = self.opening.__enter__()
         self.people, self.outbox = Subscribers(self.db, b"secret"), Outbox(self.db)
-        self.mailroom, self.journal = InboxReader(Mailboxes(self.db), self.people, self.outbox), Runs(self.db)
+        self.inbox_reader, self.journal = InboxReader(Mailboxes(self.db), self.people, self.outbox), Runs(self.db)
         self.day, self.papers, self.letters = MONDAY, 6, 0
         rows = ((n, MONDAY.isoformat()) for n in range(30))
         self.db.conn.executemany("INSERT INTO papers VALUES (?, 'A title', '', '{}', ?)", rows)
@@ -153,7 +153,7 @@ class Weeks(RuleBasedStateMachine):
     def letter(self, raw: str) -> None:
         self.letters += 1
         (self.box / "new" / f"{self.letters}.letter").write_text(raw)
-        self.mailroom.read(InboxSettings(path=self.box), self.now)
+        self.inbox_reader.read(InboxSettings(path=self.box), self.now)
         self.outbox.withdraw(self.day)
 
     # --- What the job does

@@ -1,4 +1,4 @@
-"""A history that cannot be written or read: a sentence, exit code 3, nothing lost; and on it goes once it is mended."""
+"""A history that cannot be written or read: a sentence, exit code 3, nothing is lost, and the next run continues once it is fixed."""
 
 import os
 import re
@@ -28,7 +28,7 @@ from tests.pipeline.test_deliver import Office
 from tests.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-MEEK = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+UNPRIVILEGED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def queue(office: Office) -> None:
 
 
 def check_goes_on(office: Office, before: int = 0) -> None:
-    """The history is mended: whoever has not got the mail gets it."""
+    """The history is fixed: those who did not get the mail get it now."""
     with Server().running() as server:
         office.send(server.port)
     assert len(server.taken) == 20 - before
@@ -200,10 +200,10 @@ def test_a_full_disk_leaves_no_half_message_in_a_maildir(tmp_path: Path) -> None
 # --- What needs a process of its own: limits and permissions are a process's
 
 
-def digest(office: Office, port: int, limit: int | None = None, *, meek: bool = False) -> tuple[int, str]:
+def digest(office: Office, port: int, limit: int | None = None, *, unprivileged: bool = False) -> tuple[int, str]:
     """`digest run` in a process of its own: its exit code and what it printed.
 
-    It may write files of `limit` bytes at most. A `meek` one has to keep to permissions, even for root.
+    It may write files of `limit` bytes at most. One that is `unprivileged` has to obey permissions, also as root.
     """
 
     def prepare() -> None:
@@ -215,7 +215,9 @@ def digest(office: Office, port: int, limit: int | None = None, *, meek: bool = 
     path.write_text(re.sub(r"\[(smtp|maildir)\][^\[]*", smtp, path.read_text()))
     words = [sys.executable, "-m", "digest", "-c", str(path), "run", "--date", MONDAY.isoformat()]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*(MEEK if meek else ()), *words], env=environ, preexec_fn=prepare, capture_output=True)
+    done = subprocess.run(
+        [*(UNPRIVILEGED if unprivileged else ()), *words], env=environ, preexec_fn=prepare, capture_output=True
+    )
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
@@ -241,7 +243,9 @@ def test_a_full_disk_loses_nothing(office: Office, more: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(MEEK) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv")
+@pytest.mark.skipif(
+    bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv"
+)
 @pytest.mark.parametrize("block", ["file", "folder"])
 def test_a_read_only_history_is_named_and_nothing_leaves(office: Office, block: str) -> None:
     queue(office)
@@ -251,7 +255,7 @@ def test_a_read_only_history_is_named_and_nothing_leaves(office: Office, block: 
         for path in files:
             path.chmod(0o444)
         folder.chmod(0o555 if block == "folder" else 0o755)
-        code, output = digest(office, server.port, meek=True)
+        code, output = digest(office, server.port, unprivileged=True)
         folder.chmod(0o755)
     assert code == 3, output
     assert "history.db" in output

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workplace, paper
-from tests.system.test_faults import MEEK
+from tests.system.test_faults import UNPRIVILEGED
 
-pytestmark = pytest.mark.skipif(bool(MEEK) and not shutil.which("setpriv"), reason="root may read everything")
+pytestmark = pytest.mark.skipif(bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root may read everything")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def locked(tmp_path: Path) -> Iterator[Path]:
 def digest(folder: Path, *words: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command as a user without the powers of root."""
     return subprocess.run(
-        [*MEEK, sys.executable, "-m", "digest", *words],
+        [*UNPRIVILEGED, sys.executable, "-m", "digest", *words],
         cwd=folder,
         env={"HOME": str(home or folder), "PATH": os.environ["PATH"]},
         text=True,
@@ -54,7 +54,7 @@ def test_the_home_folder_of_somebody_else_holds_nothing_of_ours(place: Workplace
     assert (done.returncode, "digest init" in done.stderr, done.stderr.count("\n")) == (2, True, 1)
 
 
-def test_a_configuration_that_may_not_be_read_is_told_alike_however_it_is_named(place: Workplace) -> None:
+def test_a_configuration_without_read_permission_has_the_same_message_however_it_is_named(place: Workplace) -> None:
     place.path.chmod(0)
     said = {digest(place.folder, *words).stderr for words in ((), ("-c", "config.toml")) for words in [(*words, "run")]}
     assert said == {
@@ -71,7 +71,7 @@ def test_init_says_what_it_cannot_look_into(place: Workplace, locked: Path) -> N
     assert (done.returncode, done.stderr) == (2, f"digest: {locked} cannot be read: Permission denied\n")
 
 
-def test_nobody_is_told_to_remove_a_secret_that_is_only_somebody_elses(place: Workplace) -> None:
+def test_no_message_suggests_deleting_a_secret_that_belongs_to_another_user(place: Workplace) -> None:
     secret = place.folder / "history.db.secret"
     secret.chmod(0)
     done = digest(place.folder, "run")
