@@ -29,7 +29,7 @@ from digest.store.outbox import Outbox
 from digest.store.subscribers import ImportedSubscriber, Subscribers, SubscriberStatus, make_token
 from tests.conftest import MONDAY, Workplace, at, paper
 from tests.delivery.test_smtp import at as answers
-from tests.pipeline.test_deliver import Office
+from tests.pipeline.test_deliver import Installation
 from tests.server import Server
 
 TOPICS = (
@@ -164,29 +164,29 @@ def test_a_pause_without_an_end_ends_by_hand(place: Workplace) -> None:
 
 @pytest.mark.parametrize("words", [("remove",), ("pause",)])
 def test_mail_that_waits_is_withdrawn_from_who_wants_no_more(workplace: Workplace, words: tuple[str, ...]) -> None:
-    office = Office(workplace)
-    office.readers(3)
+    installation = Installation(workplace)
+    installation.readers(3)
     with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
     digest(workplace, "subscribers", *words, "reader1@example.org")
-    assert office.counts() == {"pending": 2}
+    assert installation.counts() == {"pending": 2}
     with Server().running() as server:
-        office.send(server.port)
+        installation.send(server.port)
     assert sorted(server.recipients()) == ["reader0@example.org", "reader2@example.org"]
 
 
 def test_mail_that_may_have_arrived_is_not_sent_to_who_left_and_counts_as_shown(workplace: Workplace) -> None:
-    office = Office(workplace)
-    office.readers(1)
+    installation = Installation(workplace)
+    installation.readers(1)
     with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
     with open_database(workplace.folder / "history.db") as db:
         db.execute("UPDATE deliveries SET state = 'in doubt', doubt = 1")
         db.conn.commit()
     digest(workplace, "subscribers", "remove", "reader0@example.org")
     with Server().running() as server:
-        office.send(server.port)
-    assert (server.taken, office.counts()) == ([], {"expired": 1})
+        installation.send(server.port)
+    assert (server.taken, installation.counts()) == ([], {"expired": 1})
     with open_database(workplace.folder / "history.db") as db:
         reader = Subscribers(db, b"x").by_address("reader0@example.org")
         assert Outbox(db).shown_to(reader, range(9), MONDAY) == {1, 2, 3}

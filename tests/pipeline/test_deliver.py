@@ -55,7 +55,7 @@ class Watch(Progress):
 
 
 @dataclass
-class Office:
+class Installation:
     """A workplace that sends by SMTP."""
 
     workplace: Workplace
@@ -89,19 +89,19 @@ class Office:
 
 
 @pytest.fixture
-def office(workplace: Workplace) -> Office:
-    return Office(workplace)
+def installation(workplace: Workplace) -> Installation:
+    return Installation(workplace)
 
 
 # --- What the server does, and what the command line makes of it
 
 
-def command(office: Office, port: int, *words: str, password: str = SECRET) -> Result:
+def command(installation: Installation, port: int, *words: str, password: str = SECRET) -> Result:
     """`digest …` as it is typed, with a login."""
-    office.workplace.lists(*(paper(n) for n in range(3)))
-    office.workplace.config()
+    installation.workplace.lists(*(paper(n) for n in range(3)))
+    installation.workplace.config()
     smtp = f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nusername = "me"\ntimeout = 0.2\n'
-    path = office.workplace.path
+    path = installation.workplace.path
     path.write_text(path.read_text().replace('[maildir]\npath = "mail"', smtp))
     environ = {"DIGEST_SMTP_PASSWORD": password}
     return CliRunner().invoke(main, ["-v", "-c", str(path), *words], env=environ)
@@ -144,38 +144,43 @@ FAULTS: list[tuple[Answer, int, dict[str, int], str]] = [
 
 @pytest.mark.parametrize(("answer", "code", "counts", "words"), FAULTS, ids=[f"{f[3]} {f[2]}" for f in FAULTS])
 def test_each_fault_ends_in_its_state_and_exit_code_and_says_nothing_secret(
-    office: Office, answer: Answer, code: int, counts: dict[str, int], words: str, monkeypatch: pytest.MonkeyPatch
+    installation: Installation,
+    answer: Answer,
+    code: int,
+    counts: dict[str, int],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.0, 0.0))
-    office.readers(3)
+    installation.readers(3)
     with Server(answer, ("PIPELINING", "AUTH PLAIN")).running() as server:
-        result = command(office, server.port, "run", "--date", "2026-04-20")
-    assert office.counts() == counts
+        result = command(installation, server.port, "run", "--date", "2026-04-20")
+    assert installation.counts() == counts
     assert result.exit_code == code
     assert words in result.output
     assert SECRET not in result.output
-    assert not any(SECRET.encode() in path.read_bytes() for path in office.workplace.folder.glob("history.db*"))
+    assert not any(SECRET.encode() in path.read_bytes() for path in installation.workplace.folder.glob("history.db*"))
     with Server(features=("PIPELINING", "AUTH PLAIN")).running() as fixed:
-        result = command(office, fixed.port, "run", "--date", "2026-04-20")
+        result = command(installation, fixed.port, "run", "--date", "2026-04-20")
     left = 3 - counts.get("sent", 0) - counts.get("refused", 0)
     assert result.exit_code == 0, result.output
     assert len(fixed.taken) == left
 
 
-def test_a_server_that_is_not_there_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_named(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.0, 0.0))
     with Server().running() as server:
         port = server.port
-    result = command(office, port, "run")
+    result = command(installation, port, "run")
     assert result.exit_code == 4
     assert f"127.0.0.1:{port} cannot be reached: Connection refused" in result.output
-    assert office.counts() == {"pending": 1}
+    assert installation.counts() == {"pending": 1}
 
 
 # --- Second tries
 
 
-def test_greylisted_mail_goes_out_in_the_same_run(office: Office) -> None:
+def test_greylisted_mail_goes_out_in_the_same_run(installation: Installation) -> None:
     met: set[str] = set()
 
     def greylist(stage: str, argument: str, _: int) -> str | None:
@@ -184,20 +189,20 @@ def test_greylisted_mail_goes_out_in_the_same_run(office: Office) -> None:
         met.add(argument)
         return "451 4.7.1 greylisted, try again"
 
-    office.readers(5)
+    installation.readers(5)
     watch = Watch()
     with Server(greylist).running() as server:
-        report = office.run(server.port, watch=watch)
+        report = installation.run(server.port, watch=watch)
     assert report.outcomes[State.SENT] == 5
     assert len(server.taken) == 5
     assert len(watch.pauses) == 1
     assert (watch.total, watch.done) == (5, 5)
 
 
-def test_the_pauses_grow_and_come_to_an_end(office: Office) -> None:
+def test_the_pauses_grow_and_come_to_an_end(installation: Installation) -> None:
     watch = Watch()
     with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port, watch=watch)
+        installation.run(server.port, watch=watch)
     assert len(server.heard("RCPT")) == 4
     assert len(watch.pauses) == 3
     assert watch.pauses == sorted(watch.pauses)
@@ -205,94 +210,96 @@ def test_the_pauses_grow_and_come_to_an_end(office: Office) -> None:
     assert sum(watch.pauses) < 20
 
 
-def test_the_next_run_tries_at_once_what_is_pending(office: Office) -> None:
+def test_the_next_run_tries_at_once_what_is_pending(installation: Installation) -> None:
     with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
     with Server().running() as server:
-        assert office.send(server.port).outcomes[State.SENT] == 1
+        assert installation.send(server.port).outcomes[State.SENT] == 1
     assert len(server.taken) == 1
 
 
-def test_mail_in_doubt_is_sent_again_by_the_next_run_byte_for_byte(office: Office) -> None:
-    office.readers(3)
+def test_mail_in_doubt_is_sent_again_by_the_next_run_byte_for_byte(installation: Installation) -> None:
+    installation.readers(3)
     with Server(answers("BODY", SWALLOW, "reader1")).running() as swallowing, pytest.raises(Undelivered):
-        office.run(swallowing.port)
+        installation.run(swallowing.port)
     assert sorted(swallowing.recipients()) == ["reader0@example.org", "reader1@example.org", "reader2@example.org"]
     with Server().running() as server:
-        office.send(server.port)
+        installation.send(server.port)
     assert server.taken == [(to, body) for to, body in swallowing.taken if "reader1" in to]
-    assert office.counts() == {"sent": 3}
+    assert installation.counts() == {"sent": 3}
 
 
 @pytest.mark.parametrize("ahead", [5, 365])
 def test_a_run_as_of_a_later_day_lets_no_mail_expire(workplace: Workplace, ahead: int) -> None:
-    office, later = Office(workplace), MONDAY + timedelta(ahead)
+    installation, later = Installation(workplace), MONDAY + timedelta(ahead)
     with Server(answers("RCPT", "451 4.7.1 not now")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
     workplace.lists(paper(1), *(paper(MONDAY.toordinal() * 10 + n) for n in range(3)))
     fetcher = Fetcher("digest@example.org")
-    before = preview(office.config(0), later, "ann@example.org", at(later), fetcher, at(MONDAY)).content
+    before = preview(installation.config(0), later, "ann@example.org", at(later), fetcher, at(MONDAY)).content
     with Server().running() as server:
-        run_daily(office.config(server.port), later, at(later), fetcher, Watch(), at(MONDAY))
-    assert office.counts() == {"sent": 2}
+        run_daily(installation.config(server.port), later, at(later), fetcher, Watch(), at(MONDAY))
+    assert installation.counts() == {"sent": 2}
     assert server.taken[1][1] == before
     first, second = (titles(message_from_bytes(body, policy=policy.default)) for _, body in server.taken)
     assert (len(first), [title.strip() for title in second]) == (3, ["Paper number 1 on something"])
 
 
-def test_a_run_as_of_an_earlier_day_may_be_repeated_for_three_real_days(office: Office) -> None:
-    office.workplace.lists(paper(1))
+def test_a_run_as_of_an_earlier_day_may_be_repeated_for_three_real_days(installation: Installation) -> None:
+    installation.workplace.lists(paper(1))
     today = MONDAY + timedelta(400)
 
     def run(port: int, days_later: int) -> None:
         clocks = at(MONDAY), Fetcher("digest@example.org"), Watch(), at(today + timedelta(days_later))
-        run_daily(office.config(port), MONDAY, *clocks)
+        run_daily(installation.config(port), MONDAY, *clocks)
 
     with Server(answers("RCPT", "451 4.7.1 not now")).running() as away:
         for days_later in (0, 3):
             with pytest.raises(Undelivered):
                 run(away.port, days_later)
-    assert office.counts() == {"pending": 1}
+    assert installation.counts() == {"pending": 1}
     with Server().running() as server:
         run(server.port, 3)
-    assert office.counts() == {"sent": 1}
+    assert installation.counts() == {"sent": 1}
     assert len(server.taken) == 1
 
 
-def test_a_run_that_is_turned_away_tries_once_and_touches_nothing(office: Office) -> None:
-    office.readers(5)
+def test_a_run_that_is_turned_away_tries_once_and_touches_nothing(installation: Installation) -> None:
+    installation.readers(5)
     watch = Watch()
     wrong = Server(answers("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",))
     with wrong.running() as server, pytest.raises(Undelivered, match="5 messages could not be delivered"):
-        office.run(server.port, watch=watch, username="me", password=Secret(SECRET))
+        installation.run(server.port, watch=watch, username="me", password=Secret(SECRET))
     assert len(server.heard("AUTH")) == 1
     assert watch.pauses == []
-    assert office.counts() == {"pending": 5}
+    assert installation.counts() == {"pending": 5}
 
 
 @pytest.mark.parametrize("connections", [1, 4])
-def test_a_run_that_is_interrupted_settles_what_left_and_the_next_goes_on(office: Office, connections: int) -> None:
-    office.readers(60)
+def test_a_run_that_is_interrupted_settles_what_left_and_the_next_goes_on(
+    installation: Installation, connections: int
+) -> None:
+    installation.readers(60)
     watch = Watch(enough=20)
     with Server().running() as server:
         with pytest.raises(Undelivered, match="it was interrupted"):
-            office.run(server.port, watch=watch, connections=connections)
-        counts = office.counts()
+            installation.run(server.port, watch=watch, connections=connections)
+        counts = installation.counts()
         assert counts["sent"] == len(server.taken)
         assert counts == {"sent": counts["sent"], "pending": 60 - counts["sent"]}
         assert 20 <= counts["sent"] < 30
-        office.send(server.port)
-    assert sorted(server.recipients()) == sorted(office.workplace.to)
+        installation.send(server.port)
+    assert sorted(server.recipients()) == sorted(installation.workplace.to)
 
 
-def test_an_address_refused_on_three_days_is_suspended_and_listed(office: Office) -> None:
-    office.readers(2)
+def test_an_address_refused_on_three_days_is_suspended_and_listed(installation: Installation) -> None:
+    installation.readers(2)
     with Server(answers("RCPT", "550 5.1.1 no such user", "reader0")).running() as server:
         for number in range(5):
-            office.run(server.port, day=MONDAY + timedelta(number))
+            installation.run(server.port, day=MONDAY + timedelta(number))
     assert len([to for to in server.heard("RCPT") if "reader0" in to]) == 3
     assert server.recipients() == ["reader1@example.org"] * 5
-    result = CliRunner().invoke(main, ["-c", str(office.workplace.path), "status"])
+    result = CliRunner().invoke(main, ["-c", str(installation.workplace.path), "status"])
     assert "reader0@example.org: suspended, refused on three days, last on 2026-04-22" in result.output
 
 

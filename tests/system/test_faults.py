@@ -24,7 +24,7 @@ from digest.store.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace
 from tests.delivery.test_smtp import at as answers
 from tests.delivery.test_smtp import final, message
-from tests.pipeline.test_deliver import Office
+from tests.pipeline.test_deliver import Installation
 from tests.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,91 +32,93 @@ UNPRIVILEGED = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] i
 
 
 @pytest.fixture
-def office(workplace: Workplace) -> Office:
-    office = Office(workplace)
-    office.readers(20)
-    return office
+def installation(workplace: Workplace) -> Installation:
+    installation = Installation(workplace)
+    installation.readers(20)
+    return installation
 
 
-def history(office: Office) -> Path:
-    return office.workplace.folder / "history.db"
+def history(installation: Installation) -> Path:
+    return installation.workplace.folder / "history.db"
 
 
-def queue(office: Office) -> None:
+def queue(installation: Installation) -> None:
     """Publish a day whose mail cannot leave yet."""
     with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
 
 
-def check_goes_on(office: Office, before: int = 0) -> None:
+def check_goes_on(installation: Installation, before: int = 0) -> None:
     """The history is fixed: those who did not get the mail get it now."""
     with Server().running() as server:
-        office.send(server.port)
+        installation.send(server.port)
     assert len(server.taken) == 20 - before
-    assert office.counts() == {"sent": 20}
+    assert installation.counts() == {"sent": 20}
 
 
-def test_a_file_that_is_no_database_is_named_and_left_as_it_is(office: Office) -> None:
-    queue(office)
-    good = history(office).read_bytes()
-    history(office).write_bytes(b"hello, I am a text file\n" * 1000)
-    damaged = history(office).read_bytes()
+def test_a_file_that_is_no_database_is_named_and_left_as_it_is(installation: Installation) -> None:
+    queue(installation)
+    good = history(installation).read_bytes()
+    history(installation).write_bytes(b"hello, I am a text file\n" * 1000)
+    damaged = history(installation).read_bytes()
     with Server().running() as server, pytest.raises(HistoryError, match="not a database, or damaged") as caught:
-        office.run(server.port)
+        installation.run(server.port)
     assert caught.value.exit_code == 3
-    assert history(office).read_bytes() == damaged
+    assert history(installation).read_bytes() == damaged
     assert server.taken == []
-    history(office).write_bytes(good)
-    check_goes_on(office)
+    history(installation).write_bytes(good)
+    check_goes_on(installation)
 
 
-def test_a_database_of_something_else_is_named_and_left_as_it_is(office: Office) -> None:
-    with closing(sqlite3.connect(history(office))) as db:
+def test_a_database_of_something_else_is_named_and_left_as_it_is(installation: Installation) -> None:
+    with closing(sqlite3.connect(history(installation))) as db:
         db.execute("CREATE TABLE wine (year INTEGER)")
-    before = history(office).read_bytes()
+    before = history(installation).read_bytes()
     for look in (open_database, open_statistics):
-        with pytest.raises(HistoryError, match="it belongs to another program"), look(history(office)):
+        with pytest.raises(HistoryError, match="it belongs to another program"), look(history(installation)):
             pass
-    assert history(office).read_bytes() == before
+    assert history(installation).read_bytes() == before
 
 
-def test_a_damaged_page_is_a_sentence_and_not_a_second_mail(office: Office) -> None:
-    queue(office)
-    with closing(sqlite3.connect(history(office))) as db:
+def test_a_damaged_page_is_a_sentence_and_not_a_second_mail(installation: Installation) -> None:
+    queue(installation)
+    with closing(sqlite3.connect(history(installation))) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'deliveries'").fetchone()
         (size,) = db.execute("PRAGMA page_size").fetchone()
-    good = history(office).read_bytes()
+    good = history(installation).read_bytes()
     start = (root - 1) * size
-    history(office).write_bytes(good[:start] + b"\xff" * size + good[start + size :])
+    history(installation).write_bytes(good[:start] + b"\xff" * size + good[start + size :])
     with Server().running() as server, pytest.raises(HistoryError, match="is damaged; restore a backup"):
-        office.send(server.port)
+        installation.send(server.port)
     assert server.taken == []
-    history(office).write_bytes(good)
-    check_goes_on(office)
+    history(installation).write_bytes(good)
+    check_goes_on(installation)
 
 
-def test_a_locked_database_is_waited_for_and_then_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue(office)
+def test_a_locked_database_is_waited_for_and_then_named(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(installation)
     monkeypatch.setattr(database, "_WAIT", 0.1)
-    with closing(sqlite3.connect(history(office))) as other:
+    with closing(sqlite3.connect(history(installation))) as other:
         other.execute("BEGIN IMMEDIATE")
         with (
             Server().running() as server,
             pytest.raises(HistoryError, match="another process keeps it locked") as caught,
         ):
-            office.send(server.port)
+            installation.send(server.port)
     assert caught.value.exit_code == 3
     assert server.taken == []
-    check_goes_on(office)
+    check_goes_on(installation)
 
 
 def test_a_lock_in_the_middle_of_a_delivery_costs_at_most_a_copy_a_connection(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue(office)
+    queue(installation)
     monkeypatch.setattr(database, "_WAIT", 0.1)
-    with closing(sqlite3.connect(history(office), check_same_thread=False)) as other:
+    with closing(sqlite3.connect(history(installation), check_same_thread=False)) as other:
 
         def lock(stage: str, *_: object) -> None:
             if stage == "BODY" and not other.in_transaction and len(server.taken) == 5:
@@ -124,30 +126,30 @@ def test_a_lock_in_the_middle_of_a_delivery_costs_at_most_a_copy_a_connection(
 
         server = Server(lock)
         with server.running(), pytest.raises(HistoryError, match="another process keeps it locked"):
-            office.send(server.port)
+            installation.send(server.port)
         other.rollback()
     assert 5 <= len(server.taken) <= 7
     with Server().running() as second:
-        office.send(second.port)
+        installation.send(second.port)
     copies = [(to, body) for to, body in second.taken if to in server.recipients()]
     assert len(copies) <= 1
     assert set(copies) <= set(server.taken)
-    assert {*server.recipients(), *second.recipients()} == set(office.workplace.to)
+    assert {*server.recipients(), *second.recipients()} == set(installation.workplace.to)
 
 
 def test_an_older_schema_is_brought_up_to_date_and_the_queue_goes_on(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue(office)
+    queue(installation)
     newer = Migrations("digest")
     for name, statements in MIGRATIONS.items():
         newer(name=name)(_migration(statements))
     newer(name="later")(lambda db: db.execute("ALTER TABLE papers ADD COLUMN later TEXT"))
     monkeypatch.setattr(database, "migrations", lambda: newer)
-    check_goes_on(office)
+    check_goes_on(installation)
     monkeypatch.undo()
     with pytest.raises(HistoryError, match="written by a newer version of digest") as caught:
-        office.counts()
+        installation.counts()
     assert caught.value.exit_code == 3
 
 
@@ -171,12 +173,12 @@ def test_the_first_schema_is_taken_over_with_who_was_suspended(tmp_path: Path, m
     }
 
 
-def test_the_tables_of_an_unfinished_version_are_a_sentence(office: Office) -> None:
-    queue(office)
-    with closing(sqlite3.connect(history(office))) as db:
+def test_the_tables_of_an_unfinished_version_are_a_sentence(installation: Installation) -> None:
+    queue(installation)
+    with closing(sqlite3.connect(history(installation))) as db:
         db.execute("ALTER TABLE subscribers DROP COLUMN topics")
     with Server().running() as server, pytest.raises(HistoryError, match="older or unfinished version"):
-        office.run(server.port)
+        installation.run(server.port)
     assert server.taken == []
 
 
@@ -200,7 +202,9 @@ def test_a_full_disk_leaves_no_half_message_in_a_maildir(tmp_path: Path) -> None
 # --- What needs a process of its own: limits and permissions are a process's
 
 
-def digest(office: Office, port: int, limit: int | None = None, *, unprivileged: bool = False) -> tuple[int, str]:
+def digest(
+    installation: Installation, port: int, limit: int | None = None, *, unprivileged: bool = False
+) -> tuple[int, str]:
     """`digest run` in a process of its own: its exit code and what it printed.
 
     It may write files of `limit` bytes at most. One that is `unprivileged` has to obey permissions, also as root.
@@ -210,7 +214,7 @@ def digest(office: Office, port: int, limit: int | None = None, *, unprivileged:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    path = office.workplace.path
+    path = installation.workplace.path
     smtp = f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\n'
     path.write_text(re.sub(r"\[(smtp|maildir)\][^\[]*", smtp, path.read_text()))
     words = [sys.executable, "-m", "digest", "-c", str(path), "run", "--date", MONDAY.isoformat()]
@@ -223,22 +227,22 @@ def digest(office: Office, port: int, limit: int | None = None, *, unprivileged:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 4096, 20_000, 60_000, 200_000])
-def test_a_full_disk_loses_nothing(office: Office, more: int) -> None:
-    office.readers(400)
+def test_a_full_disk_loses_nothing(installation: Installation, more: int) -> None:
+    installation.readers(400)
     # The process below has the real clock, by which mail expires.
     with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port, real_clock=lambda: datetime.now(UTC))
-    size = history(office).stat().st_size
+        installation.run(server.port, real_clock=lambda: datetime.now(UTC))
+    size = history(installation).stat().st_size
     with Server().running() as server:
-        code, output = digest(office, server.port, limit=size + more - 60_000)
+        code, output = digest(installation, server.port, limit=size + more - 60_000)
         if code != 0:
             assert code == 3, output
             assert "free some space and run again, nothing is lost" in output
         first = list(server.taken)
-        code, output = digest(office, server.port)
+        code, output = digest(installation, server.port)
     assert code == 0, output
     assert len(first) <= 400 <= len(server.taken) <= 401
-    assert set(server.recipients()) == set(office.workplace.to)
+    assert set(server.recipients()) == set(installation.workplace.to)
     assert len({body for _, body in server.taken}) == 400
 
 
@@ -247,21 +251,21 @@ def test_a_full_disk_loses_nothing(office: Office, more: int) -> None:
     bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root may write everywhere, without setpriv"
 )
 @pytest.mark.parametrize("block", ["file", "folder"])
-def test_a_read_only_history_is_named_and_nothing_leaves(office: Office, block: str) -> None:
-    queue(office)
-    folder, files = office.workplace.folder, [*office.workplace.folder.glob("history.db*")]
-    before = history(office).read_bytes()
+def test_a_read_only_history_is_named_and_nothing_leaves(installation: Installation, block: str) -> None:
+    queue(installation)
+    folder, files = installation.workplace.folder, [*installation.workplace.folder.glob("history.db*")]
+    before = history(installation).read_bytes()
     with Server().running() as server:
         for path in files:
             path.chmod(0o444)
         folder.chmod(0o555 if block == "folder" else 0o755)
-        code, output = digest(office, server.port, unprivileged=True)
+        code, output = digest(installation, server.port, unprivileged=True)
         folder.chmod(0o755)
     assert code == 3, output
     assert "history.db" in output
     assert "Traceback" not in output
     assert server.taken == []
-    assert history(office).read_bytes() == before
+    assert history(installation).read_bytes() == before
     for path in files:
         path.chmod(0o600)
-    check_goes_on(office)
+    check_goes_on(installation)

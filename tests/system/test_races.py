@@ -18,7 +18,7 @@ from digest.store.runs import Runs
 from digest.store.subscribers import ImportedSubscriber, Subscribers
 from tests.conftest import MONDAY, MORNING, Workplace, at, paper
 from tests.delivery.test_smtp import at as answers
-from tests.pipeline.test_deliver import Office
+from tests.pipeline.test_deliver import Installation
 from tests.server import Server
 
 FRAME = MessageFrame("digest@example.org", b"To: \r\n\r\n", ((4, "address"),))
@@ -62,10 +62,10 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
 
 def test_a_preview_shows_again_what_waits_unsent_for_too_long(workplace: Workplace) -> None:
     """As the run does: for it, mail that is too old expires, and has shown nothing."""
-    office, friday = Office(workplace), MONDAY + timedelta(4)
-    office.readers(1)
+    installation, friday = Installation(workplace), MONDAY + timedelta(4)
+    installation.readers(1)
     with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-        office.run(server.port)
+        installation.run(server.port)
     workplace.lists(*(paper(n) for n in range(2)))
     fetcher = Fetcher("digest@example.org")
     previewed = preview(workplace.config(), friday, "reader0@example.org", at(friday), fetcher).content
@@ -79,16 +79,16 @@ def test_a_preview_shows_again_what_waits_unsent_for_too_long(workplace: Workpla
 def test_a_pause_that_is_over_by_its_day_keeps_the_mail_of_that_day_when_an_earlier_day_is_run(
     workplace: Workplace,
 ) -> None:
-    office = Office(workplace)
-    office.readers(1)
+    installation = Installation(workplace)
+    installation.readers(1)
     with open_database(workplace.folder / "history.db") as db:
         people = Subscribers(db, b"x")
         people.configure(workplace.to)
         people.pause(people.by_address("reader0@example.org"), MONDAY)
         with Server(answers("MAIL", "451 4.3.0 later")).running() as server, pytest.raises(Undelivered):
-            office.run(server.port)
+            installation.run(server.port)
         assert Outbox(db).withdraw(MONDAY - timedelta(2)) == 0
-    assert office.counts() == {"pending": 1}
+    assert installation.counts() == {"pending": 1}
 
 
 def test_a_run_can_write_while_a_long_list_is_read(workplace: Workplace) -> None:
