@@ -1,4 +1,4 @@
-"""A history that cannot be written or read: a sentence, exit code 3, nothing is lost, and the next run continues once it is fixed."""
+"""A history that cannot be written or read: a message, exit code 3, nothing lost; the next run continues when fixed."""
 
 import os
 import re
