@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable
@@ -223,6 +224,16 @@ def test_a_link_where_a_file_would_be_created_is_refused(tmp_path: Path) -> None
             refused()
     init.write(tmp_path)
     assert not elsewhere.exists()
+
+
+def test_nobody_can_guess_the_name_of_a_draft(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    names = set()
+    for _ in range(20):
+        with whole_file(path) as draft:
+            names.add(draft.name)
+    assert len(names) == 20
+    assert all(re.fullmatch(r"\.people\.csv\.[0-9a-f]{16}", name) for name in names)
 
 
 def test_a_draft_that_comes_back_at_once_is_refused(tmp_path: Path) -> None:
