@@ -108,6 +108,7 @@ jobs:
             mkdir -p "$(dirname "$DATABASE")"
             git cat-file blob FETCH_HEAD:history.db > "$DATABASE"
             git cat-file blob FETCH_HEAD:history.db.secret > "$DATABASE.secret"
+            echo 1 > "$DATABASE.mark" # the newest state, not an old backup
           elif [ "$?" -eq 2 ]; then
             : > .digest/base # the first run
           else

@@ -404,16 +404,16 @@ def test_a_login_that_is_half_configured_is_refused(tmp_path: Path, words: str, 
 # --- run --hold
 
 
-def test_a_held_run_queues_the_mail_of_the_day_and_send_delivers_the_same_bytes(office: Office) -> None:
-    office.readers(3)
+def test_a_held_run_queues_the_mail_of_the_day_and_send_delivers_the_same_bytes(installation: Installation) -> None:
+    installation.readers(3)
     with Server().running() as server:
-        held = command(office, server.port, "run", "--date", MONDAY.isoformat(), "--hold", password="")
+        held = command(installation, server.port, "run", "--date", MONDAY.isoformat(), "--hold", password="")
         assert (held.exit_code, server.connections) == (0, 0), held.output
         assert "3 messages in the queue; `digest send` delivers mail." in held.output
-        frozen = office.workplace.preview(MONDAY, "reader1@example.org")
-        again = command(office, server.port, "run", "--date", MONDAY.isoformat(), "--hold")
+        frozen = installation.workplace.preview(MONDAY, "reader1@example.org")
+        again = command(installation, server.port, "run", "--date", MONDAY.isoformat(), "--hold")
         assert (again.exit_code, server.connections) == (0, 0), again.output
-        assert office.counts() == {"pending": 3}
-        office.send(server.port)
-    assert office.counts() == {"sent": 3}
+        assert installation.counts() == {"pending": 3}
+        installation.send(server.port)
+    assert installation.counts() == {"sent": 3}
     assert dict(server.taken)["reader1@example.org"] == frozen
