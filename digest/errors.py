@@ -17,6 +17,7 @@ DigestError
 ├── AlreadyRunning     5   another run holds the lock
 └── SourceError            a source's answer cannot be read: kept in `Fetched`, never ends the program
     └── TemporaryError     the same request may succeed in a moment
+        └── Unreachable    there is no connection to the server
 """
 
 from collections.abc import Sequence
@@ -119,3 +120,7 @@ class TemporaryError(SourceError):
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class Unreachable(TemporaryError):
+    """The name of a server cannot be resolved, or there is no connection to it."""

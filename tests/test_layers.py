@@ -24,7 +24,8 @@ HOMES = {
     "dotenv": {"cli.app"},
     "feedparser": {"sources.syndication"},
     "lxml": {"sources.syndication"},
-    "httpx": {"sources.fetcher", "pipeline.notify"},
+    "httpx": {"sources.web", "sources.fetcher"},
+    "httpcore": {"sources.web"},
     "tenacity": {"sources.fetcher"},
     "idna": {"mail.address", "papers"},
     "tomlkit": {"operations.init"},
@@ -41,7 +42,7 @@ HOMES = {
 STANDARD_HOMES = {
     "smtplib": {"delivery.smtp"},
     "imaplib": {"inbound.imap"},
-    "ssl": {"delivery.smtp", "inbound.imap"},
+    "ssl": {"delivery.smtp", "inbound.imap", "sources.web"},
     "sqlite3": {"store"},
     "fcntl": {"store.database", "sources.rate_limit"},
 }

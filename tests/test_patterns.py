@@ -55,6 +55,13 @@ class Worst:
 
 _J, _O, _C = latex._JOINT, latex._OPEN, latex._CLOSE
 WORST = [
+    Worst("sources.syndication:_DECLARED", "<?xml", "encoding=", "", limit=1_000),
+    Worst("sources.syndication:_ATTRIBUTES", "", "<a 'x", ""),
+    Worst("sources.syndication:_ATTRIBUTES", "<a ", "'x' ", ""),
+    Worst("sources.syndication:_ATTRIBUTES", "", "<a '\"", ""),
+    Worst("sources.syndication:_GENERAL_ENTITY", "<!ENTITY", " ", "%"),
+    Worst("sources.syndication:_GENERAL_ENTITY", "", "<!ENTITY ", ""),
+    Worst("sources.syndication:_FIRST_ELEMENT", "", "<", ""),
     Worst("papers:_ARXIV", "arxiv:", " ", "!", "match", limit=1_500),
     Worst("papers:_ARXIV", "", "a-", ".!", "match", limit=1_500),
     Worst("papers:_ARXIV", "2401.00001v", "1", "!", "match", limit=1_500),

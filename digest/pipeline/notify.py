@@ -4,21 +4,22 @@ See https://healthchecks.io/docs/http_api/.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Thread
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from digest import __version__
-from digest.errors import AlreadyRunning
+from digest.errors import AlreadyRunning, SourceError, Unreachable
 
 if TYPE_CHECKING:
-    import httpx
+    from digest.sources.web import Answer, Web
 
 log = logging.getLogger("digest")
 
 _SECONDS = 5.0  # in all, with name lookup and redirects: mail waits no longer for a monitoring service
-_RETRIES = 2  # when the connection fails
+_RETRIES = 2  # when there is no connection
 
 
 @contextmanager
@@ -42,28 +43,24 @@ def pinging(url: str) -> Iterator[Callable[[], None]]:
 
 
 def _ping(address: str, what: str) -> None:
-    """Ping in a thread, since no timeout of a library covers all that can hang."""
-    import httpx
+    from digest.sources.web import Web  # takes 50 ms to import
 
-    url = httpx.URL(address)
-    url = url.copy_with(path=url.path.rstrip("/") + what) if what else url
-    results: list[str] = []
-    thread = Thread(target=lambda: results.append(_send(url)), daemon=True)
-    thread.start()
-    thread.join(_SECONDS)
-    if why := results[0] if results else f"the server did not answer within {_SECONDS:g} seconds":
-        log.warning("ping failed", {"host": url.host, "why": why})
-
-
-def _send(url: "httpx.URL") -> str:
-    """Send a ping; return why it failed, or ""."""
-    import httpx
-
-    agent = {"User-Agent": f"papers-by-mail/{__version__}"}
-    transport = httpx.HTTPTransport(retries=_RETRIES)
+    parts = urlsplit(address)
+    url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + what)) if what else address
     try:
-        with httpx.Client(headers=agent, timeout=2 * _SECONDS, transport=transport, follow_redirects=True) as client:
-            status = client.get(url).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return str(error) or type(error).__name__
-    return f"the server returned {status}" if status >= 400 else ""
+        with closing(Web(f"papers-by-mail/{__version__}", _SECONDS, max_bytes=0)) as web:
+            answer = _get(web, url)
+    except SourceError as error:
+        log.warning("ping failed", {"host": parts.hostname, "why": str(error)})
+    else:
+        if answer.status >= 400:
+            log.warning("ping failed", {"host": parts.hostname, "why": f"the server returned {answer.phrase}"})
+
+
+def _get(web: "Web", url: str) -> "Answer":
+    for attempt in range(_RETRIES):
+        try:
+            return web.get(url, body=False)
+        except Unreachable:
+            time.sleep(0.5 * attempt)
+    return web.get(url, body=False)

@@ -2,7 +2,8 @@
 
 A source is a frozen dataclass whose fields are its configuration. It does no I/O: `Source.requests` returns the
 requests of a run, and each `Request` carries the function that parses its response into a `Page`. A page may hold the
-next `Request`. Paging, retries, rate limits and size limits are written once, in `fetcher`.
+next `Request`. Paging, retries and rate limits are written once, in `fetcher`; limits for what servers can do to us in
+`web` (the response) and `sandbox` (what it takes to parse it).
 
 Other packages use the records below and these modules:
 
@@ -11,6 +12,7 @@ Other packages use the records below and these modules:
     fetcher     fetch all sources of a run
     history     the history of another digest, which no request reads
     freshness   check for batches that are late, and write the notices for readers
+    web         send a GET request to a server that may be hostile, slow or broken
 
 To add a source, write its module, add it to `registry.SOURCE_TYPES`, and show its keys in config.example.toml.
 """
@@ -25,7 +27,7 @@ from digest.papers import Paper
 
 __all__ = [
     "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source",
-    "arxiv_categories", "fetcher", "freshness", "history", "registry",
+    "arxiv_categories", "fetcher", "freshness", "history", "registry", "web",
 ]  # fmt: skip
 
 
@@ -56,7 +58,7 @@ class Request:
     """An HTTP GET request, or a file: URL to read.
 
     parse               turns the body into a `Page`, or raises SourceError; must accept any bytes
-    label               names the request in messages, like "category cs.LG"
+    label               names the request in messages, like "category cs.LG"; without secrets
     not_yet_statuses    HTTP statuses that mean "nothing there yet" and count as an empty page
     due                 the response must list papers that this source has never listed before, else it is late
     """
@@ -135,6 +137,7 @@ class Fetched:
     responses       to be cached for the next run
     history         of a digest whose papers are to be copied, then with no sightings; `copied` is their number
     worst           the worst state of that digest's sources
+    unreachable     all requests failed because there was no connection to a server
     """
 
     source: str
@@ -150,6 +153,7 @@ class Fetched:
     history: Path | None = None
     copied: int = 0
     worst: str = ""
+    unreachable: bool = False
 
     @property
     def papers(self) -> int:

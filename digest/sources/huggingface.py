@@ -54,7 +54,7 @@ class HuggingFace:
 
     @property
     def _headers(self) -> dict[str, str]:
-        """Send the token to Hugging Face over TLS and to this machine, but not to a mirror."""
+        """Send the token to Hugging Face over TLS and to a mirror on this machine, but to no other one."""
         parts = urlsplit(self.url)
         is_official = parts.scheme == "https" and parts.hostname == "huggingface.co"
         is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")

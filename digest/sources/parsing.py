@@ -39,7 +39,7 @@ def build_page(
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse a JSON document. Raises SourceError that shows how any other body starts."""
+    """Parse a JSON document. Raises SourceError for any other body."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -47,7 +47,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def parse_rows(body: bytes) -> list[Any]:
-    """Parse a JSON array. Raises SourceError that shows how any other body starts."""
+    """Parse a JSON array. Raises SourceError for any other body."""
     rows = parse_json(body)
     if not isinstance(rows, list):
         raise SourceError(f"the response is not a list of papers: {describe_start(body)}")
@@ -55,9 +55,13 @@ def parse_rows(body: bytes) -> list[Any]:
 
 
 def describe_start(body: bytes) -> str:
-    """Show the first characters of a body, for an error message."""
-    text = " ".join(body[:200].decode("utf-8", "replace").split())
-    return f"it starts with {text[:60] + ('…' if len(text) > 60 else '')!r}" if text else "it is empty"
+    """Say what a body looks like, for an error message; without a word of it, since anybody may have written it."""
+    start = body[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start:
+        return "it is empty"
+    kinds = {b"<!doctype html": "HTML", b"<html": "HTML", b"<": "XML", b"{": "JSON", b"[": "JSON"}
+    kind = next((kind for beginning, kind in kinds.items() if start.startswith(beginning)), "")
+    return f"it looks like {kind}" if kind else "it looks like neither HTML, XML nor JSON"
 
 
 def first_text(row: Mapping[str, Any], *keys: str) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _MAX_DAYS = 20  # without use; no list is read again after so long
+_MAX_BYTES = 64 * 2**20  # in all, since a run reads them all; a month of every service takes 10 MB
 
 
 class HttpCache:
@@ -25,10 +26,19 @@ class HttpCache:
         return {row[0]: CachedResponse(*row) for row in rows.fetchall()}
 
     def store(self, responses: Iterable[CachedResponse], day: date) -> None:
-        """Store these as of `day`, and delete responses not used for 20 days."""
+        """Store these as of `day`; delete responses not used for 20 days, and the oldest beyond 64 MB."""
         with transaction(self._db):
             self._db.conn.executemany(
                 "INSERT OR REPLACE INTO answers (url, etag, modified, packed, asked) VALUES (?, ?, ?, ?, ?)",
                 [(r.url, r.etag, r.modified, r.packed, day.isoformat()) for r in responses],
             )
             self._db.execute("DELETE FROM answers WHERE asked < ?", [(day - timedelta(_MAX_DAYS)).isoformat()])
+            self._db.execute(_DELETE_LARGE, [_MAX_BYTES])
+
+
+_DELETE_LARGE = """
+DELETE FROM answers WHERE url IN (
+    SELECT url FROM (SELECT url, sum(length(packed)) OVER (ORDER BY asked DESC, url) AS bytes FROM answers)
+    WHERE bytes > ?
+)
+"""

@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,7 +40,7 @@ class Service:
     def fetch(
         self, *sources: Source, now: datetime = MORNING, max_bytes: int = 2**20, memory: FetchMemory = NO_MEMORY
     ) -> list[Fetched]:
-        client = httpx.Client(transport=httpx.MockTransport(self), follow_redirects=True, max_redirects=5)
+        client = httpx.MockTransport(self)
         return list(
             Fetcher("digest@example.org", client, self.slept.append, max_bytes=max_bytes).fetch(sources, now, memory)
         )
@@ -133,18 +135,20 @@ def raising(problem: Exception) -> Callable[[httpx.Request], httpx.Response]:
 
 
 @pytest.mark.parametrize(
-    ("problem", "message"),
+    ("problem", "message", "retries"),
     [
-        (httpx.ConnectError("refused"), "the connection failed: refused"),
-        (httpx.ReadTimeout("slow"), "timed out"),
-        (httpx.RemoteProtocolError("peer closed connection"), "the connection failed"),
+        (httpx.ConnectError("refused"), "the server cannot be reached", 1),
+        (httpx.ConnectTimeout("slow"), "the server cannot be reached: timed out", 1),
+        (httpx.ReadTimeout("slow"), "timed out", 3),
+        (httpx.ReadError("reset"), "the connection failed (ReadError)", 3),
+        (httpx.RemoteProtocolError("peer closed connection"), "the server did not answer in HTTP", 3),
     ],
 )
-def test_a_network_failure_is_retried_and_then_reported(problem: Exception, message: str) -> None:
+def test_a_network_failure_is_retried_and_then_reported(problem: Exception, message: str, retries: int) -> None:
     slept: list[float] = []
-    client = httpx.Client(transport=httpx.MockTransport(raising(problem)))
+    client = httpx.MockTransport(raising(problem))
     (fetched,) = Fetcher("a@example.org", client, slept.append).fetch([TODAY], MORNING)
-    assert (fetched.state, len(slept)) == ("failed", 3)
+    assert (fetched.state, len(slept)) == ("failed", retries)
     assert message in fetched.errors[0]
 
 
@@ -172,9 +176,34 @@ def test_a_day_without_requests_is_not_a_failure() -> None:
 
 
 def test_the_user_agent_names_program_and_contact() -> None:
-    agent = Fetcher("ann@example.org")._own_client().headers["User-Agent"]
+    service = Service([listed(1)])
+    service.fetch(TODAY)
+    agent = service.requests[0].headers["User-Agent"]
     assert agent.startswith("papers-by-mail/")
-    assert "ann@example.org" in agent
+    assert "digest@example.org" in agent
+
+
+def test_a_server_that_cannot_be_reached_is_retried_in_full_if_another_one_can(tmp_path: Path) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "huggingface.co":
+            return listed(1)
+        raise httpx.ConnectError("refused")
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(0.05)
+
+    slept: list[float] = []
+    lists = HuggingFace(lookback_days=1)
+    mirror = HuggingFace(url="https://mirror.example.org/", lookback_days=4, name="mirror")
+    fetcher = Fetcher("a@example.org", httpx.MockTransport(respond), slept.append)
+    (alone,) = fetcher.fetch([mirror], MORNING)
+    assert (len(slept), alone.unreachable, len(alone.errors)) == (1, True, 3)
+    slept.clear()
+    fetcher = Fetcher("a@example.org", httpx.MockTransport(respond), sleep)
+    read, unreachable = fetcher.fetch([lists, mirror], MORNING)
+    assert (read.state, unreachable.unreachable, len(slept)) == ("read", True, 3)
+    assert unreachable.errors[1].endswith("not requested: the server cannot be reached")
 
 
 def test_a_broken_row_is_skipped_and_html_is_an_error() -> None:
@@ -217,11 +246,11 @@ def test_a_page_that_is_empty_by_mistake_is_requested_again() -> None:
 
 def test_a_source_that_takes_too_long_is_given_up() -> None:
     service = Service([listed(1)])
-    client = httpx.Client(transport=httpx.MockTransport(service))
+    client = httpx.MockTransport(service)
     late = Fetcher("a@example.org", client, service.slept.append, deadline=-1.0)
     (fetched,) = late.fetch([TODAY], MORNING)
     assert (fetched.state, service.requests) == ("failed", [])
-    assert "not requested: the source took longer than" in fetched.errors[0]
+    assert "not requested: the source took too long" in fetched.errors[0]
 
 
 def test_a_source_whose_pages_never_end_is_given_up() -> None:
@@ -285,12 +314,33 @@ class Screen(io.StringIO):
         return self._terminal
 
 
-def test_a_terminal_shows_the_sources_being_read_and_is_clean_afterwards(tmp_path: Path) -> None:
+def test_a_terminal_shows_what_is_waited_for_and_is_clean_afterwards(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"title": "From the file"}')
+    busy = httpx.Response(429, headers={"Retry-After": "20"})
     for terminal in (True, False):
-        screen, client = Screen(terminal), httpx.Client(transport=httpx.MockTransport(Service([listed(1)])))
-        sources: list[Source] = [TODAY, File(tmp_path / "p.jsonl", name="p")]
-        list(Fetcher("a@example.org", client, screen=screen).fetch(sources, MORNING))
+        service, screen = Service([listed(1), busy, httpx.Response(503), listed(2)]), Screen(terminal)
+        sources: list[Source] = [HuggingFace(lookback_days=3), File(tmp_path / "p.jsonl", name="p")]
+        transport = httpx.MockTransport(service)
+        list(Fetcher("a@example.org", transport, service.slept.append, screen=screen).fetch(sources, MORNING))
         shown = screen.getvalue().split("\r\x1b[K")
-        assert [line for line in shown if line] == (["Reading huggingface, p …", "Reading p …"] if terminal else [])
         assert shown[-1] == ""
+        if terminal:
+            assert "huggingface: the list of 2026-04-20 (2 of 2); also p" in shown
+            assert "huggingface: the list of 2026-04-20 (2 of 2) · waiting 20 s, as the server ask" in shown
+            assert len({line for line in shown if "(2 of 2) · waiting " in line}) == 2
+        else:
+            assert shown == [""]
+
+
+def test_the_log_tells_every_request_and_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "digest")
+    service = Service([httpx.Response(429, headers={"Retry-After": "7"}), listed(1)])
+    service.fetch(TODAY)
+    told = [(record.msg, record.args) for record in caplog.records if isinstance(record.args, dict)]
+    assert [(event, facts.get("status"), facts.get("why")) for event, facts in told] == [
+        ("request", 429, None),
+        ("retry", None, "the server returned 429 Too Many Requests"),
+        ("request", 200, None),
+    ]
+    assert all(facts["source"] == "huggingface" for _, facts in told)
+    assert (told[1][1]["asked"], told[1][1]["wait"][0]) == (True, "7")

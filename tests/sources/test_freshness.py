@@ -97,7 +97,7 @@ class Place:
         """Run the digest with these papers in the feed; return the state of arXiv."""
         self.arxiv.feed = feed
         self.workplace.lists(paper(day.toordinal() % 1000))
-        client = httpx.Client(transport=httpx.MockTransport(self.arxiv))
+        client = httpx.MockTransport(self.arxiv)
         done = self.workplace.run(day, Fetcher("a@example.org", client, lambda _: None))
         return next(fetched.state for fetched in done.fetched if fetched.source == "arxiv")
 
@@ -201,7 +201,7 @@ def test_an_unchanged_response_gives_its_papers_again(place: Place) -> None:
     """A run that died after a response was cached and before its papers were recorded loses nothing."""
     config = place.workplace.config()
     place.arxiv.feed = (901, 902)
-    client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
+    client = httpx.MockTransport(place.arxiv)
     fetcher = Fetcher("a@example.org", client, lambda _: None)
     with open_context(config) as d:
         memory = d.fetch_memory(MONDAY)
@@ -230,7 +230,7 @@ def test_responses_that_are_not_requested_any_more_are_deleted(place: Place) -> 
 def test_a_preview_before_the_run_does_not_make_the_batch_stale(place: Place) -> None:
     place.run(MONDAY - timedelta(3), 900)
     place.arxiv.feed = (901, 902)
-    client = httpx.Client(transport=httpx.MockTransport(place.arxiv))
+    client = httpx.MockTransport(place.arxiv)
     fetcher = Fetcher("a@example.org", client, lambda _: None)
     preview(place.workplace.config(), MONDAY, "ann@example.org", at(MONDAY), fetcher)
     assert place.run(MONDAY, 901, 902) == "read"

@@ -78,7 +78,7 @@ def test_a_page_that_may_not_be_the_last_is_followed_by_the_next(count: int, mor
     [b"", b"<!DOCTYPE html><html>", b'{"error": "Invalid date"}', LIST[:500], b"\xff\xfe", b"[" * 100_000, b"null"],
 )
 def test_a_response_that_is_not_a_list_is_an_error_that_shows_its_start(body: bytes) -> None:
-    with pytest.raises(SourceError, match="it starts with" if body else "it is empty"):
+    with pytest.raises(SourceError, match="it looks like" if body else "it is empty"):
         parse(body)
 
 

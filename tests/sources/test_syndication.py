@@ -20,6 +20,7 @@ from digest.sources.syndication import strip_markup
         ("<!-- comment -->a<?pi b?><![CDATA[c]]>d", "ad"),
         ("<?xml version='1.0' encoding='utf-16'?><p>é</p>", "é"),
         ("</div></p>a<p", "a<p"),
+        ("<img alt='a > b' title=\"c > d\">e<a href=x>f</a> <br />g <a b='c", "ef g <a b='c"),
         ("<p></p>", ""),
         ("\ud800<b>x</b>\x1b", "?x\x1b"),
     ],
