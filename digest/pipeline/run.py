@@ -107,8 +107,17 @@ class RunReport:
         """Whether any source could be read."""
         return any(fetched.readable for fetched in self.fetched)
 
+    @property
+    def offline(self) -> bool:
+        """Whether no connection to any source was possible."""
+        return bool(self.fetched) and all(fetched.unreachable for fetched in self.fetched)
+
     def check_readable(self) -> None:
         """Raise NoSourceReadable unless a source could be read."""
+        if self.offline:
+            raise NoSourceReadable(
+                "no source could be reached: this machine seems to be offline; the next run tries again"
+            )
         if not self.readable:
             raise NoSourceReadable("no source could be read; the next run tries again")
 
@@ -265,7 +274,8 @@ def record(context: Context, report: RunReport, fetched: Fetched) -> None:
         context.runs.record_fetch(report.number, fetched, new)
     report.fetched.append(fetched)
     report.new += new
-    _log_fetch(fetched, new)
+    if not fetched.unreachable:
+        _log_fetch(fetched, new)
 
 
 def _open_history(source: History, day: date, previous: PreviousRuns) -> Fetched:
@@ -287,9 +297,16 @@ def _copy_history(context: Context, fetched: Fetched, path: Path) -> tuple[Fetch
 
 
 def fetch_and_record(context: Context, report: RunReport, fetcher: Fetcher, now: datetime) -> None:
-    """Record what each source lists as soon as it is fetched."""
+    """Record what each source lists as soon as it is fetched.
+
+    Sources that could not be reached are logged at the end, and only if another one could: offline, one sentence will
+    do (`RunReport.check_readable`).
+    """
     for fetched in fetch(context, fetcher, report.day, now):
         record(context, report, fetched)
+    for fetched in report.fetched:
+        if fetched.unreachable and not report.offline:
+            _log_fetch(fetched, 0)
 
 
 def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str) -> Edition:
