@@ -123,7 +123,9 @@ DRIPS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("names", [list(DRIPS)[::2], list(DRIPS)[1::2]], ids=["one half", "the other half"])
 def test_no_drip_outlasts_the_deadline(workplace: Workplace, names: list[str]) -> None:
-    with WebServer(lambda path: slowly(*DRIPS[names[int(path[1:])]])).running() as server:
+    with WebServer(
+        lambda path: slowly(*DRIPS[names[int(path[1:])] if path != "/" else "redirect body"])
+    ).running() as server:
         outcome = run(workplace, *(f"{server.url}/{n}" for n in range(len(names))))
     assert [outcome[f"web{n}"][0] for n in range(len(names))] == ["failed"] * len(names)
 
