@@ -6,9 +6,10 @@ A name may lead to anything: a link that somebody else put there, a pipe that no
 import errno
 import os
 import secrets
+import shlex
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO, FileIO
 from pathlib import Path
@@ -67,6 +68,22 @@ def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def describe_exposed(files: Iterable[Path], shared: Collection[Path] = ()) -> str:
+    """Say which of these existing files other users can access; how to change that. '' if none.
+
+    The group may read those that are `shared`.
+    """
+    exposed = [file for file in files if file.stat().st_mode & (0o037 if file in shared else 0o077)]
+    names = ", ".join(f"{file.name} ({format_mode(file)})" for file in exposed)
+    fix = "chmod 600 " + " ".join(shlex.quote(str(file)) for file in exposed)
+    return f"other users on this machine can access {names}; {fix}" if exposed else ""
+
+
+def format_mode(file: Path) -> str:
+    """The type and permissions of a file as `ls -l` shows them."""
+    return stat.filemode(file.stat().st_mode)
 
 
 def open_lock(path: Path) -> FileIO:

@@ -20,7 +20,7 @@ import click
 from digest import __version__
 from digest.cli import streams, terminal
 from digest.errors import ConfigError, DigestError, Interrupted
-from digest.files import expand_user, read_text
+from digest.files import describe_exposed, expand_user, read_text
 from digest.logs import Handler, Redactor, escape
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ class App:
         logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
         log.setLevel(logging.WARNING if self.quiet else logging.DEBUG if self.verbose else logging.INFO)
 
-    def config(self, other: Path | None = None, shard: "Shard | None" = None) -> "Config":
+    def config(self, other: Path | None = None, shard: "Shard | None" = None, *, warn: bool = True) -> "Config":
         """The configuration, or that in the file `other`, with secrets from .env and the environment.
 
-        `shard` is the one that the command line names.
+        `shard` is the one that the command line names. With `warn`, a .env that others can read is a warning.
 
         Its secrets are redacted from now on. Raises ConfigError.
         """
@@ -114,6 +114,8 @@ class App:
 
         path = expand_user(other) if other else self.find_config()
         environ = {**self.read_env(path), **os.environ}
+        if warn:
+            warn_about_env(path.parent / ".env")
         self.redactor.add(*(environ.get(name, "") for name in SECRETS))
         config = load(path, environ, shard)
         self.redactor.add(config.notify.ping)
@@ -188,6 +190,12 @@ class App:
     def write(self, data: str | bytes) -> None:
         """Write what was asked for as it is, text in UTF-8."""
         click.echo(data.encode() if isinstance(data, str) else data, nl=False)
+
+
+def warn_about_env(env: Path) -> None:
+    """Warn if other users can access a .env, in the words of `digest doctor`."""
+    if env.is_file() and (exposed := describe_exposed([env.absolute()])):
+        log.warning("secrets exposed", {"why": exposed})
 
 
 def clock(config: "Config", day: date | None) -> tuple[date, Callable[[], datetime]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from digest.cli.app import App, handle_errors, main
+from digest.cli.app import App, handle_errors, main, warn_about_env
 
 if TYPE_CHECKING:
     from digest.operations.init import Answer
@@ -46,6 +46,7 @@ def init(app: App, folder: Path, from_: str | None, **options: Any) -> None:
         answers = ask_questions(given, zone) if interactive else init.add_defaults(given, zone)
         check_options(init.find_problems(answers))
     password = ask_password(answers) if interactive and not (folder / ".env").exists() else ""
+    warn_about_env(folder / ".env")
     written = init.write(folder, answers, password)
     print_next_steps(app, folder, written, [init.KEYS[o] for o in given] if configured else [])
 

@@ -45,6 +45,7 @@ def doctor(app: App, to: str | None, as_json: bool) -> None:
 
 
 def _checks(app: App, to: str | None) -> Iterator["Check"]:
+    from digest.operations.crontab import find_cron_problem
     from digest.operations.doctor import checks_without_config, run_checks
     from digest.operations.doctor_mail import send_test
     from digest.sources.fetcher import Fetcher
@@ -52,12 +53,13 @@ def _checks(app: App, to: str | None) -> Iterator["Check"]:
     path, now = None, machine_time()
     try:
         path = app.find_config()
-        config = app.config()
+        config = app.config(warn=False)
     except ConfigError as error:
         yield from checks_without_config(error, path)
         return
     fetcher = Fetcher(config.digest.from_.address, screen=app.screen)
-    yield from run_checks(config, now, fetcher, scheduled(config), _missing_secrets(app.read_env(path)))
+    missing = _missing_secrets(app.read_env(path))
+    yield from run_checks(config, now, fetcher, scheduled(config), missing, cron_problem=find_cron_problem())
     if to:
         yield send_test(config, to, now)
 

@@ -123,6 +123,7 @@ def install(
         for message in workflow.install(_plan(config, None, at, weekdays)):
             app.report(message)
         return
+    from digest.operations.crontab import find_cron_problem
     from digest.operations.timetable import schedulable_path
 
     _, now = clock(config, None)
@@ -131,6 +132,8 @@ def install(
     for message in scheduler.install(plan):
         app.report(message)
     app.report(_format_next_run(plan, now()))
+    if not systemd and (problem := find_cron_problem()):
+        app.report(f"But {problem}")
     if _is_installed(_scheduler(not systemd), plan):
         other, option = ("Your crontab", "") if systemd else ("A systemd timer", " --systemd")
         app.report(f"{other} runs it too, and one is enough; to remove that one, run `digest schedule remove{option}`")

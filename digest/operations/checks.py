@@ -9,7 +9,7 @@ from digest.papers.text.clean import display_width
 
 
 class Mark(StrEnum):
-    """`OK`: nothing to do. `WARN`: worth a look, but mail is sent. `FAIL`: a run cannot do its work."""
+    """`OK`: nothing to do. `WARN`: worth a look, but mail is sent. `FAIL`: a run fails, or secrets are exposed."""
 
     OK = "ok"
     WARN = "warn"

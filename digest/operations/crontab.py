@@ -19,6 +19,9 @@ from digest.operations.timetable import Plan, Scheduler
 
 _TIMEOUT = 5  # seconds
 # What crontab -l prints when there is no crontab: Debian's, cronie's and macOS's; BusyBox's.
+_PROC = Path("/proc")
+_UNITS = Path("/run/systemd/generator")  # where systemd-cron, which has no daemon, writes a timer for each line
+_DAEMONS = ("cron", "crond", "fcron")  # names of processes: of Debian's cron, and of cronie, dcron and others
 _NO_CRONTAB = re.compile(rb"no crontab for|can't open '[^']*': No such file")
 
 
@@ -30,6 +33,38 @@ def read_crontab(environ: Mapping[str, str]) -> bytes:
     if _NO_CRONTAB.search(done.stderr):
         return b""
     raise ScheduleError(f"your crontab cannot be read: {_error_message(done)}")
+
+
+def find_cron_problem() -> str:
+    """Return that no cron daemon runs; how to start it. '' if one does, or where processes cannot be listed.
+
+    On macOS there is no /proc, and launchd starts cron as soon as there is a crontab.
+    """
+    try:
+        if not (_PROC / "1").exists():  # not Linux, or processes of other users are hidden (hidepid)
+            return ""
+        names = {name for process in _PROC.iterdir() if process.name.isdecimal() and (name := _process_name(process))}
+        if names.intersection(_DAEMONS) or any(_UNITS.glob("cron-*.timer")):
+            return ""
+    except OSError:
+        return ""
+    if "systemd" in names:
+        start = "sudo systemctl enable --now cron (or crond), or use a timer: digest schedule install --systemd"
+    else:
+        start = "sudo service cron start (in a container: run cron as its main process)"
+    return f"no cron daemon is running, so the crontab starts nothing; {start}"
+
+
+def _process_name(process: Path) -> str:
+    """Return the name of a running process; '' if it has ended, or is BusyBox with another applet than crond."""
+    try:
+        name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+        if name == "busybox":
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            return "crond" if b"crond" in words else ""
+        return name
+    except OSError:
+        return ""
 
 
 def write_crontab(environ: Mapping[str, str], table: bytes) -> None:

@@ -10,12 +10,14 @@ import shutil
 import stat
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from digest.config import Config
 from digest.delivery import SmtpSettings
 from digest.errors import ConfigError, HistoryError, InboxError
+from digest.files import describe_exposed, format_mode
 from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
 from digest.mail.address import address_key
@@ -47,12 +49,13 @@ def run_checks(
     scheduled: Sequence[ScheduledRun],
     missing_secrets: Sequence[str] = (),
     nameserver: Nameserver | None = None,
+    cron_problem: str = "",
 ) -> Iterator[Check]:
     """Run every check, and yield each as soon as it is done.
 
     `now` is in the machine's time zone. `scheduled` is what runs this configuration on a schedule. `missing_secrets`
     are the secrets that this shell's environment has and .env lacks. `nameserver` is asked about the sender's domain,
-    by default those of this machine.
+    by default those of this machine. `cron_problem` is why the crontab starts nothing (see `find_cron_problem`).
     """
     local_now = now.astimezone(config.digest.timezone)
     yield check_configuration(config)
@@ -65,7 +68,7 @@ def run_checks(
     if readable:
         yield from check_topics(config)
     yield check_clock(config, now, readable)
-    yield check_schedule(scheduled)
+    yield check_schedule(scheduled, cron_problem)
     yield from check_sources(config, local_now, fetcher, readable)
     yield check_delivery(config, local_now, largest)
     if config.inbox is not None:
@@ -137,18 +140,12 @@ def _holds_addresses(config: Config) -> bool:
 
 
 def _check_permissions(private: Sequence[Path], config: Path, shared: Collection[Path]) -> Iterator[Problem]:
-    if exposed := [file for file in private if file.stat().st_mode & (0o037 if file in shared else 0o077)]:
-        names = ", ".join(f"{file.name} ({_format_mode(file)})" for file in exposed)
-        fix = "chmod 600 " + " ".join(shlex.quote(str(file)) for file in exposed)
-        yield Problem(Mark.FAIL, f"other users on this machine can access {names}", fix)
+    if exposed := describe_exposed(private, shared):
+        yield Problem.parse(exposed)
     # The configuration names commands to run: who can change it can run any command as its owner.
     if _is_file(config) and config.stat().st_mode & stat.S_IWOTH:
-        message = f"every user on this machine can change {config.name} ({_format_mode(config)})"
+        message = f"every user on this machine can change {config.name} ({format_mode(config)})"
         yield Problem(Mark.FAIL, message, f"chmod o-w {shlex.quote(str(config))}")
-
-
-def _format_mode(file: Path) -> str:
-    return stat.filemode(file.stat().st_mode)
 
 
 def _check_signing_secret(database: Path) -> Iterator[Problem]:
@@ -296,7 +293,7 @@ def _last_run(database: Path) -> datetime | None:
     return datetime.fromisoformat(runs[0]["started"]) if runs else None
 
 
-def check_schedule(scheduled: Sequence[ScheduledRun]) -> Check:
+def check_schedule(scheduled: Sequence[ScheduledRun], cron_problem: str = "") -> Check:
     """Check that the job runs on a schedule, that it works, and that there is only one."""
     problems = [Problem.parse(f"{run.where}: {run.what}: {run.problem}") for run in scheduled if run.problem]
     if not scheduled:
@@ -304,6 +301,8 @@ def check_schedule(scheduled: Sequence[ScheduledRun]) -> Check:
     elif len(scheduled) > 1 and not problems:
         places = " and ".join(f"{run.where} ({run.what})" for run in scheduled)
         problems = [Problem(Mark.WARN, f"the job runs more than once: {places}", "keep only one of them")]
+    if cron_problem and any(run.where == "crontab" for run in scheduled):
+        problems.append(replace(Problem.parse(cron_problem), mark=Mark.WARN))
     message = "; ".join(
         f"{run.what}, by {run.where}" + (f"; next run {run.next:%a %Y-%m-%d %H:%M}" if run.next else "")
         for run in scheduled

@@ -39,7 +39,7 @@ from digest.store.database import migrations, open_read_only
 from tests.conftest import MONDAY, Workplace, at, html_of, paper, text_of
 from tests.delivery.test_smtp import SECRET, STARTTLS
 from tests.delivery.test_smtp import at as answers
-from tests.machine import programs
+from tests.machine import processes, programs
 from tests.server import DROP, STALL, Answer, Server
 from tests.system.test_faults import UNPRIVILEGED
 
@@ -563,6 +563,20 @@ def test_every_problem_of_a_configuration_is_reported_and_its_permissions_are_st
     assert "2 of 2 checks failed: configuration, secrets" in result.stderr
 
 
+def test_other_commands_warn_about_an_env_that_others_can_read_as_the_doctor_does(place: Workplace) -> None:
+    (place.folder / ".env").write_text("DIGEST_SMTP_PASSWORD=x\n")
+    (place.folder / ".env").chmod(0o640)
+    words = f"other users on this machine can access .env (-rw-r-----); chmod 600 {place.folder / '.env'}"
+    for command in (["run"], ["-q", "run"], ["preview"], ["status"], ["init"]):
+        result = digest(*command)
+        assert (result.exit_code, result.stderr.count(words)) == (0, 1), command
+    doctor = digest("doctor")
+    assert (doctor.exit_code, doctor.stderr.count("other users")) == (2, 0)
+    assert words.partition(";")[0] in doctor.stdout
+    (place.folder / ".env").chmod(0o600)
+    assert "other users" not in digest("run").stderr + digest("doctor").stdout
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[digest", b""])
 def test_an_unreadable_or_missing_configuration_fails_without_a_traceback(place: Workplace, content: bytes) -> None:
     place.path.write_bytes(content)
@@ -654,6 +668,30 @@ def test_a_check_is_printed_with_its_fix_below() -> None:
 def test_the_schedule_is_checked(scheduled: Sequence[ScheduledRun], mark: Mark, message: str, fix: str) -> None:
     check = check_schedule(scheduled)
     assert (check.mark, message in check.message, fix in check.fix) == (mark, True, True), check
+
+
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [
+        (("systemd", "sshd"), "sudo systemctl enable --now cron (or crond), or use a timer: digest schedule install"),
+        (("sh", "python3"), "sudo service cron start"),
+        (("sh", "cronyd", "(cron)x"), "sudo service cron start"),
+    ],
+)
+def test_a_crontab_that_no_daemon_reads_is_a_problem(place: Workplace, names: tuple[str, ...], advice: str) -> None:
+    processes(Path(os.environ["PATH"].split(":")[0]) / "proc", *names)
+    result = digest("doctor")
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    assert f"no cron daemon is running, so the crontab starts nothing → {advice}" in shown
+    assert "! schedule" in shown
+    assert "But no cron daemon is running" in digest("schedule", "install", "--at", "06:00").stdout
+
+
+@pytest.mark.parametrize("names", [("systemd", "cron"), ("init", "crond"), ("sh", "busybox"), ()])
+def test_any_daemon_will_do_and_hidden_processes_may_hold_one(place: Workplace, names: tuple[str, ...]) -> None:
+    processes(Path(os.environ["PATH"].split(":")[0]) / "proc", *names)
+    assert "no cron daemon" not in digest("doctor").output
 
 
 def test_a_crontab_line_of_the_users_own_is_a_schedule(place: Workplace) -> None:
