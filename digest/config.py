@@ -36,6 +36,7 @@ from digest.settings import (
 )
 from digest.sources import Source
 from digest.sources.arxiv_categories import check_categories, is_like_category
+from digest.sources.library import is_library
 from digest.sources.registry import SOURCE_TYPES, source_class
 
 _MAX_BYTES = 4 * 2**20  # of a file: 100,000 addresses
@@ -195,7 +196,7 @@ def _config(
     check_keys(table, known, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table, path.parent, environ, problems)
-    topics = _topics(table, problems)
+    topics = _topics(table, path.parent, problems)
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
     inbox = _inbox(table, path.parent, environ, problems)
@@ -275,7 +276,8 @@ def _tables(table: Mapping[str, Any], key: str, problems: Problems) -> list[tupl
     return list(enumerate(found, start=1))
 
 
-def _topics(table: Mapping[str, Any], problems: Problems) -> tuple[Topic, ...]:
+def _topics(table: Mapping[str, Any], folder: Path, problems: Problems) -> tuple[Topic, ...]:
+    """The topics; where they like a file, with its absolute path."""
     found, numbers = [], dict[str, int]()
     for number, entry in _tables(table, "topics", problems):
         where = f"topics[{number}]"
@@ -296,7 +298,8 @@ def _topics(table: Mapping[str, Any], problems: Problems) -> tuple[Topic, ...]:
             check_categories(filter(is_like_category, topic.categories))
         except ValueError as error:
             problems.add(f"{where}.categories", error)
-        found.append(topic)
+        files = (str(_absolute(folder, Path(text).expanduser())) if is_library(text) else text for text in topic.like)
+        found.append(replace(topic, like=tuple(files)))
     return tuple(found)
 
 

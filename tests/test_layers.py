@@ -19,6 +19,8 @@ ORDER = """
 
 # Third-party package -> the modules or packages that may import it.
 HOMES = {
+    "bibtexparser": {"sources.library"},
+    "rispy": {"sources.library"},
     "click": {"cli"},
     "dns": {"operations.doctor_domain"},
     "dotenv": {"cli.app"},

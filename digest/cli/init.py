@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @click.option("--username", metavar="NAME", help="User name (default: the first --to).")
 @click.option("--timezone", metavar="ZONE", help="Time zone (default: that of this machine).")
 @click.option("--maildir", metavar="PATH", help="Local folder to deliver to instead of a server.")
+@click.option("--interest", metavar="TEXT", multiple=True, help="Phrase that interests you; repeat for several.")
+@click.option("--category", metavar="NAME", multiple=True, help="arXiv category, like cs.LG; repeat for several.")
+@click.option("--library", metavar="FILE", multiple=True, help="Papers you like: a .bib or .ris file.")
 @click.pass_obj
 @handle_errors
 def init(app: App, folder: Path, from_: str | None, **options: Any) -> None:
@@ -32,7 +35,8 @@ def init(app: App, folder: Path, from_: str | None, **options: Any) -> None:
 
     They are created in DIR, by default the current folder. Existing files are never overwritten.
 
-    On a terminal, it asks for your address and mail server. Elsewhere, it uses the options and their defaults.
+    On a terminal, it asks for your address, mail server and interests. Elsewhere, it uses the options and their
+    defaults.
     """
     from digest.operations import init
     from digest.operations.timetable import machine_zone
@@ -48,7 +52,8 @@ def init(app: App, folder: Path, from_: str | None, **options: Any) -> None:
     password = ask_password(answers) if interactive and not (folder / ".env").exists() else ""
     warn_about_env(folder / ".env")
     written = init.write(folder, answers, password)
-    print_next_steps(app, folder, written, [init.KEYS[o] for o in given] if configured else [])
+    ignored = [init.KEYS[option] for option in given] if configured else []
+    print_next_step(app, folder, written, ignored, complete=bool(password) or not needs_password(answers))
 
 
 def check_options(problems: dict[str, str]) -> None:
@@ -61,7 +66,7 @@ def check_options(problems: dict[str, str]) -> None:
 
 def ask_questions(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
     """Ask for all that was not given as an option, and add the defaults for the rest."""
-    from digest.operations.init import add_defaults
+    from digest.operations.init import INTERESTS, add_defaults, split_interests
 
     known = dict(given)
     click.echo("A few questions. Press Enter to accept the default in [brackets]; you can change everything later.")
@@ -76,13 +81,22 @@ def ask_questions(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
         known |= ask("User name on the mail server (- for none)", username, known, parse_username)
     if "timezone" not in known:
         known |= ask("Time zone", zone, known, lambda text: {"timezone": text.strip()})
+    if not known.keys() & set(INTERESTS):
+        click.echo("Papers on your interests come first in the mail; you can leave this empty.")
+        question = "Your interests: phrases, arXiv categories or a .bib file, with commas between them"
+        known |= ask(question, "", known, split_interests, optional=True)
     return add_defaults(known, zone)
 
 
 def ask(
-    question: str, default: str, known: "dict[str, Answer]", parse: "Callable[[str], dict[str, Answer]]"
+    question: str,
+    default: str,
+    known: "dict[str, Answer]",
+    parse: "Callable[[str], dict[str, Answer]]",
+    *,
+    optional: bool = False,
 ) -> "dict[str, Answer]":
-    """Ask one question until the answer is valid."""
+    """Ask one question until the answer is valid; an `optional` one may be left empty."""
     from digest.operations.init import add_defaults, find_problems
 
     def check(text: str) -> "dict[str, Answer]":
@@ -92,7 +106,9 @@ def ask(
             raise click.UsageError(messages[0])
         return answers
 
-    answers: dict[str, Answer] = click.prompt(question, default=default or None, value_proc=check)
+    answers: dict[str, Answer] = click.prompt(
+        question, default="" if optional else default or None, value_proc=check, show_default=not optional
+    )
     return answers
 
 
@@ -112,9 +128,13 @@ def parse_username(text: str) -> "dict[str, Answer]":
     return {"username": "" if text.strip() == "-" else text.strip()}
 
 
+def needs_password(answers: "dict[str, Answer]") -> bool:
+    return "maildir" not in answers and answers.get("username") != ""
+
+
 def ask_password(answers: "dict[str, Answer]") -> str:
     """Ask for the password of the mail server; "" if it is skipped or not needed."""
-    if "maildir" in answers or answers.get("username") == "":
+    if not needs_password(answers):
         return ""
     from digest.operations.init import find_provider
 
@@ -126,8 +146,11 @@ def ask_password(answers: "dict[str, Answer]") -> str:
     return password
 
 
-def print_next_steps(app: App, folder: Path, written: list[Path], ignored: list[str]) -> None:
-    """Print what was written and what to do next; `ignored` are keys that were given for an existing config.toml."""
+def print_next_step(app: App, folder: Path, written: list[Path], ignored: list[str], *, complete: bool) -> None:
+    """Print what was written and the command to run next.
+
+    `ignored` are keys that were given for an existing config.toml; `complete` is whether all questions were answered.
+    """
     config, env = folder / "config.toml", folder / ".env"
     for path in written:
         app.report(f"Wrote {path}")
@@ -135,6 +158,8 @@ def print_next_steps(app: App, folder: Path, written: list[Path], ignored: list[
         app.report(f"{config} exists and was not changed; set {', '.join(ignored)} in it yourself.")
     elif not written:
         app.report("config.toml and .env exist already; nothing was changed.")
-    app.report(f"Check your address and mail server in {config} and the password in {env}, then run:")
     where = "" if folder == Path() else f"-c {quote(str(config))} "
-    app.report(f"  digest {where}doctor\n  digest {where}preview --open")
+    next_step = "Next, check that everything works:"
+    if not complete:
+        next_step = f"Put your address and mail server into {config} and the password into {env}, then check them:"
+    app.report(f"{next_step}\n\n  digest {where}doctor")

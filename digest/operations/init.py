@@ -12,13 +12,15 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 import tomlkit
-from tomlkit.items import Item, Table
+from tomlkit.items import AoT, Item, Table
 
 from digest.config import parse
 from digest.delivery import LOOPBACK
-from digest.errors import ConfigError
+from digest.errors import ConfigError, SourceError
 from digest.files import bundled_file, write_file
 from digest.mail.address import parse_mailbox
+from digest.sources.arxiv_categories import is_category
+from digest.sources.library import is_library, read_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,13 @@ KEYS = {
     "security": "smtp.security",
     "username": "smtp.username",
     "maildir": "maildir.path",
+    "interest": "topics.match",
+    "category": "topics.categories",
+    "library": "topics.like",
 }
+# The options whose answers become a topic, and the name of that topic.
+INTERESTS = ("interest", "category", "library")
+_TOPIC = "My interests"
 Answer = str | int | tuple[str, ...]
 Answers = Mapping[str, Answer]
 
@@ -114,11 +122,49 @@ def fill_example(answers: Answers) -> str:
     if "maildir" in answers:  # the commented-out [maildir] takes the place of [smtp]
         before, _, rest = text.partition("[smtp]\n")
         text = before + "[maildir]\n" + rest.partition("# [maildir]\n# ")[2]
-    document = tomlkit.parse(text)
+    if "category" in answers:  # papers get their categories from arXiv, so it becomes a source
+        start = text.index('# [[sources]]\n# type = "arxiv"')
+        lines = text[start:].split("\n", 3)
+        text = "\n".join([text[:start] + lines[0][2:], lines[1][2:], lines[2][2:], lines[3]])
+    before, example_topic, rest = text.partition("# [[topics]]\n")
+    document = tomlkit.parse(before + _format_topic(answers) + example_topic + rest)
     for option, answer in answers.items():
         table, _, key = KEYS[option].partition(".")
-        _set_value(cast(Table, document[table]), key, answer)
+        if option == "category":
+            _set_value(cast(AoT, document["sources"])[-1], "categories", answer)
+        elif option not in INTERESTS:
+            _set_value(cast(Table, document[table]), key, answer)
     return tomlkit.dumps(document)
+
+
+def _format_topic(answers: Answers) -> str:
+    """The topic of the reader's interests as TOML; '' without any."""
+    found = {KEYS[option].partition(".")[2]: list(_texts(answers[option])) for option in INTERESTS if option in answers}
+    if not found:
+        return ""
+    if "match" in found:
+        found["match"] = [_to_phrase(text) for text in found["match"]]
+    return tomlkit.dumps({"topics": [{"name": _TOPIC, **found}]}).lstrip("\n") + "\n"
+
+
+def _texts(answer: Answer) -> tuple[str, ...]:
+    return answer if isinstance(answer, tuple) else (str(answer),)
+
+
+def _to_phrase(interest: str) -> str:
+    """A phrase for `match`, with any ending: who writes "diffusion models" also means a diffusion model."""
+    text = " ".join(interest.split())
+    stem = text[:-1] if text.endswith("s") and not text.endswith(("ss", "is", "us")) else text
+    return text if len(stem.split()[-1] if stem.split() else "") < 4 or text.endswith("*") else f"{stem}*"
+
+
+def split_interests(text: str) -> dict[str, Answer]:
+    """Sort a list with commas into phrases, categories of arXiv, and files of a reference manager."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        option = "library" if is_library(part) else "category" if is_category(part) else "interest"
+        found[option] = (*found.get(option, ()), part)
+    return dict(found)
 
 
 def _set_value(table: Table, key: str, value: Answer) -> None:
@@ -137,7 +183,15 @@ def find_problems(answers: Answers) -> dict[str, str]:
         found["maildir"] = f"cannot be used together with --{smtp[0]}; keep one of them"
     if found:
         return found
+    for path in map(Path, _texts(answers.get("library", ()))):
+        try:
+            if not is_library(path.name):
+                raise SourceError(f"{path.name} is not a .bib or .ris file")
+            read_library(path)
+        except SourceError as error:
+            return {"library": str(error)}
     options = {key: option for option, key in KEYS.items()}
+    options |= {"sources[2].categories": "category", "topics[1].categories": "category", "topics[1]": "interest"}
     try:
         parse(fill_example(answers), Path("config.toml"), {})
     except ConfigError as error:
@@ -153,6 +207,8 @@ def _is_printable(answer: Answer) -> bool:
 def add_defaults(answers: Answers, zone: str) -> dict[str, Answer]:
     """The answers, and defaults that follow from them for the others. `zone` is this machine's time zone, or ""."""
     found = dict(answers)
+    if library := found.get("library"):  # paths in the configuration are relative to its own folder
+        found["library"] = tuple(str(Path(path).expanduser().absolute()) for path in _texts(library))
     to = found.get("to")
     address = _address_of(to[0]) if isinstance(to, tuple) else ""
     if zone:

@@ -13,6 +13,7 @@ from digest.errors import ConfigError, UnknownSubscriber
 from digest.mail.shard import shared_path
 from digest.pipeline.inbox import InboxReader
 from digest.pipeline.similar import SimilarPapers
+from digest.settings import weekday_names
 from digest.store.database import open_database, rolled_back
 from digest.store.http_cache import HttpCache
 from digest.store.mailboxes import Mailboxes
@@ -83,7 +84,10 @@ class Context:
         status = self.subscribers.status(address, day)
         if status is None:
             raise UnknownSubscriber(address)
-        return self.subscribers.by_address(address), status.silence
+        silence, days = status.silence, status.profile.days
+        if not silence and days is not None and day.weekday() not in days:
+            silence = f"gets mail on {', '.join(weekday_names(days))} only"
+        return self.subscribers.by_address(address), silence
 
     def fetch_memory(self, day: date) -> "FetchMemory":
         """What earlier runs stored for the fetcher, up to `day`."""

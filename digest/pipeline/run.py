@@ -42,6 +42,7 @@ from digest.errors import (
     Undelivered,
 )
 from digest.mail.edition import Edition, compose
+from digest.papers import parse_name
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context, delivery_method, open_context
 from digest.pipeline.deliver import Progress, deliver_queue
@@ -53,6 +54,7 @@ from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import check_freshness, late_batches, source_notice
 from digest.sources.history import History
+from digest.sources.lookup import plan_lookup
 from digest.store.database import run_lock
 from digest.store.origin import open_origin
 from digest.store.outbox import Audience
@@ -307,6 +309,28 @@ def fetch_and_record(context: Context, report: RunReport, fetcher: Fetcher, now:
     for fetched in report.fetched:
         if fetched.unreachable and not report.offline:
             _log_fetch(fetched, 0)
+    if report.readable:  # else the network is down
+        look_up_likes(context, fetcher, report.day, now)
+
+
+def look_up_likes(context: Context, fetcher: Fetcher, day: date, now: datetime) -> None:
+    """Ask arXiv once for each paper that a topic likes and that no source listed; it can be compared with from now on.
+
+    A digest that reads nothing but files stays offline.
+    """
+    config = context.config
+    names = (name for topic in config.topics for text in topic.like if (name := parse_name(text)).startswith("arxiv:"))
+    unknown = [name.removeprefix("arxiv:") for name in context.papers.never_asked(names)]
+    lookup = plan_lookup(unknown, config.sources)
+    if lookup is None:
+        return
+    for fetched in fetcher.fetch([lookup], now, context.fetch_memory(day)):
+        for problem in fetched.errors:
+            log.warning("liked papers not looked up", {"why": problem})
+        if not fetched.errors:
+            asked = [f"arxiv:{identifier}" for identifier in lookup.identifiers]
+            context.papers.keep((sighting.paper for sighting in fetched.sightings), asked, day)
+            log.info("looked up liked papers", {"asked": len(asked), "found": len(fetched.sightings)})
 
 
 def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str) -> Edition:

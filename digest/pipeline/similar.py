@@ -4,19 +4,21 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
-from digest.errors import PaperNotFound
+from digest.errors import PaperNotFound, SourceError
 from digest.papers import Paper, parse_name
 from digest.papers.text.fit import snippet
 from digest.ranking.embeddings import METHOD, embed, installed, semantic_similarity
 from digest.ranking.similarity import (
     BACKGROUND,
+    Nearest,
     distinctive_words,
-    nearest_paper,
     scale_similarities,
     tf_idf_similarity,
 )
 from digest.ranking.topics import Similarity, Topic
+from digest.sources.library import is_library, read_library
 from digest.store.papers import Papers
 from digest.store.search import Hit, SearchIndex
 
@@ -44,7 +46,7 @@ class SimilarPapers:
 
     def resolve(self, text: str) -> LikedPaper | None:
         """The paper that `text` names, else `text` itself; None for the name of a paper that was never recorded."""
-        paper_id = self._papers.find(text)
+        paper_id = self._papers.find(text, unlisted=True)
         if paper_id is not None:
             return LikedPaper(paper_id, self._papers.load([paper_id])[paper_id])
         return None if parse_name(text).startswith(("arxiv:", "doi:")) else LikedPaper(0, Paper(text))
@@ -62,11 +64,11 @@ class SimilarPapers:
 
     def to_topic(self, topic: Topic, papers: Sequence[int]) -> dict[int, Similarity]:
         """Which of `papers` are like what the topic likes, and how much."""
-        liked = [one for text in topic.like if (one := self._resolve_for(topic, text))]
+        liked = [one for text in topic.like for one in self._resolve_for(topic, text)]
         shares = {paper_id: share for paper_id, share in self.shares(liked, papers).items() if share > 0}
-        texts = [one.paper for one in liked]
+        nearest = Nearest([one.paper for one in liked])
         return {
-            paper_id: Similarity(shares[paper_id], snippet(nearest_paper(texts, paper).title, 80))
+            paper_id: Similarity(shares[paper_id], snippet(nearest.to(paper).title, 80))
             for paper_id, paper in self._papers.load(shares).items()
         }
 
@@ -104,17 +106,29 @@ class SimilarPapers:
         scores = self._score([liked], pool)
         return sorted(hits.values(), key=lambda hit: (-scores[hit.id], hit.id))[:limit]
 
-    def _resolve_for(self, topic: Topic, text: str) -> LikedPaper | None:
+    def _resolve_for(self, topic: Topic, text: str) -> list[LikedPaper]:
+        """The paper, text or papers of a file that a topic likes; nothing, with a warning, for what is not there."""
+        if is_library(text):
+            try:
+                library = read_library(Path(text))
+            except SourceError as error:
+                log.warning("liked file not read", {"topic": topic.name, "why": str(error)})
+                return []
+            if library.skipped:
+                skipped = {"topic": topic.name, "skipped": len(library.skipped), "why": library.skipped[0]}
+                log.warning("liked file read in part", skipped)
+            return [LikedPaper(0, paper) for paper in library.papers]
         liked = self.resolve(text)
         if liked is None:
             log.warning("liked paper not found in the history", {"topic": topic.name, "like": text})
-        return liked
+        return [liked] if liked else []
 
     def _score(self, liked: Sequence[LikedPaper], pool: Mapping[int, Paper]) -> dict[int, float]:
         texts, papers = [one.paper for one in liked], list(pool.values())
         if installed():
             vectors = self._vectors({**pool, **{one.id: one.paper for one in liked if one.id}})
-            own = [vectors[one.id] if one.id else embed([one.paper])[0] for one in liked]
+            texts_of_own = iter(embed([one.paper for one in liked if not one.id]))
+            own = [vectors[one.id] if one.id else next(texts_of_own) for one in liked]
             scores = semantic_similarity(texts, own, papers, [vectors[paper_id] for paper_id in pool])
         else:
             scores = tf_idf_similarity(texts, papers)

@@ -58,10 +58,29 @@ def tf_idf_similarity(liked: Sequence[Paper], pool: Sequence[Paper]) -> list[flo
     return [cosine(target, vector) for vector in others]
 
 
-def nearest_paper(liked: Sequence[Paper], paper: Paper) -> Paper:
-    """Return the liked paper that has the most words in common with `paper`, for its length."""
-    own = count_words(paper).keys()
-    return max(liked, key=lambda one: len(own & count_words(one).keys()) / math.sqrt(len(count_words(one)) or 1))
+class Nearest:
+    """Finds which of the liked papers has the most words in common with a paper, for its length.
+
+    There can be thousands, so it looks only at those that have a word of the paper.
+    """
+
+    def __init__(self, liked: Sequence[Paper]) -> None:
+        self._liked = liked
+        self._lengths: list[float] = []
+        self._with_word: dict[str, list[int]] = {}
+        for number, paper in enumerate(liked):
+            words = count_words(paper)
+            self._lengths.append(math.sqrt(len(words) or 1))
+            for word in words:
+                self._with_word.setdefault(word, []).append(number)
+
+    def to(self, paper: Paper) -> Paper:
+        """Return the nearest liked paper, the first of equal ones."""
+        common = Counter[int]()
+        for word in count_words(paper):
+            common.update(self._with_word.get(word, ()))
+        best = max(common, key=lambda number: (common[number] / self._lengths[number], -number), default=0)
+        return self._liked[best]
 
 
 def scale_similarities(scores: Sequence[float]) -> list[float]:

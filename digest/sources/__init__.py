@@ -11,6 +11,8 @@ Other packages use the records below and these modules:
     registry    the class of each source, by the `type` in the configuration
     fetcher     fetch all sources of a run
     history     the history of another digest, which no request reads
+    library             read the export of a reference manager
+    lookup              ask for papers by their identifiers
     freshness   check for batches that are late, and write the notices for readers
     web         send a GET request to a server that may be hostile, slow or broken
 
@@ -27,7 +29,7 @@ from digest.papers import Paper
 
 __all__ = [
     "Batch", "CachedResponse", "Fetched", "Page", "PreviousRuns", "Request", "Sighting", "Source",
-    "arxiv_categories", "fetcher", "freshness", "history", "registry", "web",
+    "arxiv_categories", "fetcher", "freshness", "history", "library", "lookup", "registry", "web",
 ]  # fmt: skip
 
 

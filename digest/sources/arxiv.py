@@ -26,7 +26,7 @@ from digest.sources.parsing import build_page
 from digest.sources.syndication import categories_of, parse_feed, publication_day, text_of
 
 _FEED_URL = "https://rss.arxiv.org/rss/"
-_API_URL = "https://export.arxiv.org/api/query"
+API_URL = "https://export.arxiv.org/api/query"
 _API_PAGE_SIZE = 500  # the API allows 2,000 and recommends much less
 _GUID = re.compile(r"^oai:arXiv\.org:(\S+)$")
 _PREAMBLE = re.compile(r"^arXiv:\S+\s+Announce Type:\s*\S+\s*(?:Abstract:\s*)?", re.IGNORECASE)
@@ -53,11 +53,15 @@ class Arxiv:
     # "No more than one request every three seconds": https://info.arxiv.org/help/api/tou.html
     pause: float = field(default=3.0, init=False)
 
+    @property
+    def search_url(self) -> str:
+        """The address of the search API, '' for a mirror without one."""
+        return self.api_url or (API_URL if self.url == _FEED_URL else "")
+
     def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
         """Request the batches missed since `since` from the API, if any, and then the feed of each category."""
-        api_url = self.api_url or (_API_URL if self.url == _FEED_URL else "")
-        missed = missed_days(since, now) if since and api_url else []
-        search = [search_request(api_url, self.categories, missed[0], now)] if missed else []
+        missed = missed_days(since, now) if since and self.search_url else []
+        search = [search_request(self.search_url, self.categories, missed[0], now)] if missed else []
         today = feed_day(now)
         due = has_batch(today) and (since is None or feed_day(since) < today)
         feeds = (
@@ -118,11 +122,31 @@ def search_request(url: str, categories: Sequence[str], first: date, now: dateti
     )
 
 
+def lookup_request(url: str, identifiers: Sequence[str]) -> Request:
+    """Request papers by their arXiv identifiers; the answer lacks those that do not exist."""
+    return Request(
+        url=url,
+        params={"id_list": ",".join(identifiers), "max_results": str(len(identifiers))},
+        parse=_parse_lookup,
+        label=f"{len(identifiers)} liked papers",
+    )
+
+
+def _parse_lookup(body: bytes) -> Page:
+    _, entries = parse_feed(body)
+    _check_error(entries)
+    return build_page(entries, _parse_result, "result")
+
+
+def _check_error(entries: Sequence[Any]) -> None:
+    if len(entries) == 1 and text_of(entries[0], "title").strip() == "Error":
+        raise SourceError(f"arXiv reports {text_of(entries[0], 'summary').strip()[:200]!r}")
+
+
 def _parse_results(page_from: Callable[[int], Request], start: int, body: bytes) -> Page:
     """Parse a page of search results that begins at `start`; `page_from` builds the request for another page."""
     feed, entries = parse_feed(body)
-    if len(entries) == 1 and text_of(entries[0], "title").strip() == "Error":
-        raise SourceError(f"arXiv reports {text_of(entries[0], 'summary').strip()[:200]!r}")
+    _check_error(entries)
     # The key depends on the prefix that the feed gives to the OpenSearch namespace.
     total = next((text_of(feed, key) for key in feed if key.endswith("totalresults")), "")
     if not total.isdecimal() or len(total) > 9:

@@ -55,6 +55,11 @@ def check_categories(names: Iterable[str]) -> None:
         raise invalid_choices("arXiv categories", wrong, 'write them like "cs.LG" or "math"')
 
 
+def is_category(name: str) -> bool:
+    """Whether a name is that of a category or archive, or looks like one."""
+    return name in _KNOWN or is_like_category(name)
+
+
 def is_like_category(name: str) -> bool:
     """Whether a name begins like a category of arXiv: with an archive and a dot, in upper or lower case."""
     archive, dot, _ = name.partition(".")

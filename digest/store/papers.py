@@ -19,6 +19,7 @@ from digest.store.database import transaction
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+_UNLISTED = date.max  # the day on which a paper was first seen that no source listed: the first listing is earlier
 _MAX_OPEN = 256  # texts in memory while a list is recorded
 
 
@@ -113,6 +114,31 @@ class Papers:
         """Return the sources of other histories, and through which source of this digest each came."""
         return dict(self._db.execute("SELECT source, history FROM origins").fetchall())
 
+    def never_asked(self, names: Iterable[str]) -> list[str]:
+        """Return the names, like arxiv:2011.13456, of papers that are not recorded and that `keep` has not had."""
+        rows = self._db.execute(
+            "SELECT DISTINCT value FROM json_each(?) WHERE NOT EXISTS"
+            " (SELECT 1 FROM names n JOIN papers p ON p.id = n.paper WHERE n.name = value AND p.title <> '')"
+            " AND value NOT IN (SELECT name FROM lookups) ORDER BY value",
+            [json.dumps(list(names))],
+        )
+        return [row[0] for row in rows]
+
+    def keep(self, papers: Iterable[Paper], names: Iterable[str], day: date) -> None:
+        """Store papers that no source listed: the answer to a question for `names`, which may lack some.
+
+        They can be found by `find` and be compared with, but are no candidates before a source lists them.
+        """
+        with transaction(self._db):
+            texts = _Texts(self._db)
+            for paper in papers:
+                self._store(texts, paper, _UNLISTED)
+            texts.write()
+            self._db.conn.executemany(
+                "INSERT OR REPLACE INTO lookups (name, asked) VALUES (?, ?)",
+                [(name, day.isoformat()) for name in names],
+            )
+
     def all_listed(self, source: str, sightings: Iterable[Sighting], before: date) -> bool:
         """Return whether `source` listed every one of these on a day before `before`."""
         return all(
@@ -160,22 +186,28 @@ class Papers:
         kind, _, value = name.partition(":")
         arxiv, doi, ident = (value if kind == own else "" for own in ("arxiv", "doi", "id"))
         known = Paper(title="", arxiv=arxiv, doi=doi, ident=ident, from_feed=True)
-        paper_id = self._insert(known, date.max)
+        paper_id = self._insert(known, _UNLISTED)
         self._add_names(paper_id, [name])
         return paper_id
 
-    def find(self, text: str) -> int | None:
-        """Return the id of the paper with this name, title or web address; None if there is none."""
+    def find(self, text: str, *, unlisted: bool = False) -> int | None:
+        """Return the id of the paper with this name, title or web address; None if there is none.
+
+        With `unlisted`, it may be one that no source listed.
+        """
         from digest.papers.text.readable import fold_title
 
         name = parse_name(text)
-        row = self._db.execute(
+        found = self._db.execute(
             "SELECT paper FROM names WHERE name = :name UNION ALL SELECT paper FROM names WHERE name = :title"
             " UNION ALL SELECT paper FROM names"
             " WHERE name > 'id:' AND name < 'id;' AND substr(name, -length(:own)) = :own LIMIT 1",
             {"name": name, "title": "title:" + fold_title(text)[:400], "own": ":" + name.partition(":")[2]},
         ).fetchone()
-        return int(row[0]) if row else None
+        if found is None:
+            return None
+        title, first_seen = self._db.execute("SELECT title, first_seen FROM papers WHERE id = ?", found).fetchone()
+        return int(found[0]) if title and (unlisted or first_seen) else None
 
     def find_by_beginning(self, text: str, limit: int) -> list[int]:
         """Return the papers whose titles begin with `text`, at most `limit`, by title; none for no text."""
@@ -249,7 +281,7 @@ class Papers:
     def _insert(self, paper: Paper, day: date) -> int:
         cursor = self._db.execute(
             "INSERT INTO papers (title, abstract, facts, first_seen) VALUES (?, ?, ?, ?)",
-            [paper.title, paper.abstract, _to_facts(paper), day.isoformat()],
+            [paper.title, paper.abstract, _to_facts(paper), _format_day(day)],
         )
         return int(cursor.lastrowid or 0)
 
@@ -285,7 +317,8 @@ class _Texts:
             title, abstract, facts, first_seen = self._db.execute(
                 "SELECT title, abstract, facts, first_seen FROM papers WHERE id = ?", [row]
             ).fetchone()
-            self._rows[row] = paper_from_row(title, abstract, facts), date.fromisoformat(first_seen)
+            unlisted = _UNLISTED.isoformat()
+            self._rows[row] = paper_from_row(title, abstract, facts), date.fromisoformat(first_seen or unlisted)
         return self._rows[row]
 
     def change(self, row: int, paper: Paper, first_seen: date) -> None:
@@ -307,7 +340,7 @@ class _Texts:
             paper, first_seen = self._rows[row]
             self._db.execute(
                 "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
-                [paper.title, paper.abstract, _to_facts(paper), first_seen.isoformat(), row],
+                [paper.title, paper.abstract, _to_facts(paper), _format_day(first_seen), row],
             )
         self._rows.clear()
         self._changed.clear()
@@ -317,6 +350,11 @@ def _batched(papers: Iterable[CopiedPaper], size: int) -> Iterator[list[CopiedPa
     remaining = iter(papers)
     while batch := list(islice(remaining, size)):
         yield batch
+
+
+def _format_day(first_seen: date) -> str:
+    """Return the column `first_seen`: '' for a paper that no source listed, which is in no range of days."""
+    return "" if first_seen == _UNLISTED else first_seen.isoformat()
 
 
 def _without_shared_idents(sightings: Iterable[Sighting]) -> Iterator[Sighting]:

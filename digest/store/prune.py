@@ -80,7 +80,7 @@ def _find_liked(db: "Database", likes: Sequence[str]) -> tuple[list[int], int]:
     """Return the papers that topics like, and the newest one that likes are not compared with (see `BACKGROUND`)."""
     newest = db.execute("SELECT id FROM papers ORDER BY id DESC LIMIT 1 OFFSET ?", [BACKGROUND if likes else 0])
     row = newest.fetchone()
-    return [found for text in likes if (found := Papers(db).find(text))], row[0] if row else 0
+    return [found for text in likes if (found := Papers(db).find(text, unlisted=True))], row[0] if row else 0
 
 
 def _delete(db: "Database", cutoff: date, liked: tuple[Sequence[int], int]) -> dict[str, int]:

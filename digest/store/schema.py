@@ -154,6 +154,8 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
     # Such as 'mon,thu': a subscriber gets mail only on these days; NULL means every day.
+    # Papers that a topic likes and that arXiv was asked for, whether it has them or not: it is asked once.
+    "lookups": ("CREATE TABLE lookups (name TEXT PRIMARY KEY, asked TEXT NOT NULL) WITHOUT ROWID",),
     "days": ("ALTER TABLE subscribers ADD COLUMN days TEXT",),
     # The sources of another history that this digest reads, and the name of the source that reads it.
     "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),

@@ -826,3 +826,12 @@ def test_what_was_shown_is_checked(workplace: Workplace, row: dict[str, object],
     workplace.config()
     result = digest(workplace, "subscribers", "import", str(path))
     assert (result.exit_code, problem in result.output) == (2, True), result.output
+
+
+def test_a_preview_on_a_day_without_mail_says_so(place: Workplace) -> None:
+    digest(place, "subscribers", "add", "wil@example.org", "--days", "thu")
+    output = str(place.folder / "x.html")
+    said = digest(place, "preview", "--to", "wil@example.org", "-o", output).output
+    assert "wil@example.org gets mail on thu only; no run sends this mail" in " ".join(said.split())
+    said = digest(place, "preview", "--to", "wil@example.org", "--date", "2026-04-23", "-o", output).output
+    assert "only" not in said

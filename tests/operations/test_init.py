@@ -101,12 +101,16 @@ def test_on_a_terminal_it_asks_and_enter_accepts_the_default(tmp_path: Path) -> 
         assert "[smtp.gmail.com:587]" in person.answer("Mail server", "")
         assert "[ann@gmail.com]" in person.answer("User name", "")
         assert "[Europe/Berlin]" in person.answer("Time zone", "")
+        person.answer("Your interests", "diffusion models, cs.LG, stat.ML")
         assert "Gmail needs an app password" in person.answer("Password (hidden; press Enter to skip)", "it's #1\\")
         assert "  digest doctor" in person.rest()
     assert process.returncode == 0
     assert "it's #1" not in person.seen
     config = load(tmp_path / "config.toml", dotenv_values(tmp_path / ".env", interpolate=False))  # type: ignore[arg-type]  # no None in it
     assert (config.digest.to, config.digest.from_.address) == (("ann@gmail.com",), "ann@gmail.com")
+    (topic,) = config.topics
+    assert (topic.name, topic.match, topic.categories) == ("My interests", ("diffusion model*",), ("cs.LG", "stat.ML"))
+    assert [getattr(source, "categories", None) for source in config.sources] == [None, ("cs.LG", "stat.ML")]
     assert str(config.digest.timezone) == "Europe/Berlin"
     assert isinstance(config.delivery, SmtpSettings)
     assert (config.delivery.host, config.delivery.port, config.delivery.security) == ("smtp.gmail.com", 587, "starttls")
@@ -123,6 +127,10 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
         person.answer("User name", "-")
         person.answer("Time zone", "Mars/Olympus")
         assert "must be a time zone" in person.answer("Time zone", "UTC")
+        person.answer("Your interests", "cs.lg, robots")
+        said = person.answer("Your interests", "nowhere.bib")
+        assert 'must be arXiv categories, not "cs.lg" (did you mean "cs.LG"?)' in said
+        assert "nowhere.bib cannot be read: No such file" in person.answer("Your interests", "")
         person.rest()
     found = tables(tmp_path)
     assert found["digest"]["to"] == ["ann@lab.example", "bob@lab.example"]
@@ -135,6 +143,7 @@ def test_it_asks_neither_for_given_options_nor_for_existing_files(tmp_path: Path
     (tmp_path / ".env").write_text("mine")
     with terminal(tmp_path, "--to", "ann@web.de", "--timezone", "UTC", "--username", "ann") as (person, _):
         assert "[smtp.web.de:587]" in person.answer("Mail server", "")
+        person.answer("Your interests", "")
         person.rest()
     assert (tmp_path / ".env").read_text() == "mine"
     assert tables(tmp_path)["smtp"]["username"] == "ann"
@@ -335,3 +344,40 @@ def test_the_time_zone_comes_from_the_variable_or_the_link(tmp_path: Path) -> No
     assert init.zone_name(ZoneInfo("Etc/UTC")) == "UTC"
     (tmp_path / "copy").write_bytes(link.read_bytes())
     assert init.zone_name(machine_zone({}, tmp_path / "copy")) == "UTC", "a zone without a name cannot be written"
+
+
+def test_interests_are_options_too_and_a_library_is_found_from_anywhere(here: Path) -> None:
+    (here / "mine.bib").write_text("@misc{a, title={Knots in Looms}}")
+    words = ("--interest", "graph neural networks", "--interest", "GAN", "--category", "cs.RO", "--library", "mine.bib")
+    assert run_init("papers", "--to", "ann@lab.example", "--maildir", "mail", *words).exit_code == 0
+    (topic,) = load(here / "papers" / "config.toml", {}).topics
+    assert (topic.match, topic.categories) == (("graph neural network*", "GAN"), ("cs.RO",))
+    assert topic.like == (str(here / "mine.bib"),)
+    text = (here / "papers" / "config.toml").read_text()
+    assert text.index("[[topics]]") < text.index("# [[topics]]") < text.index("[maildir]")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--category", "cs.ML"),
+            '--category: must be arXiv categories, not "cs.ML" (did you mean "cs.LG" or "stat.ML"?)',
+        ),
+        (("--library", "mine.pdf"), "--library: mine.pdf is not a .bib or .ris file"),
+        (("--library", "empty.bib"), "--library: empty.bib line 1: it has no entries"),
+        (("--interest", " "), "--interest: "),
+    ],
+)
+def test_interests_that_are_none_are_refused(here: Path, words: tuple[str, ...], message: str) -> None:
+    (here / "empty.bib").touch()
+    result = run_init("--to", "ann@lab.example", "--maildir", "mail", *words)
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    assert not (here / "config.toml").exists()
+
+
+def test_it_ends_with_one_command(here: Path) -> None:
+    for words in (("--to", "ann@lab.example", "--maildir", "mail"), ()):
+        said = run_init("here", *words).stdout.rstrip().split("\n")
+        assert said[-1] == "  digest -c here/config.toml doctor"
+        assert sum(line.startswith("  digest") for line in said) == 1

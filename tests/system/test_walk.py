@@ -56,7 +56,7 @@ def test_from_an_empty_machine_to_three_mornings_across_the_change_of_clocks(
     assert "digest init" in CliRunner().invoke(main, ["run"]).stderr
 
     said = person.types("digest init --to me@uni-example.edu --maildir mail --timezone Europe/Berlin")
-    assert said.splitlines()[-2:] == ["  digest doctor", "  digest preview --open"]
+    assert said.splitlines()[-1] == "  digest doctor"
     person.edits('type = "huggingface"  ', 'type = "file"\npath = "papers.jsonl"  ')
 
     said = person.types("digest doctor", exit_code=2)
