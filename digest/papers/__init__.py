@@ -56,14 +56,17 @@ _GENERIC_TITLE = re.compile(
 )
 _BARE_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:/|$)")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
-_MAX_AUTHORS, _MAX_CATEGORIES = 3_000, 30
+_MAX_AUTHORS, _MAX_CATEGORIES, _MAX_KEYWORDS = 3_000, 30, 30
 _MAX_TITLE, _MAX_ABSTRACT, _MAX_NAME, _MAX_CATEGORY, _MAX_URL = 600, 20_000, 120, 60, 1_500  # characters
+_MAX_TLDR, _MAX_KEYWORD = 1_000, 80
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
     """A paper's metadata. Text is readable, links are http(s), `ident` is "SOURCE:IDENTIFIER".
 
+    `tldr` is a summary in a sentence or two, `tldr_by` the service whose program wrote it ('' if a person did).
+    `stars` are those of `code`, `comments` those at `discussion`; 0 if there are none or nothing is known of them.
     `from_feed` is set if all of it comes from feeds.
     """
 
@@ -79,6 +82,13 @@ class Paper:
     code: str = ""
     project: str = ""
     huggingface: str = ""
+    tldr: str = ""
+    tldr_by: str = ""
+    keywords: tuple[str, ...] = ()
+    organization: str = ""
+    stars: int = 0
+    comments: int = 0
+    discussion: str = ""
     from_feed: bool = False
 
     @property
@@ -110,6 +120,13 @@ def build_paper(
     code: str = "",
     project: str = "",
     huggingface: str = "",
+    tldr: str = "",
+    tldr_by: str = "",
+    keywords: Iterable[str] = (),
+    organization: str = "",
+    stars: int = 0,
+    comments: int = 0,
+    discussion: str = "",
     from_feed: bool = False,
 ) -> Paper:
     """Build a paper from foreign text and links, the only way for them to become one.
@@ -131,6 +148,8 @@ def build_paper(
         ident = ident or (f"{source}:{value}" if kind == "id" and identifier != url else "")
     names = (readable(name[: 4 * _MAX_NAME])[:_MAX_NAME] for name in islice(authors, _MAX_AUTHORS))
     subjects = (clean(subject[: 4 * _MAX_CATEGORY])[:_MAX_CATEGORY] for subject in islice(categories, _MAX_CATEGORIES))
+    phrases = (readable(phrase[: 4 * _MAX_KEYWORD])[:_MAX_KEYWORD] for phrase in islice(keywords, _MAX_KEYWORDS))
+    summary = readable(tldr[: 4 * _MAX_TLDR])[:_MAX_TLDR].strip()
     return Paper(
         title=readable_title,
         abstract=readable(abstract[: 2 * _MAX_ABSTRACT])[:_MAX_ABSTRACT],
@@ -144,6 +163,13 @@ def build_paper(
         code=web_link(code),
         project=web_link(project),
         huggingface=web_link(huggingface),
+        tldr=summary,
+        tldr_by=tldr_by if summary else "",
+        keywords=tuple(dict.fromkeys(filter(None, phrases))),
+        organization=readable(organization[: 4 * _MAX_NAME])[:_MAX_NAME].strip(),
+        stars=stars,
+        comments=comments,
+        discussion=web_link(discussion),
         from_feed=from_feed,
     )
 
@@ -198,18 +224,24 @@ def merge_papers(known: Paper, other: Paper) -> Paper:
     """Merge two records of the same paper: nothing known is lost.
 
     A record from a feed only fills in what the other one lacks, and no link unless that is from a feed as well. Of two
-    others, the longer abstract and author list win.
+    others, the longer abstract and author list, the higher counts, and a person's summary rather than a program's win.
     """
     first, second = (other, known) if known.from_feed and not other.from_feed else (known, other)
     merged = Paper(**{f.name: getattr(first, f.name) or getattr(second, f.name) for f in fields(Paper)})
     if second.from_feed:
         return replace(merged, from_feed=first.from_feed, url=merged.url if first.from_feed else first.url)
+    summaries = sorted((paper for paper in (first, second) if paper.tldr), key=lambda paper: bool(paper.tldr_by))
     return replace(
         merged,
         abstract=max(first.abstract, second.abstract, key=len),
         authors=max(first.authors, second.authors, key=len),
         categories=tuple(dict.fromkeys(first.categories + second.categories))[:_MAX_CATEGORIES],
         published=min(filter(None, (first.published, second.published)), default=None),
+        tldr=summaries[0].tldr if summaries else "",
+        tldr_by=summaries[0].tldr_by if summaries else "",
+        keywords=tuple(dict.fromkeys(first.keywords + second.keywords))[:_MAX_KEYWORDS],
+        stars=max(first.stars, second.stars),
+        comments=max(first.comments, second.comments),
     )
 
 

@@ -1,7 +1,7 @@
 """Match papers with a reader's topics, which raise a paper's score or mute it. Pure: no I/O.
 
-Phrases are compared word by word, without case and accents. A word matches whole words, unless it ends in `*`: "model"
-does not match "models", "model*" does.
+Phrases are compared with title, abstract and keywords, word by word, without case and accents. A word matches whole
+words, unless it ends in `*`: "model" does not match "models", "model*" does.
 """
 
 import re
@@ -32,10 +32,14 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """Points of a paper's score, and the reason for them in the reader's words ('' for the trending score)."""
+    """Points of a paper's score, the reason for them in the reader's words, and the same in a word or two.
+
+    Both are '' for the trending score.
+    """
 
     points: float
     reason: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class _PaperText:
     """The parts of a paper that topics are compared with."""
 
     def __init__(self, paper: Paper) -> None:
-        self.words = f"{normalize_words(paper.title)} | {normalize_words(paper.abstract)}"
+        self.words = " | ".join(map(normalize_words, (paper.title, paper.abstract, *paper.keywords)))
         self.authors = [normalize_words(author) for author in paper.authors]
         self.categories = paper.categories
 
@@ -91,7 +95,7 @@ def _match(topic: Topic, text: _PaperText, similarity: Similarity | None) -> Sco
         why = f"in {category}"
     else:
         return None
-    return ScorePart(topic.weight * share, f"matches your topic {topic.name}: {why}")
+    return ScorePart(topic.weight * share, f"matches your topic {topic.name}: {why}", topic.name)
 
 
 def _muted_item(topic: Topic, text: _PaperText) -> str:

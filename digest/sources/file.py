@@ -1,8 +1,8 @@
 """A file of papers in JSON Lines format.
 
 Each line is an object with `title` and optionally `abstract`, `id`, `doi`, `authors`, `url`, `published`, `upvotes`,
-`categories` and `code`. A paper is listed on the day on which the file was first read with it; later readings update
-its votes.
+`categories`, `code`, `tldr`, `keywords`, `organization`, `stars`, `comments` and `discussion` (a link). A paper is
+listed on the day on which the file was first read with it; later readings update its votes.
 """
 
 import json
@@ -60,6 +60,12 @@ class File:
             categories=text_list(row.get("categories")),
             url=first_text(row, "url"),
             code=first_text(row, "code"),
+            tldr=first_text(row, "tldr"),
+            keywords=text_list(row.get("keywords")),
+            organization=first_text(row, "organization"),
+            stars=parse_count(row.get("stars")) or 0,
+            comments=parse_count(row.get("comments")) or 0,
+            discussion=first_text(row, "discussion"),
         )
         return Sighting(paper, votes=parse_count(row.get("upvotes")))
 

@@ -3,6 +3,7 @@
 A list grows for a day or more after it opens (at 08:00 UTC it holds 62 % of its papers), so every run reads the lists
 of the last `lookback_days` again, and all lists since the last complete run. The day of a list is
 `paper.submittedOnDailyAt`; the two fields named `publishedAt` mean something else. There are no lists for weekends.
+A program of Hugging Face writes `ai_summary` (one sentence) and `ai_keywords`; both can be missing for weeks.
 The service returns at most `limit` rows per page, and status 400 for a day after its own today.
 """
 
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from digest.papers import build_paper, parse_name
 from digest.settings import number_between, web_address
 from digest.sources import Page, Request, Sighting
-from digest.sources.parsing import build_page, first_text, parse_count, parse_day, parse_rows
+from digest.sources.parsing import build_page, first_text, parse_count, parse_day, parse_rows, text_list
 
 _PAGE_SIZE = 100  # the service's maximum; its default of 50 has cut off lists
 _MAX_PAGES = 21  # per list
@@ -76,6 +77,7 @@ def _parse_row(day: date, row: object) -> Sighting:
     authors = inner.get("authors")
     identifier = first_text(inner, "id")
     is_arxiv = parse_name(identifier).startswith("arxiv:")
+    page = f"https://huggingface.co/papers/{identifier}" if is_arxiv else ""
     paper = build_paper(
         title=first_text(inner, "title") or first_text(row, "title"),
         abstract=first_text(inner, "summary") or first_text(row, "summary"),
@@ -85,9 +87,22 @@ def _parse_row(day: date, row: object) -> Sighting:
         published=parse_day(inner.get("publishedAt")),
         code=first_text(inner, "githubRepo"),
         project=first_text(inner, "projectPage"),
-        huggingface=f"https://huggingface.co/papers/{identifier}" if is_arxiv else "",
+        huggingface=page,
+        tldr=first_text(inner, "ai_summary"),
+        tldr_by="Hugging Face",
+        keywords=text_list(inner.get("ai_keywords")),
+        organization=_organization(inner) or _organization(row),
+        stars=parse_count(inner.get("githubStars")) or 0,
+        comments=parse_count(row.get("numComments")) or 0,
+        discussion=page and f"{page}#community",
     )
     return Sighting(paper, parse_day(inner.get("submittedOnDailyAt")) or day, parse_count(inner.get("upvotes")))
+
+
+def _organization(row: Mapping[str, Any]) -> str:
+    """Return the organization that published a paper; it has a full name, and a name for web addresses."""
+    organization = row.get("organization")
+    return first_text(organization, "fullname", "name") if isinstance(organization, Mapping) else ""
 
 
 def _is_visible(author: object) -> bool:

@@ -390,7 +390,7 @@ def _to_facts(paper: Paper) -> str:
 def paper_from_row(title: str, abstract: str, facts: str) -> Paper:
     """Return the paper in three columns of a row."""
     known = json.loads(facts)
-    for key in ("authors", "categories"):
+    for key in ("authors", "categories", "keywords"):
         known[key] = tuple(known.get(key, ()))
     if "published" in known:
         known["published"] = date.fromisoformat(known["published"])

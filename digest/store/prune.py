@@ -116,6 +116,10 @@ _TABLES = (
     "DELETE FROM temp.old",
     "DELETE FROM temp.needed",
 )
+_KEPT_FACTS = (
+    "json_remove(facts, '$.authors', '$.categories', '$.published', '$.code', '$.project', '$.huggingface', '$.tldr',"
+    " '$.tldr_by', '$.keywords', '$.organization', '$.stars', '$.comments', '$.discussion')"
+)
 _STEPS = (
     ("", "INSERT INTO temp.aged SELECT id FROM editions WHERE day < :cutoff"),
     # Mail that was never sent has shown nothing.
@@ -160,10 +164,8 @@ _STEPS = (
     # The title and the links to the paper stay.
     (
         "texts",
-        "UPDATE papers SET abstract = '', facts = json_remove(facts, '$.authors', '$.categories', '$.published',"
-        " '$.code', '$.project', '$.huggingface') WHERE id IN (SELECT paper FROM temp.old WHERE shown)"
-        " AND (abstract <> '' OR facts <> json_remove(facts, '$.authors', '$.categories', '$.published',"
-        " '$.code', '$.project', '$.huggingface'))",
+        f"UPDATE papers SET abstract = '', facts = {_KEPT_FACTS} WHERE id IN (SELECT paper FROM temp.old WHERE shown)"  # noqa: S608
+        f" AND (abstract <> '' OR facts <> {_KEPT_FACTS})",
     ),
     # Any state is 'any', all but 'failed' are 'good', and only 'read' is 'whole'.
     (

@@ -150,6 +150,40 @@ _WORDS = (
 # the paper joined later. `explain` and `backtest` look back at the mail with them.
 _MAILED = "ALTER TABLE sightings ADD COLUMN mailed INTEGER"
 
+# The keywords become searchable. An update that changes no word, as that of the number of stars does every day, leaves
+# the index alone, and one that changes neither title nor abstract the vectors.
+_KEYWORDS = (
+    "DROP TRIGGER papers_enter",
+    "DROP TRIGGER papers_leave",
+    "DROP TRIGGER papers_change_from",
+    "DROP TRIGGER papers_change_to",
+    "DROP TABLE words",
+    "DROP VIEW texts",
+    "CREATE VIEW texts AS SELECT id, title, abstract, json_extract(facts, '$.authors') AS authors,"
+    " json_extract(facts, '$.keywords') AS keywords FROM papers",
+    "CREATE VIRTUAL TABLE words USING fts5 (title, abstract, authors, keywords, content = 'texts',"
+    " content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2')",
+    "INSERT INTO words (words) VALUES ('rebuild')",
+    "CREATE TRIGGER papers_enter AFTER INSERT ON papers BEGIN"
+    " INSERT INTO words (rowid, title, abstract, authors, keywords) SELECT * FROM texts WHERE id = new.id; END",
+    "CREATE TRIGGER papers_leave BEFORE DELETE ON papers BEGIN"
+    " INSERT INTO words (words, rowid, title, abstract, authors, keywords)"
+    " SELECT 'delete', * FROM texts WHERE id = old.id; END",
+    "CREATE TRIGGER papers_change_from BEFORE UPDATE OF title, abstract, facts ON papers"
+    " WHEN old.title <> new.title OR old.abstract <> new.abstract OR json_extract(old.facts, '$.authors', '$.keywords')"
+    " <> json_extract(new.facts, '$.authors', '$.keywords') BEGIN"
+    " INSERT INTO words (words, rowid, title, abstract, authors, keywords)"
+    " SELECT 'delete', * FROM texts WHERE id = old.id; END",
+    "CREATE TRIGGER papers_change_to AFTER UPDATE OF title, abstract, facts ON papers"
+    " WHEN old.title <> new.title OR old.abstract <> new.abstract OR json_extract(old.facts, '$.authors', '$.keywords')"
+    " <> json_extract(new.facts, '$.authors', '$.keywords') BEGIN"
+    " INSERT INTO words (rowid, title, abstract, authors, keywords)"
+    " SELECT * FROM texts WHERE id = new.id; END",
+    "CREATE TRIGGER papers_new_text AFTER UPDATE OF title, abstract ON papers"
+    " WHEN old.title <> new.title OR old.abstract <> new.abstract BEGIN"
+    " DELETE FROM vectors WHERE paper = new.id; END",
+)
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
@@ -160,4 +194,5 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     # The sources of another history that this digest reads, and the name of the source that reads it.
     "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),
     "mailed": (_MAILED,),
+    "keywords": _KEYWORDS,
 }

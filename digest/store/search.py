@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _MAX_TERMS = 40  # of a query; SQLite's own limit for an expression is far higher
-_TERM = re.compile(r'(?:(authors?|title|abstract):\s*)?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)
+_TERM = re.compile(r'(?:(authors?|title|abstract|keywords?):\s*)?(?:"([^"]*)"?|([^\s"]+))', re.IGNORECASE)
 _MAX_RANKED = 20_000  # of the matching papers, the newest: a query like "the" would rank the whole history
-_BM25 = {"title": 4.0, "abstract": 1.0, "authors": 2.0}  # the weight of a word in each field
+_BM25 = {"title": 4.0, "abstract": 1.0, "authors": 2.0, "keywords": 1.0}  # the weight of a word in each field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class SearchIndex:
     def search(self, query: str, since: date = date.min, limit: int = 20) -> list[Hit]:
         """Return papers with all terms of `query`, best first; papers with any of them if none has all.
 
-        A term is a word, the beginning of a word with `*`, or a phrase in quotes; `author:`, `title:` or `abstract:`
-        before it limits it to that field. Words are compared by their stem, without case and accents.
+        A term is a word, the beginning of a word with `*`, or a phrase in quotes; `author:`, `title:`, `abstract:` or
+        `keyword:` before it limits it to that field. Words are compared by their stem, without case and accents.
         """
         terms = list(query_terms(query))
         return self._match(" AND ".join(terms), since, limit) or self._match(" OR ".join(terms), since, limit)
@@ -74,7 +74,8 @@ class SearchIndex:
         if not expression:
             return []
         rows = self._db.execute(
-            "SELECT id, first_seen FROM (SELECT p.id, p.first_seen, bm25(words, :title, :abstract, :authors) AS rank"
+            "SELECT id, first_seen FROM"
+            " (SELECT p.id, p.first_seen, bm25(words, :title, :abstract, :authors, :keywords) AS rank"
             " FROM words JOIN papers p ON p.id = words.rowid WHERE words MATCH :expression AND p.first_seen >= :since"
             " ORDER BY words.rowid DESC LIMIT :pool) ORDER BY rank, id LIMIT :limit",
             {**_BM25, "expression": expression, "since": since.isoformat(), "pool": _MAX_RANKED, "limit": limit},
@@ -95,7 +96,8 @@ def _to_expression(match: re.Match[str]) -> str:
     field, phrase, word = match[1] or "", match[2] or "", match[3] or ""
     if not any(char.isalnum() for char in phrase + word):
         return ""
-    column = "authors" if field.lower().startswith("author") else field.lower()
+    column = field.lower()
+    column = column.rstrip("s") + "s" if column.startswith(("author", "keyword")) else column
     return (f"{column} : " if field else "") + quote_term(phrase or word) + (" *" if word.endswith("*") else "")
 
 

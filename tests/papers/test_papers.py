@@ -85,6 +85,29 @@ def test_merging_keeps_what_either_record_has() -> None:
     assert merge_papers(merged, full) == merge_papers(merged, short) == merged
 
 
+WRITTEN = Paper("T", tldr="Otters float.", keywords=("otters",), organization="Otter Lab", stars=7)
+MACHINE = Paper(
+    "T", tldr="Floating is a property of otters.", tldr_by="A service", keywords=("floating", "otters"), comments=4
+)
+
+
+def test_a_summary_is_never_lost_and_a_persons_wins() -> None:
+    bare = Paper("T")
+    for one in (WRITTEN, MACHINE):
+        assert merge_papers(one, bare) == merge_papers(bare, one) == one
+    for merged in (merge_papers(WRITTEN, MACHINE), merge_papers(MACHINE, WRITTEN)):
+        assert (merged.tldr, merged.tldr_by) == ("Otters float.", "")
+        assert (sorted(merged.keywords), merged.organization) == (["floating", "otters"], "Otter Lab")
+        assert (merged.stars, merged.comments) == (7, 4)
+
+
+def test_a_feed_fills_in_a_summary_and_replaces_none() -> None:
+    feed = Paper("T", tldr="Buy otters.", keywords=("offer",), stars=9_999, from_feed=True)
+    for merged in (merge_papers(MACHINE, feed), merge_papers(feed, MACHINE)):
+        assert (merged.tldr, merged.tldr_by, merged.keywords) == (MACHINE.tldr, "A service", MACHINE.keywords)
+    assert merge_papers(Paper("T"), feed).tldr == "Buy otters."
+
+
 @pytest.mark.parametrize(
     ("given", "link"),
     [

@@ -10,6 +10,7 @@ PAPER = Paper(
     abstract="We survey score-based generative modelling with GPT-4.",
     authors=("Yang Söng", "Ada Lovelace"),
     categories=("cs.LG", "stat.ML"),
+    keywords=("variance exploding", "probability flow"),
 )
 
 
@@ -27,6 +28,8 @@ PAPER = Paper(
         ("gpt-4", True),
         ("gpt", True),
         ("physicists we survey", False),
+        ("probability flow", True),
+        ("exploding probability", False),
         ("*", False),
         ("", False),
         ("(", False),

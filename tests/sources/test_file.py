@@ -28,6 +28,12 @@ def test_every_field_is_parsed() -> None:
         "upvotes": 5,
         "categories": ["cs.LG"],
         "code": "https://example.org/c",
+        "tldr": "It has a title.",
+        "keywords": ["titles", "$\\beta$-tests"],
+        "organization": "Example Lab",
+        "stars": 12,
+        "comments": 3,
+        "discussion": "https://example.org/talk",
     }
     (sighting,) = parse(json.dumps(row)).sightings
     parsed = sighting.paper
@@ -42,6 +48,13 @@ def test_every_field_is_parsed() -> None:
         "10.1000/x",
         date(2026, 4, 1),
         "https://example.org/c",
+    )
+    assert (parsed.tldr, parsed.tldr_by, parsed.keywords) == ("It has a title.", "", ("titles", "β-tests"))
+    assert (parsed.organization, parsed.stars, parsed.comments, parsed.discussion) == (
+        "Example Lab",
+        12,
+        3,
+        "https://example.org/talk",
     )
     assert (sighting.votes, sighting.day) == (5, None)
 

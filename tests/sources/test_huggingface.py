@@ -43,6 +43,16 @@ def test_fields_are_taken_from_the_paper_object() -> None:
     assert (compilers.votes, compilers.paper.project) == (0, "")
 
 
+def test_what_hugging_face_adds_to_a_paper_is_taken_where_it_is_there() -> None:
+    engine, compilers, odd, _ = (sighting.paper for sighting in parse(LIST).sightings)
+    assert (engine.tldr, engine.tldr_by) == ("An engine weaves patterns of algebra at p < 0.05.", "Hugging Face")
+    assert engine.keywords == ("analytical engine", "algebraic patterns")
+    assert (engine.organization, engine.stars, engine.comments) == ("Engine Works", 12, 3)
+    assert engine.discussion == "https://huggingface.co/papers/2604.11111#community"
+    for bare in (compilers, odd):
+        assert (bare.tldr, bare.tldr_by, bare.keywords, bare.organization, bare.stars) == ("", "", (), "", 0)
+
+
 def test_the_list_day_is_not_a_publication_date() -> None:
     assert {sighting.day for sighting in parse(LIST).sightings} == {MONDAY}
 

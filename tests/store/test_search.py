@@ -11,8 +11,10 @@ from sqlite_utils import Database
 
 from digest.papers import build_paper
 from digest.sources import Sighting
+from digest.store import database
 from digest.store.database import open_database
 from digest.store.papers import Papers
+from digest.store.schema import MIGRATIONS
 from digest.store.search import SearchIndex, query_terms
 
 DAY = date(2026, 4, 20)
@@ -97,7 +99,7 @@ def test_no_query_is_an_error(db: Database, query: str) -> None:
 @given(query=st.text(max_size=80) | st.text(alphabet='"*:()^-+{}ab AND', max_size=40))
 def test_no_text_at_all_is_an_error(query: str) -> None:
     db = Database(memory=True)
-    db.execute("CREATE VIRTUAL TABLE words USING fts5 (title, abstract, authors)")
+    db.execute("CREATE VIRTUAL TABLE words USING fts5 (title, abstract, authors, keywords)")
     for expression in (" AND ".join(query_terms(query)), " OR ".join(query_terms(query))):
         if expression:
             db.execute("SELECT * FROM words WHERE words MATCH ?", [expression]).fetchall()
@@ -115,6 +117,39 @@ def test_the_index_keeps_step_when_texts_change_and_rows_are_joined(db: Database
     assert found(db, "nothing yet") == []
     assert found(db, "robots") == [2]
     db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+
+
+def test_keywords_are_found_and_what_changes_no_word_leaves_index_and_vectors_alone(db: Database) -> None:
+    history, index = Papers(db), SearchIndex(db)
+    index.store_vectors("m", {2: b"v"})
+    history.record("file", [Sighting(build_paper("Walking robots", stars=50))], DAY)
+    assert index.vectors("m", [2]) == {2: b"v"}
+    history.record("file", [Sighting(build_paper("Walking robots", stars=60, keywords=["legged locomotion"]))], DAY)
+    assert found(db, "locomotion") == found(db, "keywords:legged") == found(db, "keyword:legged") == [2]
+    assert found(db, "title:locomotion") == []
+    assert index.vectors("m", [2]) == {2: b"v"}
+    db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+
+
+def test_a_history_from_before_there_were_keywords_opens_and_learns_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "MIGRATIONS", {name: MIGRATIONS[name] for name in ("first", "standing")})
+        database.migrations.cache_clear()
+        with open_database(tmp_path / "old.db") as old:
+            facts = '{"authors": ["Ada Otter"], "huggingface": "https://huggingface.co/papers/1"}'
+            old.execute("INSERT INTO papers VALUES (7, 'On otters', 'They float.', ?, '2026-04-01')", [facts])
+            old.execute("INSERT INTO names VALUES ('title:onotters', 7)")
+            old.conn.commit()
+    database.migrations.cache_clear()
+    with open_database(tmp_path / "old.db") as db:
+        assert found(db, "float") == found(db, "author:otter") == [7]
+        assert Papers(db).load([7])[7].keywords == ()
+        Papers(db).record("file", [Sighting(build_paper("On otters", keywords=["mustelids"], tldr="They do."))], DAY)
+        assert found(db, "mustelids") == [7]
+        assert Papers(db).load([7])[7].tldr == "They do."
+        db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
 
 
 def test_the_title_weighs_more_and_old_papers_can_be_left_out(db: Database) -> None:
