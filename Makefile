@@ -54,10 +54,11 @@ lint: $(READY)  ## Run ruff and mypy --strict
 bench: $(READY)  ## Measure speed and memory
 	$(BIN)/python -m tests.bench
 
-eval: $(READY)  ## Measure ranking and similarity on recorded lists, if there are any
+eval: $(READY)  ## Measure ranking, similarity and excerpts on recorded lists, if there are any
 	@$(PIP) --editable '.[dev,semantic,eval]'
 	$(BIN)/python -m tests.bench.trending
 	$(BIN)/python -m tests.bench.similarity
+	$(BIN)/python -m tests.bench.finding
 
 picture: $(READY)  ## Take the README's picture of the demo's mail
 	$(BIN)/python -m tests.picture

@@ -21,7 +21,7 @@ from wcwidth import iter_graphemes
 
 from digest.papers.text import latex_tables
 from digest.papers.text.clean import clean, display_width
-from digest.papers.text.fit import header_text, snippet, wrap
+from digest.papers.text.fit import header_text, headline, snippet, wrap
 from digest.papers.text.readable import fold_title, readable
 
 DATA = Path(__file__).parents[1] / "data"
@@ -288,6 +288,13 @@ def test_an_abbreviation_ends_no_sentence(text: str) -> None:
 def test_a_chinese_snippet_ends_with_a_sentence_or_after_any_character() -> None:
     assert snippet("我们提出了一种新方法。它很好。而且还有更多的内容在后面", 20) == "我们提出了一种新方法。它很好。"
     assert snippet("我们提出了一种新方法而且还有更多的内容在后面", 10) == "我们提出了一种新方…"
+
+
+def test_a_headline_ends_with_a_word_that_says_something() -> None:
+    assert headline("Video-MME-v2: Towards the Next Stage in Benchmarks for the Rest", 58) == (
+        "Video-MME-v2: Towards the Next Stage in Benchmarks…"
+    )
+    assert headline("On the", 40) == "On the"
 
 
 def test_a_word_longer_than_the_snippet_is_cut() -> None:

@@ -6,6 +6,7 @@ The order of use:
     readable    LaTeX, HTML entities and stray markup to Unicode; titles to the form in which they are compared
     latex       the LaTeX in it, with `latex_tables`
     fit         readable text to snippets, lines, mail headers and terminal tables
+    finding     the sentences of an abstract that say what the paper found
 """
 
-__all__ = ["clean", "fit", "latex", "readable"]
+__all__ = ["clean", "finding", "fit", "latex", "readable"]

@@ -2,34 +2,56 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from digest.papers.text.clean import clean, display_width, truncate
 
 # ---- snippets --------------------------------------------------------------------------------------------------------
 
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s[^\s\da-z])|[。！？][”』」）]*(?=[\w\s（「『“])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|al|cf|vs|resp|approx|incl|ca|Figs?|Eqs?|Eqns?|Secs?|Sect|Tabs?|Refs?|Thm|Prop|Def|Alg|App|Ch|Vol"
-    r"|Nos?|pp|Dr|Profs?|Mrs?|Ms|St|Jr|Sr|Inc|Ltd|Corp|Univ|Dept|w\.r\.t|a\.k\.a|viz|[A-Z]|[A-Z]\.[A-Z])|\bet)\.$"
+_SENTENCE_END = re.compile(
+    r"[.!?][\"'”’)\]]*+(?=\s(?:[^\s\da-z]|[a-z]{1,2}[A-Z]|\dD\b))|[。！？][”』」）]*+(?=[\w\s（「『“])"
 )
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|i\.i\.d|al|cf|vs|resp|approx|incl|ca|Figs?|Eqs?|Eqns?|Secs?|Sect|Tabs?|Refs?|Thm|Prop|Def"
+    r"|Alg|App|Ch|Vol|Nos?|pp|Dr|Profs?|Mrs?|Ms|St|Jr|Sr|Inc|Ltd|Corp|Univ|Dept|w\.r\.t|w\.l\.o\.g|s\.t|a\.k\.a|viz|spp?|subsp|var"
+    r"|[A-Z]|[A-Z]\.[A-Z])|\bet)\.$"
+)
+
+
+def sentence_ends(text: str, end: int | None = None) -> Iterator[int]:
+    """Yield where each sentence of a readable text ends but the last one, looking no further than the position `end`.
+
+    The dots of "e.g.", "et al.", "Fig.", initials and decimals end no sentence.
+    """
+    for match in _SENTENCE_END.finditer(text, 0, len(text) if end is None else end):
+        if not _ABBREVIATION.search(text[max(0, match.end() - 12) : match.end()]):
+            yield match.end()
 
 
 def snippet(text: str, limit: int) -> str:
     """Return the first sentences of a readable text, at most `limit` characters.
 
-    Cut after the last sentence that ends in the last 40 % of them, else after a word, with "…". The dots of "e.g.",
-    "et al.", "Fig.", initials and decimals end no sentence. A word longer than `limit` is cut between graphemes
-    (UAX #29).
+    Cut after the last sentence that ends in the last 40 % of them, else after a word, with "…". A word longer than
+    `limit` is cut between graphemes (UAX #29).
     """
     text = clean(text)
     if len(text) <= limit:
         return text
-    end = 0
-    for match in _SENTENCE_END.finditer(text, 0, limit + 2):
-        if match.end() <= limit and not _ABBREVIATION.search(text[max(0, match.end() - 12) : match.end()]):
-            end = match.end()
+    end = max((end for end in sentence_ends(text, limit + 2) if end <= limit), default=0)
     return text[:end] if end >= 0.6 * limit and end else truncate(text, limit)
+
+
+# Words that a line of a title does not end with: what they lead to is missing.
+_LOOSE_END = re.compile(
+    r"(?:[\s,:;–—-]+(?:a|an|and|as|at|by|for|from|in|into|is|of|on|or|over|that|the|their|through|to|under|using|via|with"
+    r"|without))+…$",
+    re.IGNORECASE,
+)
+
+
+def headline(title: str, limit: int) -> str:
+    """Return a title of at most `limit` characters, cut after a word that something was said with."""
+    return _LOOSE_END.sub("…", truncate(clean(title), limit))
 
 
 # ---- lines -----------------------------------------------------------------------------------------------------------
