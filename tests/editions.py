@@ -1,12 +1,13 @@
 """Editions for the tests of the mail: of plain papers, and of hostile ones."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.mail.address import parse_mailbox
-from digest.mail.edition import Edition, compose
+from digest.mail.edition import Arrivals, Edition, Entry, compose
 from digest.mail.message import MessageFrame, RenderedEdition, fill_frame, make_placeholders
 from digest.mail.render import Renderer
 from digest.mail.unsubscribe import UnsubscribeSettings
@@ -24,19 +25,20 @@ LEAVE = UnsubscribeSettings(mailto="unsubscribe@mail.example.org", url="https://
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
 
-def ranked(
-    number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY, reasons: Sequence[str] = ()
-) -> Ranked:
-    listing = Listing("hf", DAY, ((DAY, votes),))
+def ranked(number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY, labels: Sequence[str] = ()) -> Ranked:
+    day = DAY - timedelta(3) if kind is TrendKind.RISING else DAY
+    earlier = () if votes is None or kind is not TrendKind.TODAY else ((DAY - timedelta(1), max(0, votes - 30)),)
+    listing = Listing("hf", day, (*earlier, (DAY, votes)))
     return Ranked(
-        Trend(number, 1.0, kind, listing), (ScorePart(1.0, ""), *(ScorePart(0.1, reason) for reason in reasons))
+        Trend(number, 1.0, kind, listing),
+        (ScorePart(1.0, ""), *(ScorePart(0.1, f"matches your topic {label}", label) for label in labels)),
     )
 
 
 def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Sequence[str] = ()) -> Edition:
     known = dict(enumerate(papers, start=1))
     entries = [ranked(n, votes=1000 - n, kind=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
-    return compose(title, DAY, entries, known, len(known), notices)
+    return compose(title, DAY, entries, known, Arrivals(len(known), DAY), notices)
 
 
 def renderer(
@@ -59,6 +61,10 @@ def mail(made: Edition, to: str = "ann@example.org", unsubscribe: UnsubscribeSet
 
 def plain_papers(count: int) -> list[Paper]:
     sentence = "We study a question that nobody has asked before, and answer it with care and 12 % fewer steps. "
+    tldr = (
+        "An answer of moderate length, given with care to whoever asks a question of learning, takes 12 % fewer steps"
+        " than any answer known before and helps more people, as a study of forty questions confirms."
+    )
     return [
         Paper(
             f"On the {n}th question of learning, and why an answer of moderate length helps",
@@ -69,6 +75,32 @@ def plain_papers(count: int) -> list[Paper]:
             code=f"https://github.com/example/question-{n}",
             project=f"https://question-{n}.example.org/",
             huggingface=f"https://huggingface.co/papers/2604.{n:05}",
+            tldr=tldr if n % 3 else "",
+            tldr_by="Hugging Face",
+            organization="University of Answers",
+            stars=n * 100,
+            comments=n % 5,
+            discussion=f"https://huggingface.co/papers/2604.{n:05}#community",
         )
         for n in range(1, count + 1)
     ]
+
+
+def full_edition(count: int) -> Edition:
+    """An edition in which nothing is missing: labels, feedback, a page in the archive and a way to subscribe."""
+    made = edition(plain_papers(count), notices=["arXiv was unavailable today; its papers follow tomorrow."])
+    say = tuple(
+        (label, f"mailto:feedback+{'x' * 26}@example.org?subject=more%20arxiv:2604.00001")
+        for label in ("More like this", "Not for me")
+    )
+
+    def filled(entry: Entry) -> Entry:
+        return replace(entry, labels=("World models", "Video", "Otters"), feedback=say, origin="from Fri 17 Apr")
+
+    return replace(
+        made,
+        top=made.top and filled(made.top),
+        sections=tuple(replace(s, entries=tuple(map(filled, s.entries))) for s in made.sections),
+        archive_url="https://papers.example.org/2026/04/20.html",
+        signup_link="mailto:subscribe@example.org?subject=subscribe",
+    )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.policy import SMTP
 from email.quoprimime import body_encode
@@ -136,7 +137,7 @@ def _headers(
     yield _folded("From", str(Address(sender.name, addr_spec=sender.address)))
     yield b"To: "
     yield "address"
-    yield b"\r\n" + _folded("Subject", header_text(subject, 200))
+    yield b"\r\n" + _subject(header_text(subject, 200))
     yield f"Date: {format_datetime(now)}\r\nMessage-ID: ".encode()
     yield "id"
     yield f"\r\nList-Id: {_list_id(title, sender)}\r\nList-Unsubscribe: ".encode()
@@ -154,6 +155,17 @@ def _headers(
 
 def _folded(name: str, value: str) -> bytes:
     return _POLICY.fold_binary(name, _POLICY.header_factory(name, value))
+
+
+def _subject(text: str) -> bytes:
+    """Return the subject, as encoded words throughout if it is not ASCII.
+
+    Where a line ends next to an encoded word, Python's policy can leave two spaces, or none.
+    """
+    if text.isascii():
+        return _folded("Subject", text)
+    encoded = Header(text, "utf-8", maxlinelen=_LINE, header_name="Subject").encode(linesep="\r\n")
+    return f"Subject: {encoded}\r\n".encode("ascii")
 
 
 def _list_id(title: str, sender: Mailbox) -> str:

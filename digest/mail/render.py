@@ -7,6 +7,7 @@ edition ──▶ fit_entries ──▶ templates ──▶ inline_styles ──
 import html
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -20,25 +21,29 @@ from digest.mail.edition import Edition, Entry
 from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
 from digest.mail.templates import Templates
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
-from digest.papers.text.fit import header_text, snippet
+from digest.papers.text.fit import header_text, headline, snippet
 
 # Bytes of HTML: Gmail hides what comes after about 102 KB, the unsubscribe link included.
 GMAIL_LIMIT = 100_000
-# Levels of detail: characters of the abstract, and the bytes that an entry costs besides its own words once its styles
-# are inlined and encoded (measured; a test compares the sum with the real size).
-_ABSTRACT = {"top": 420, "full": 320, "brief": 140, "row": 0, "line": 0}
-_COST = {"top": 2_100, "full": 1_850, "brief": 1_850, "row": 470, "line": 400}
-_PAGE_COST = 6_600  # bytes besides title, notices and entries
-_REASON = 180  # bytes of each reason besides its words
+_FULL = 5  # papers in full after the top pick: what a reader gets through in two minutes
+# Levels of detail, and the bytes that an entry costs besides its own words once its styles are inlined and encoded
+# (measured; a test compares the sum with the real size).
+_COST = {"top": 1_150, "full": 900, "brief": 640, "row": 500, "line": 410}
+_LEVELS = tuple(_COST)
+_PAGE_COST = 7_500  # bytes besides title, notices and entries
+_LINK, _LABEL = 100, 270  # bytes of each besides its words
+_HEADLINE = 64  # characters of the first title in the subject: phones show 40 of them, desktops 70
+_BRIEF = 120  # characters of the finding at the level "brief"
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
+_SECOND_LINK = ("Code", "Discussion", "Project")  # labels of what the plain text adds to the paper's page
 
 
 @dataclass(frozen=True, slots=True)
 class FittedEntry:
     """An entry at a level of detail.
 
-    "top" and "full" have everything, "brief" a shorter abstract, "row" title and votes on a line, "line" only as much
-    of the title as fits on one.
+    "top" and "full" have everything, "brief" title, votes and a sentence, "row" title and votes, "line" only as much of
+    the title as fits on one.
     """
 
     entry: Entry
@@ -46,7 +51,7 @@ class FittedEntry:
 
     @property
     def detailed(self) -> bool:
-        return self.level in ("top", "full", "brief")
+        return self.level in ("top", "full")
 
     @property
     def title(self) -> str:
@@ -60,8 +65,20 @@ class FittedEntry:
         return "" if self.level == "line" and _size(self.entry.link) > _LINE_LINK else self.entry.link
 
     @property
-    def abstract(self) -> str:
-        return snippet(self.entry.abstract, _ABSTRACT[self.level]) if _ABSTRACT[self.level] else ""
+    def finding(self) -> str:
+        if self.detailed:
+            return self.entry.finding
+        return snippet(self.entry.finding, _BRIEF) if self.level == "brief" else ""
+
+    @property
+    def finding_by(self) -> str:
+        return self.entry.finding_by if self.finding else ""
+
+    @property
+    def text_links(self) -> tuple[tuple[str, str], ...]:
+        """The link that the plain text has beside the paper's page."""
+        found = [pair for pair in self.entry.links if self.detailed and pair[0].startswith(_SECOND_LINK)]
+        return tuple(found[:1])
 
 
 class Renderer:
@@ -104,15 +121,20 @@ class Renderer:
         """Return the subject, plain text and HTML of an edition. Raises ConfigError like `frame`."""
         entries = fit_entries(edition)
         by_id = {fitted.entry.id: fitted for fitted in entries}
+        findings = [entry.finding or entry.title for entry in edition.entries[:1]]
         context = {
             "edition": edition,
             "address": make_placeholders(self._secret, edition.day).address,
+            "sender": self._sender.address,
             "unsubscribe_link": self.unsubscribe_link(edition),
             "count": len(entries),
+            "headline": headline(edition.entries[0].title, _HEADLINE) if entries else "",
             "short_date": f"{edition.day:%a} {edition.day.day} {edition.day:%b %Y}",
             "top": by_id[edition.top.id] if edition.top else None,
             "sections": [(section.heading, [by_id[e.id] for e in section.entries]) for section in edition.sections],
-            "preheader": " · ".join(entry.title for entry in edition.entries[:3])[:300],
+            "summaries_by": sorted({fitted.finding_by for fitted in entries if fitted.finding_by}),
+            "feedback": any(entry.feedback for entry in edition.entries),
+            "preheader": " · ".join([*findings, *(entry.title for entry in edition.entries[1:3])])[:300],
         }
         fill = self._templates.fill
         subject = header_text(fill("subject.txt", context), 160)
@@ -126,33 +148,49 @@ class Renderer:
 
 
 def fit_entries(edition: Edition) -> list[FittedEntry]:
-    """Return every entry, in as much detail as fits under Gmail's limit.
+    """Return every entry, in as much detail as fits under Gmail's limit: the top pick and five more in full at most.
 
-    From the last entry up, abstracts get shorter, then entries become rows, then lines. Sizes are estimated beforehand,
-    so that templates and premailer run once.
+    From the last entry up, those in brief become rows, then lines; then the others lose detail. Sizes are estimated
+    beforehand, so that templates and premailer run once.
     """
     entries = edition.entries
-    budget = GMAIL_LIMIT - _PAGE_COST - sum(_size(n) for n in edition.notices) - 4 * _size(edition.title)
-    levels = ["top" if edition.top and n == 0 else "full" for n in range(len(entries))]
-    total = sum(_weight(FittedEntry(entry, level)) for entry, level in zip(entries, levels, strict=True))
-    for coarser in ("brief", "row", "line"):
-        for n in range(len(entries) - 1, -1 if coarser == "line" else 0, -1):
-            if total <= budget:
-                break
-            total += _weight(FittedEntry(entries[n], coarser)) - _weight(FittedEntry(entries[n], levels[n]))
-            levels[n] = coarser
-    return [FittedEntry(entry, level) for entry, level in zip(entries, levels, strict=True)]
+    tops = 1 if edition.top else 0
+    fitted = [
+        FittedEntry(entry, "top" if n < tops else "full" if n < tops + _FULL else "brief")
+        for n, entry in enumerate(entries)
+    ]
+    total = estimate_size(edition, fitted)
+    steps = (("row", tops + _FULL), ("line", tops + _FULL), ("brief", tops), ("row", tops), ("line", 0))
+    for level, first in steps:
+        for n in range(len(fitted) - 1, first - 1, -1):
+            if total <= GMAIL_LIMIT:
+                return fitted
+            coarser = FittedEntry(entries[n], max(level, fitted[n].level, key=_LEVELS.index))
+            total += _weight(coarser) - _weight(fitted[n])
+            fitted[n] = coarser
+    return fitted
+
+
+def estimate_size(edition: Edition, fitted: Sequence[FittedEntry]) -> int:
+    """Estimate the bytes of an edition with these entries in encoded HTML, never too low."""
+    texts = [*edition.notices, edition.intro, edition.archive_url, edition.signup_link, *[edition.title] * 4]
+    return _PAGE_COST + sum(map(_size, texts)) + sum(map(_weight, fitted))
 
 
 def _weight(view: FittedEntry) -> int:
     """Estimate the bytes of an entry in the encoded HTML, never too low."""
-    entry, texts = view.entry, [view.title, view.link]
+    entry, texts, extra = view.entry, [view.title, view.link], 0
     if view.level != "line":
         texts += [entry.votes]
     if view.detailed:
-        texts += [entry.authors, entry.movement, entry.categories, view.abstract, *entry.reasons]
-        texts += [link for _, link in entry.links]
-    return _COST[view.level] + sum(_size(text) for text in texts) + _REASON * len(entry.reasons) * view.detailed
+        texts += [entry.movement, entry.organization, entry.authors, entry.categories, view.finding_by]
+        pairs = (*entry.links, *entry.feedback)
+        texts += [text for pair in pairs for text in pair]
+        extra += _LINK * len(pairs)
+    if view.detailed or view.level == "brief":
+        texts += [view.finding, entry.origin, *entry.labels]
+        extra += _LABEL * len(entry.labels)
+    return _COST[view.level] + sum(_size(text) for text in texts) + extra
 
 
 def _size(text: str) -> int:

@@ -117,7 +117,7 @@ def send_test(config: Config, to: str, now: datetime) -> Check:
     now = now.astimezone(config.digest.timezone)
     edition = _sample_edition(config, now, 3)
     try:
-        frame = make_renderer(config, _SECRET).frame(edition, now, subject_prefix="Test: ")
+        frame = make_renderer(config, _SECRET).frame(edition, now, subject_prefix=f"Test: {config.digest.title} · ")
         # A new token each time: the same Message-ID again would be taken for a copy.
         content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.day)
         batches = delivery_method(config)(iter([Message(1, frame.sender, to, content)]), lambda: False)
@@ -140,21 +140,25 @@ def _sample_edition(config: Config, now: datetime, papers: int) -> Edition:
 
 
 def _full_entry(place: int) -> Entry:
-    sentence = "This abstract is made up to show how a mail looks, with 3 < 4, “quotes”, α & β and an – dash. "
+    sentence = "This summary is made up to show how a mail looks, with 3 < 4, “quotes”, α & β and an – dash. "
     return Entry(
         place=place,
         id=place,
         title=f"Made-up paper number {place}: a title of ordinary length, to see how it looks in a mail",
         link=f"https://arxiv.org/abs/2601.{place:05}",
+        organization="Example University",
         authors="Ada Example, Bo Beispiel, Chloé Exemple +4 more",
         votes="12 upvotes",
-        movement="new",
+        movement="+3 since yesterday",
         categories="cs.LG, stat.ML",
         abstract=sentence * 6,
+        finding=sentence * 3,
+        finding_by="a made-up service",
+        labels=("Made-up topic",),
         reasons=("matches a topic",),
-        links=tuple((label, f"https://example.org/{place}/{label}") for label in ("PDF", "HTML", "Code", "Project")),
+        links=tuple((label, f"https://example.org/{place}/{label}") for label in ("HTML", "PDF", "Code", "Project")),
     )
 
 
 def _minimal_entry(place: int) -> Entry:
-    return Entry(place, place, f"Made-up paper number {place}", "", "", "", "", "", "", (), ())
+    return Entry(place, place, f"Made-up paper number {place}")

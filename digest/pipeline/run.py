@@ -41,7 +41,7 @@ from digest.errors import (
     SourceError,
     Undelivered,
 )
-from digest.mail.edition import Edition, compose
+from digest.mail.edition import Arrivals, Edition, compose
 from digest.papers import parse_name
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context, delivery_method, open_context
@@ -52,7 +52,7 @@ from digest.pipeline.select import load_selection, select
 from digest.ranking.trending import Ranked
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
-from digest.sources.freshness import check_freshness, late_batches, source_notice
+from digest.sources.freshness import check_freshness, late_batches, source_notices
 from digest.sources.history import History
 from digest.sources.lookup import plan_lookup
 from digest.store.database import run_lock
@@ -336,10 +336,9 @@ def look_up_likes(context: Context, fetcher: Fetcher, day: date, now: datetime) 
 def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str) -> Edition:
     """The edition of these papers, with notices about the sources of this run; `why_empty` if there are none."""
     papers = context.papers.load(r.trend.id for r in ranked)
-    notices = [notice for fetched in report.fetched if (notice := source_notice(fetched))]
-    new = context.papers.count_new(report.day)
-    why = why_empty.format(whose="your")
-    return compose(context.config.digest.title, report.day, ranked, papers, new, notices, why)
+    arrivals = Arrivals(*context.papers.arrivals(report.day))
+    notices, why = source_notices(report.fetched), why_empty.format(whose="your")
+    return compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
 
 
 def publish(

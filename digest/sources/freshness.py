@@ -26,28 +26,39 @@ def late_batches(fetched: Fetched) -> tuple[str, ...]:
     )
 
 
-def source_notice(fetched: Fetched) -> str:
-    """Return what readers should know about a source today, for the foot of the mail; '' if all is well.
+def source_notices(fetched: Sequence[Fetched]) -> list[str]:
+    """Return what readers should know about the sources today, in a sentence for each kind of problem.
 
     The details are in the log and in `status`: they name files and servers that are no business of readers.
     """
-    if fetched.state == "failed":
-        return f"{fetched.source} could not be read {_failure_period(fetched)}"
-    if fetched.errors:
-        return f"{fetched.source} was only partly read today"
-    if messages := late_batches(fetched):
-        more = {1: "", 2: " (and one more)"}.get(len(messages), f" (and {len(messages) - 1:,} more)")
-        return f"{fetched.source}: {messages[0]}{more}; retrying tomorrow"
-    if fetched.skipped:
-        count = len(fetched.skipped)
-        return f"{fetched.source}: skipped {count:,} unreadable {'entry' if count == 1 else 'entries'}"
-    return ""
+    by_problem: dict[str, list[str]] = {}
+    for source in fetched:
+        if problem := _problem(source):
+            by_problem.setdefault(problem, []).append(_NAMES.get(source.source, source.source))
+    return [_sentence(problem, names) for problem, names in by_problem.items()]
 
 
-def _failure_period(fetched: Fetched) -> str:
-    runs = fetched.previous.failed_runs + 1
-    if runs == 1:
-        return "today"
-    day = fetched.previous.last_read
-    last_read = f"last read on {day.day} {day:%B %Y}" if day else "never read so far"
-    return f"in the last {runs} runs, {last_read}"
+# The services that a source is named after unless the configuration names it.
+_NAMES = {"arxiv": "arXiv", "biorxiv": "bioRxiv", "huggingface": "Hugging Face", "medrxiv": "medRxiv"}
+
+
+def _problem(source: Fetched) -> str:
+    """Return what is to be said about a source, with "{was}" and "{its}" for its number; '' if all is well."""
+    if source.state == "failed" and source.previous.failed_runs:
+        day = source.previous.last_read
+        since = f"since {day.day} {day:%B}" if day else "so far"
+        return f"{{has}} been unavailable {since}; {{its}} papers follow when {{it}} {{is}} back."
+    if source.state == "failed":
+        return "{was} unavailable today; {its} papers follow tomorrow."
+    if source.errors:
+        return "{was} only partly available today; the other papers follow tomorrow."
+    if late_batches(source):
+        return "{has} no new papers yet, although some were due; they follow tomorrow."
+    return "listed entries that could not be read; they are left out." if source.skipped else ""
+
+
+def _sentence(problem: str, names: Sequence[str]) -> str:
+    many = len(names) > 1
+    subject = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    words = {"was": "were", "has": "have", "is": "are", "its": "their", "it": "they"}
+    return f"{subject} {problem.format(**{one: more if many else one for one, more in words.items()})}"

@@ -233,10 +233,18 @@ class Papers:
         readings = [Reading(date.fromisoformat(r[0]), r[1], date.fromisoformat(r[2]), r[3]) for r in rows]
         return date.fromisoformat(first), readings
 
-    def count_new(self, day: date) -> int:
-        """Return how many papers were first seen on `day`."""
-        row = self._db.execute("SELECT count(*) FROM papers WHERE first_seen = ?", [day.isoformat()]).fetchone()
-        return int(row[0])
+    def arrivals(self, day: date) -> tuple[int, date]:
+        """Return how many papers were first seen on `day`, and since when they could come in.
+
+        That is the last day before on which any came in; without one, the day of the oldest list that had them.
+        """
+        count, before, oldest = self._db.execute(
+            "SELECT count(*), (SELECT max(first_seen) FROM papers WHERE first_seen < :day), (SELECT min(s.day)"
+            " FROM papers p JOIN sightings s ON s.paper = p.id WHERE p.first_seen = :day)"
+            " FROM papers WHERE first_seen = :day",
+            {"day": day.isoformat()},
+        ).fetchone()
+        return count, date.fromisoformat(before or oldest or day.isoformat())
 
     def _store(self, texts: "_Texts", paper: Paper, day: date) -> tuple[int, bool]:
         """Store `paper`, merged with all rows that are the same paper; return its id and whether it is new."""

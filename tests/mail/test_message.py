@@ -33,6 +33,17 @@ MAIL = mail(edition(plain_papers(20), "Trending papers – größer"))
 FIELDS = dict(headers(MAIL))
 
 
+@pytest.mark.parametrize("length", range(30, 80, 3))
+def test_a_subject_arrives_with_its_spaces_wherever_its_lines_end(length: int) -> None:
+    for middle in ("", "ö", "…"):
+        subject = f"{'Otters and seals of the north sea swim ' * 3}"[:length].strip() + f"{middle} · 11 more papers"
+        raw = build_frame(
+            RenderedEdition(subject, "text", "<p>x</p>"), "T", SENDER, LEAVE, PLACEHOLDERS, DAY, NOW
+        ).content
+        assert message_from_bytes(raw, policy=policy.default)["Subject"] == subject
+        assert all(len(line) <= 76 for line in raw.split(b"List-Id")[0].split(b"\r\n"))
+
+
 def test_every_header_is_there_once() -> None:
     names = [name for name, _ in headers(MAIL)]
     assert sorted(names) == sorted([*ONCE.split(), "list-unsubscribe-post"])

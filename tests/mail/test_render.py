@@ -1,20 +1,21 @@
 """The mail as a reader sees it, and that no stranger's text is more than text in it."""
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.mail.edition import compose
+from digest.mail.edition import Arrivals, Edition, compose
 from digest.mail.message import quoted_printable
-from digest.mail.render import GMAIL_LIMIT, fit_entries
+from digest.mail.render import GMAIL_LIMIT, estimate_size, fit_entries
 from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
 from digest.ranking.selection import MAX_PAPERS
 from digest.ranking.trending import TrendKind
-from tests.editions import DAY, PLACEHOLDERS, edition, mail, plain_papers, ranked, rendered
+from tests.editions import DAY, PLACEHOLDERS, edition, full_edition, mail, plain_papers, ranked, rendered
 
 
 class Reader(HTMLParser):
@@ -38,13 +39,14 @@ class Reader(HTMLParser):
 
 
 def test_a_mail_has_a_date_a_top_pick_a_ranked_list_and_a_way_out() -> None:
-    html = rendered(edition(plain_papers(6), notices=["arxiv could not be read today (it answered 503)"])).html
+    notice = "arXiv was unavailable today; its papers follow tomorrow."
+    html = rendered(edition(plain_papers(6), notices=[notice])).html
     page = Reader(html)
     text = " ".join(" ".join(page.text).split())
-    for words in ("Monday 20 April 2026", "TOP PICK", "TRENDING TODAY", "RISING FROM EARLIER DAYS", "Unsubscribe"):
+    for words in ("Monday 20 April 2026", "TOP PICK", "TRENDING TODAY", "FROM THE LAST DAYS", "Unsubscribe"):
         assert words in text
-    assert "▲ 999 upvotes (new)" in text
-    assert "arxiv could not be read today (it answered 503)" in text
+    assert "▲ 999 · +30 since yesterday · University of Answers · Author Number0, Author Number1" in text
+    assert notice in text
     assert page.tags.count("h1") == 1
     assert page.tags.count("h3") == 6
     assert html.startswith("<!DOCTYPE html>")
@@ -71,7 +73,11 @@ def test_a_link_longer_than_it_is_worth_is_left_out_and_the_title_keeps_its_own(
 
 
 def test_what_is_not_known_leaves_no_trace() -> None:
-    bare = rendered(compose("T", DAY, [ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}, 1, []))
+    bare = rendered(
+        compose(
+            "T", DAY, [ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}, Arrivals(1, DAY), []
+        )
+    )
     assert "None" not in bare.html + bare.text
     assert "PDF" not in bare.html
     assert "·" not in bare.html.partition("<h3")[2].partition("foot")[0]
@@ -115,12 +121,37 @@ def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_o
     assert "Unsubscribe" in html[-900:]
 
 
-def test_detail_goes_from_the_bottom_up_and_the_top_pick_keeps_its_own() -> None:
+@pytest.mark.parametrize("count", [1, 6, 12, 40, 80, 120])
+@pytest.mark.parametrize("make", [full_edition, lambda count: edition(plain_papers(count))])
+def test_the_estimated_size_is_never_too_low(count: int, make: Callable[[int], Edition]) -> None:
+    made = make(count)
+    estimated = estimate_size(made, fit_entries(made))
+    assert 0.75 * estimated < len(quoted_printable(rendered(made).html)) <= estimated <= GMAIL_LIMIT
+
+
+def test_what_the_edition_is_given_is_shown() -> None:
+    made = rendered(full_edition(12))
+    page = Reader(made.html)
+    text = " ".join(" ".join(page.text).split())
+    for words in ("View in browser", "Forwarded this?", "Subscribe", "◆ World models", "from Fri 17 Apr"):
+        assert words in text
+    assert text.count("More like this") == text.count("Not for me") == 6
+    assert "https://papers.example.org/2026/04/20.html" in page.links
+    assert "mailto:subscribe@example.org?subject=subscribe" in page.links
+    assert "https://papers.example.org/2026/04/20.html" in made.text
+    assert "Reply with +2 -5" in made.text
+    bare = rendered(edition(plain_papers(12)))
+    for words in ("View in browser", "Forwarded this?", "◆", "More like this", "+2 -5"):
+        assert words not in bare.html + bare.text
+
+
+def test_the_top_pick_and_five_more_are_in_full_and_detail_goes_from_the_bottom_up() -> None:
     order = ["top", "full", "brief", "row", "line"]
-    levels = [view.level for view in fit_entries(edition(plain_papers(80)))]
-    assert levels[0] == "top"
+    assert [v.level for v in fit_entries(edition(plain_papers(12)))] == ["top", *["full"] * 5, *["brief"] * 6]
+    levels = [view.level for view in fit_entries(edition(plain_papers(120)))]
+    assert levels[:6] == ["top", *["full"] * 5]
     assert [order.index(level) for level in levels] == sorted(order.index(level) for level in levels)
-    assert {view.level for view in fit_entries(edition(plain_papers(20)))} == {"top", "full"}
+    assert set(levels) > {"brief", "row"}
 
 
 def test_plain_text_keeps_72_columns_and_addresses_have_their_own_lines() -> None:
@@ -131,12 +162,15 @@ def test_plain_text_keeps_72_columns_and_addresses_have_their_own_lines() -> Non
     for line in rendered(edition(papers)).text.split("\n"):
         assert display_width(line) <= 72 or "://" in line or "mailto:" in line or "@" in line, line
         if "https://" in line:
-            assert re.fullmatch(r"\s*(\w+:\s+)?https://\S+", line), line
+            assert re.fullmatch(r"\s*([\w★(). ]+: )?https://\S+", line), line
 
 
-def test_the_subject_names_the_lead_paper() -> None:
-    lead = "On the 1th question of learning, and why an answer of moderate length…"
-    assert rendered(edition(plain_papers(3))).subject == f"Trending papers · Mon 20 Apr 2026 · {lead} and 2 more"
+def test_the_subject_begins_with_the_lead_paper() -> None:
+    lead = "On the 1th question of learning, and why an answer of moderate…"
+    assert rendered(edition(plain_papers(3))).subject == f"{lead} · 2 more papers"
+    assert rendered(edition(plain_papers(2))).subject == f"{lead} · 1 more paper"
+    assert rendered(edition(plain_papers(1))).subject == lead
+    assert rendered(edition([])).subject == "Trending papers: nothing new today"
 
 
 HOSTILE = [

@@ -49,8 +49,7 @@ def test_the_templates_come_with_the_program() -> None:
         ("digest.txt", "{{ nothing }}", "digest.txt, line 1: "),
         (
             "_paper.html",
-            "{% macro title(v) %}\n{{ 1 / 0 }}{% endmacro %}"
-            "{% macro meta(x) %}{% endmacro %}{% macro body(x, y) %}{% endmacro %}",
+            "{% macro top(view) %}\n{{ 1 / 0 }}{% endmacro %}",
             "_paper.html, line 2: ",
         ),
         ("inline.css", "{{ 'x' | nofilter }}", "inline.css, line 1: "),

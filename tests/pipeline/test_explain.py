@@ -141,7 +141,7 @@ def test_from_ten_votes_to_480_in_two_days_leads_the_third_mail_and_says_so(work
         workplace.run(MONDAY + timedelta(day))
     mails = workplace.titles()
     assert mails[2][0] == "Paper number 1 on something"
-    assert "rising: 10 → 480 in 2 days" in text_of(workplace.mails()["ann@example.org"][2])
+    assert "480 upvotes, from Mon 20 Apr · +470 in 2 days" in text_of(workplace.mails()["ann@example.org"][2])
     assert all("Paper number 1 on something" not in mail for mail in mails[:2])
 
 

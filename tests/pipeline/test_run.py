@@ -98,6 +98,20 @@ def test_an_empty_day_sends_nothing_unless_asked_to(workplace: Workplace) -> Non
     assert "nothing new" in mail["Subject"]
 
 
+def test_the_intro_counts_what_came_in_since_the_run_before(workplace: Workplace) -> None:
+    workplace.digest = {"max_papers": 2}
+    for later, count, intro in (
+        (0, 3, "3 papers today; 2 in this mail."),
+        (1, 4, "1 paper since yesterday, and 1 from earlier days."),
+        (2, 4, "1 paper from the last days; no list has a new one today."),
+        (9, 6, "2 papers since 21 April."),
+    ):
+        workplace.lists(*(paper(n, upvotes=20 + n) for n in range(count)))
+        workplace.run(MONDAY + timedelta(later))
+        if later != 2:  # by then all has been sent
+            assert intro in text_of(workplace.mails()["ann@example.org"][-1])
+
+
 def test_on_other_days_a_run_only_fetches_and_records(workplace: Workplace) -> None:
     workplace.digest = {"days": ["tue"]}
     workplace.lists(paper(1))
@@ -122,7 +136,8 @@ def test_a_topic_leads_says_why_and_may_be_all_there_is(workplace: Workplace) ->
     workplace.run(MONDAY)
     (mail,) = workplace.mails()["ann@example.org"]
     assert titles(mail) == ["Paper number 2 on something", "Paper number 1 on something"]
-    assert "matches your topic Otters" in html_of(mail)
+    assert "◆&nbsp;Otters" in html_of(mail).replace("\xa0", "&nbsp;")
+    assert "◆ Otters" in text_of(mail)
     workplace.digest, workplace.to = {"topics_only": True}, ("bob@example.org",)
     workplace.run(MONDAY)
     assert workplace.titles("bob@example.org") == [["Paper number 2 on something"]]
@@ -166,7 +181,7 @@ def test_a_paper_that_rises_while_nobody_looked_leads_and_says_from_where(workpl
     last = workplace.mails()["ann@example.org"][-1]
     assert titles(last)[0] == "Paper number 1 on something"
     assert "480 upvotes" in text_of(last)
-    assert "10 → 480 in 2 days" in text_of(last)
+    assert "480 upvotes, from Mon 20 Apr · +470 in 2 days" in text_of(last).replace("\n  ", "")
 
 
 def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None:
@@ -227,8 +242,10 @@ def test_one_source_that_cannot_be_read_is_named_in_the_mail_and_the_rest_goes_o
     workplace.run(MONDAY)
     (mail,) = workplace.mails()["ann@example.org"]
     assert titles(mail) == ["Paper number 1 on something"]
-    assert "gone could not be read today" in text_of(mail).replace("\n", " ")
-    assert "gone could not be read today" in html_of(mail)
+    notice = "gone was unavailable today; its papers follow tomorrow."
+    assert notice in text_of(mail).replace("\n", " ")
+    assert notice in html_of(mail)
+    assert "jsonl" not in text_of(mail) + html_of(mail)
 
 
 def test_when_no_source_can_be_read_the_day_stays_open(workplace: Workplace) -> None:
@@ -238,10 +255,12 @@ def test_when_no_source_can_be_read_the_day_stays_open(workplace: Workplace) -> 
     assert workplace.run(MONDAY).queued == 1
 
 
-def test_skipped_lines_are_counted_in_the_mail(workplace: Workplace) -> None:
+def test_skipped_lines_are_mentioned_in_the_mail(workplace: Workplace) -> None:
     workplace.papers.write_text('{"title": "Good"}\n{broken\n[]\n')
     workplace.run(MONDAY)
-    assert "papers: skipped 2 unreadable entries" in text_of(workplace.mails()["ann@example.org"][0])
+    assert "papers listed entries that could not be read; they are left out." in text_of(
+        workplace.mails()["ann@example.org"][0]
+    )
 
 
 def test_only_one_run_at_a_time(workplace: Workplace) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from digest.pipeline.context import open_context
 from digest.pipeline.preview import preview
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
-from digest.sources.freshness import source_notice
+from digest.sources.freshness import source_notices
 from digest.store.statistics import Statistics
 from tests.conftest import MONDAY, Workplace, at, html_of, paper
 
@@ -67,25 +67,44 @@ def format_results(numbers: Sequence[int]) -> str:
     )
 
 
+DOWN = Fetched("x", errors=("https://example.org/ timed out",))
+WEEK = replace(DOWN, previous=PreviousRuns(None, date(2026, 4, 20), 1))
+
+
 @pytest.mark.parametrize(
-    ("fetched", "notice"),
+    ("fetched", "notices"),
     [
-        (Fetched("x", read=1), ""),
-        (Fetched("x", errors=("a: timed out",)), "x could not be read today"),
+        ([Fetched("x", read=1)], []),
+        ([DOWN], ["x was unavailable today; its papers follow tomorrow."]),
+        ([WEEK], ["x has been unavailable since 20 April; its papers follow when it is back."]),
         (
-            Fetched("x", errors=("a: timed out",), previous=PreviousRuns(None, None, 1)),
-            "x could not be read in the last 2 runs, never read so far",
+            [replace(DOWN, previous=PreviousRuns(None, None, 1))],
+            ["x has been unavailable so far; its papers follow when it is back."],
         ),
-        (Fetched("x", errors=("a", "b"), read=1), "x was only partly read today"),
         (
-            Fetched("x", read=2, stale=("a", "b")),
-            "x: a still shows an earlier day's papers, although new ones are due (and one more); retrying tomorrow",
+            [Fetched("x", errors=("a", "b"), read=1)],
+            ["x was only partly available today; the other papers follow tomorrow."],
         ),
-        (Fetched("x", read=1, skipped=("entry 1: it has no title",)), "x: skipped 1 unreadable entry"),
+        (
+            [Fetched("x", read=2, stale=("a", "b"))],
+            ["x has no new papers yet, although some were due; they follow tomorrow."],
+        ),
+        (
+            [Fetched("x", read=1, skipped=("entry 1: it has no title",))],
+            ["x listed entries that could not be read; they are left out."],
+        ),
+        (
+            [replace(DOWN, source=name) for name in ("arxiv", "biorxiv", "The {Journal}")],
+            ["arXiv, bioRxiv and The {Journal} were unavailable today; their papers follow tomorrow."],
+        ),
+        (
+            [WEEK, replace(WEEK, source="y")],
+            ["x and y have been unavailable since 20 April; their papers follow when they are back."],
+        ),
     ],
 )
-def test_the_notice_for_readers_names_the_problem(fetched: Fetched, notice: str) -> None:
-    assert source_notice(fetched) == notice
+def test_readers_are_told_of_a_problem_in_a_calm_sentence(fetched: list[Fetched], notices: list[str]) -> None:
+    assert source_notices(fetched) == notices
 
 
 @dataclass
@@ -120,7 +139,7 @@ def place(workplace: Workplace) -> Place:
 def test_yesterdays_batch_on_an_announcement_day_is_stale_and_reported_everywhere(place: Place) -> None:
     assert place.run(MONDAY, 901, 902) == "read"
     assert place.run(MONDAY + timedelta(1), 901, 902) == "stale"
-    assert "arxiv: category cs.LG still shows an earlier day's papers" in place.footer()
+    assert "arXiv has no new papers yet, although some were due; they follow tomorrow." in place.footer()
     arxiv, text = place.status()
     assert (arxiv["state"], arxiv["failed_runs"]) == ("stale", 0)
     assert arxiv["late"] == ["category cs.LG still shows an earlier day's papers, although new ones are due"]
@@ -129,7 +148,7 @@ def test_yesterdays_batch_on_an_announcement_day_is_stale_and_reported_everywher
 
 def test_an_empty_feed_on_an_announcement_day_is_empty_and_reported(place: Place) -> None:
     assert place.run(MONDAY) == "empty"
-    assert "category cs.LG lists nothing, although new papers are due; retrying tomorrow" in place.footer()
+    assert "arXiv has no new papers yet, although some were due; they follow tomorrow." in place.footer()
 
 
 @pytest.mark.parametrize("feed", [(), (901, 902)])
@@ -174,10 +193,9 @@ def test_a_source_that_keeps_failing_is_reported_with_the_number_of_runs(place: 
     for later in (1, 2, 3):
         place.run(MONDAY + timedelta(later))
         footers.append(place.footer())
-    assert "arxiv could not be read today" in footers[0]
+    assert "arXiv was unavailable today; its papers follow tomorrow." in footers[0]
     assert "404" not in footers[0]
-    assert "arxiv could not be read in the last 2 runs, last read on 20 April 2026" in footers[1]
-    assert "arxiv could not be read in the last 3 runs, last read on 20 April 2026" in footers[2]
+    assert all("arXiv has been unavailable since 20 April;" in footer for footer in footers[1:])
     arxiv, text = place.status()
     assert (arxiv["failed_runs"], arxiv["read"][:10]) == (3, "2026-04-20")
     assert re.search(r"^arxiv +failed +2026-04-20", text, re.MULTILINE)

@@ -185,7 +185,8 @@ def test_one_broken_service_is_named_and_the_other_ones_papers_go_out(tmp_path: 
         assert states == {name: "read" if wrong else "failed", other: "read"}
         (_, mail), _ = arrived(server)
         assert len(titles(mail)) == 12
-        said = f"{name}: skipped" if wrong else f"{name} could not be read today"
+        label = {"huggingface": "Hugging Face", "arxiv": "arXiv"}[name]
+        said = f"{label} listed entries that could not be read" if wrong else f"{label} was unavailable today"
         assert said in html_of(mail)
         with open_context(config) as d:
             broken = next(source for source in Statistics(d.db.conn).sources() if source["source"] == name)
