@@ -153,7 +153,7 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
         if listing.votes and listing.day < day
         else "",
         movement=_format_movement(ranked, day),
-        categories=", ".join(paper.categories[:4]),
+        categories=", ".join(paper.categories[:2]),
         abstract=paper.abstract,
         finding=snippet(paper.tldr, _MAX_TLDR) or find_finding(paper.title, paper.abstract, EXCERPT),
         finding_by=paper.tldr_by,

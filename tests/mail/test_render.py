@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -13,8 +14,10 @@ from digest.mail.message import quoted_printable
 from digest.mail.render import GMAIL_LIMIT, estimate_size, fit_entries
 from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
+from digest.ranking import Listing
 from digest.ranking.selection import MAX_PAPERS
-from digest.ranking.trending import TrendKind
+from digest.ranking.topics import ScorePart
+from digest.ranking.trending import Ranked, Trend, TrendKind
 from tests.editions import DAY, PLACEHOLDERS, edition, full_edition, mail, plain_papers, ranked, rendered
 
 
@@ -70,6 +73,65 @@ def test_a_link_longer_than_it_is_worth_is_left_out_and_the_title_keeps_its_own(
     links = Reader(rendered(edition([Paper("T", url=long, code=long, project="https://example.org/p")])).html).links
     assert links.count(long) == 1
     assert "https://example.org/p" in links
+
+
+HUGE = "An otter floats & <b>sleeps</b>. " * 100
+
+
+@pytest.mark.parametrize("by", ["", "Hugging Face"])
+def test_a_given_summary_is_shown_word_for_word_on_every_full_entry(by: str) -> None:
+    summary = 'Otters <float> & "sleep": 5 < 6, by $x_1$ — {{ 7 * 7 }}'
+    papers = [Paper(f"Paper {n}", abstract="We propose nothing of this.", tldr=summary, tldr_by=by) for n in range(6)]
+    made = rendered(edition(papers))
+    text = " ".join(" ".join(Reader(made.html).text).split())
+    assert text.count(summary) == 6 + 1  # and in the preview line
+    assert text.count("✦ AI summary by Hugging Face") == (6 if by else 0)
+    assert " ".join(made.text.split()).count("(AI summary by Hugging Face)") == (6 if by else 0)
+    assert "nothing of this" not in text
+
+
+def test_a_summary_of_three_kilobytes_is_cut_after_a_sentence() -> None:
+    made = rendered(edition([build_paper("Otters", tldr=HUGE)]))
+    assert len(made.html) < 12_000
+    assert "sleeps." in made.text
+    assert made.text.count("otter floats") < 25
+
+
+def test_what_hardly_anybody_voted_for_is_no_top_pick_unless_it_was_asked_for() -> None:
+    def composed(*ranks: Ranked) -> Edition:
+        papers = {r.trend.id: Paper(f"Paper {r.trend.id}") for r in ranks}
+        return compose("T", DAY, ranks, papers, Arrivals(len(ranks), DAY), [])
+
+    weak = [ranked(1, votes=2), ranked(2, votes=0), ranked(3, votes=9, kind=TrendKind.MORE)]
+    thin = composed(*weak)
+    assert (thin.top, [section.heading for section in thin.sections]) == (None, ["More papers"])
+    assert "▲ 0" not in rendered(thin).html.replace("\xa0", " ")
+    assert "TOP PICK" not in rendered(thin).html + rendered(thin).text
+    assert composed(ranked(1, votes=3)).top is not None
+    assert composed(ranked(1, votes=None)).top is None, "first in a list without votes is only first come"
+    asked = composed(ranked(1, votes=0, labels=["Otters"]), ranked(2, votes=0, labels=["Otters"]), *weak[1:])
+    assert asked.top is not None
+    assert [section.heading for section in asked.sections] == ["Picked for you", "More papers"]
+
+
+def test_nothing_has_risen_that_was_not_there_before() -> None:
+    def heading(*readings: tuple[date, int | None]) -> str:
+        trend = Trend(1, 1.0, TrendKind.RISING, Listing("hf", DAY - timedelta(3), readings))
+        ranks = [ranked(2, votes=99), Ranked(trend, (ScorePart(1.0, ""),))]
+        made = compose("T", DAY, ranks, {1: Paper("Riser"), 2: Paper("Lead")}, Arrivals(2, DAY), [])
+        assert "▲ 105</span>, from Fri 17 Apr" in rendered(made).html.replace("\xa0", " ")
+        assert "105 upvotes, from Fri 17 Apr" in rendered(made).text
+        return made.sections[0].heading
+
+    assert heading((DAY, 105)) == "From the last days"
+    assert heading((DAY - timedelta(3), 20), (DAY, 105)) == "Rising from earlier days"
+
+
+def test_the_plain_text_has_two_addresses_a_paper_at_most_and_numbers_them() -> None:
+    text = rendered(full_edition(12)).text
+    papers = re.split(r"^\d+\. ", text.partition("\n-- \n")[0], flags=re.MULTILINE)[1:]
+    assert len(papers) == 12
+    assert all(len(re.findall(r"\w+://|mailto:", paper)) <= 2 for paper in papers)
 
 
 def test_what_is_not_known_leaves_no_trace() -> None:
