@@ -141,13 +141,14 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
     """Return a ranked paper as the reader sees it."""
     listing = ranked.trend.listing
     parts = [part for part in ranked.parts if part.reason]
+    authors = [name for name in paper.authors if name != paper.organization]
     return Entry(
         place=place,
         id=ranked.trend.id,
         title=paper.title,
         link=paper.link,
         organization=paper.organization,
-        authors=format_authors([name for name in paper.authors if name != paper.organization], 2),
+        authors=format_authors(authors, 1 if paper.organization else 2),
         votes=plural(listing.votes, "upvote") if listing.votes else "",
         origin=f"from {listing.day:%a} {listing.day.day} {listing.day:%b}"
         if listing.votes and listing.day < day

@@ -33,7 +33,7 @@ _LEVELS = tuple(_COST)
 _PAGE_COST = 7_500  # bytes besides title, notices and entries
 _LINK, _LABEL = 100, 270  # bytes of each besides its words
 _HEADLINE = 64  # characters of the first title in the subject: phones show 40 of them, desktops 70
-_BRIEF = 120  # characters of the finding at the level "brief"
+_BRIEF = 110  # characters of the finding at the level "brief"
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
 _SECOND_LINK = ("Code", "Discussion", "Project")  # labels of what the plain text adds to the paper's page
 

@@ -96,7 +96,7 @@ def test_a_paper_that_was_looked_up_is_new_when_a_source_lists_it(place: Workpla
         papers = Papers(db)
         assert papers.find("2001.00001") is None
         assert papers.find("2001.00001", unlisted=True) is not None
-        assert papers.count_new(MONDAY) == len(services.listed)
+        assert papers.arrivals(MONDAY)[0] == len(services.listed)
     services.listed = [{"id": "arxiv:2001.00001", "title": "Knots in Looms 2001.00001"}]
     run(place, services, later)
     assert place.titles()[-1] == ["Knots in Looms 2001.00001"]
