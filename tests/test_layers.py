@@ -35,7 +35,6 @@ HOMES = {
     "premailer": {"mail.render"},
     "cssutils": {"mail.render"},  # which premailer uses
     "numpy": {"ranking.embeddings"},
-    "wordllama": {"ranking.embeddings"},
     "sqlite_utils": {"store", "pipeline"},
     "prettytable": {"papers.text.fit"},
     "wcwidth": {"papers.text.clean"},

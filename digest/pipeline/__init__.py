@@ -8,4 +8,4 @@
 `context` opens what the steps use. `select`, `deliver` and `notify` are parts of the job.
 """
 
-__all__ = ["backtest", "context", "deliver", "explain", "inbox", "preview", "run"]
+__all__ = ["backtest", "context", "deliver", "explain", "inbox", "preview", "run", "similar"]

@@ -22,7 +22,7 @@ def select(context: Context, day: date, today: date) -> Iterator[tuple[Audience,
 
 
 def load_selection(context: Context, day: date, *, as_mailed: bool = False) -> Selection:
-    """The selection of `day`, over its candidates, now or when the mail of that day was made. May store embeddings."""
+    """The selection of `day`, over its candidates, now or when the mail of that day was made. May store vectors."""
     settings = context.config.digest
     candidates = context.papers.candidates(day, settings.window_days, as_mailed=as_mailed)
     paper_ids = [candidate.id for candidate in candidates]
@@ -36,6 +36,6 @@ def load_selection(context: Context, day: date, *, as_mailed: bool = False) -> S
         topics_only=settings.topics_only,
         variety=settings.variety,
     )
-    similarities = {topic: context.similar.to_topic(topic, paper_ids) for topic in context.config.topics}
+    similarities = context.similar.to_topics(context.config.topics, paper_ids)
     since = day - timedelta(settings.window_days)
     return Selection(rules, since, day, candidates, context.papers.load(paper_ids), similarities)

@@ -1,7 +1,12 @@
-"""Find papers by words and by similarity, with embeddings if they are installed; store the embeddings."""
+"""Find papers by words and by similarity, by meaning if the extra `semantic` is installed; store what that computes.
+
+By meaning, every paper of the history has a stored vector, made when it is first needed; `search --like` compares with
+all of them. Their basis is made again whenever the history has twice the papers it was made from: seldom, and from at
+most `MOST_FITTED` of them. By words, `search --like` compares with the papers that share the most distinctive words.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -9,24 +14,19 @@ from pathlib import Path
 from digest.errors import PaperNotFound, SourceError
 from digest.papers import Paper, parse_name
 from digest.papers.text.fit import snippet
-from digest.ranking.embeddings import METHOD, embed, installed, semantic_similarity
-from digest.ranking.similarity import (
-    BACKGROUND,
-    Nearest,
-    distinctive_words,
-    scale_similarities,
-    tf_idf_similarity,
-)
+from digest.ranking.embeddings import MOST_FITTED, VectorSpace, fit, installed
+from digest.ranking.similarity import BACKGROUND, PaperSpace, WordSpace, distinctive_words, scale_similarities
 from digest.ranking.topics import Similarity, Topic
 from digest.sources.library import is_library, read_library
 from digest.store.papers import Papers
-from digest.store.search import Hit, SearchIndex
+from digest.store.search import Hit, SearchIndex, StoredBasis
 
 log = logging.getLogger("digest")
 
 _WORDS = 40  # distinctive words of a paper that are searched for
-_NEAR = 400  # papers with these words that are compared with it
+_NEAR = 2_000  # papers with these words that are compared with it
 _WIDE = 1_000  # papers with the words of a query that are compared with it
+_AT_ONCE = 2_000  # texts in memory while vectors are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,16 @@ class LikedPaper:
 
     id: int
     paper: Paper
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """The title of the liked paper of a topic that a paper is most similar to, and what share of the others is not so
+    similar to what the topic likes."""
+
+    topic: str
+    to: str
+    nearer: float
 
 
 class SimilarPapers:
@@ -51,26 +61,49 @@ class SimilarPapers:
             return LikedPaper(paper_id, self._papers.load([paper_id])[paper_id])
         return None if parse_name(text).startswith(("arxiv:", "doi:")) else LikedPaper(0, Paper(text))
 
-    def shares(self, liked: Sequence[LikedPaper], papers: Sequence[int]) -> dict[int, float]:
-        """How similar each of `papers` is, from 0 to 1 (see `scale_similarities`). A liked paper itself has 1."""
-        if not liked:
-            return {}
-        own = {one.id for one in liked}
-        near = dict.fromkeys([*papers, *self._index.newest(BACKGROUND)])
-        pool = [paper_id for paper_id in near if paper_id not in own]
-        scores = self._score(liked, self._papers.load(pool))
-        shares = dict(zip(scores, scale_similarities(list(scores.values())), strict=True))
-        return {paper_id: 1.0 if paper_id in own else shares[paper_id] for paper_id in papers}
+    def to_topics(self, topics: Sequence[Topic], papers: Sequence[int]) -> dict[Topic, dict[int, Similarity]]:
+        """Which of `papers` are similar to what each topic likes, and how much.
 
-    def to_topic(self, topic: Topic, papers: Sequence[int]) -> dict[int, Similarity]:
-        """Which of `papers` are like what the topic likes, and how much."""
-        liked = [one for text in topic.like for one in self._resolve_for(topic, text)]
-        shares = {paper_id: share for paper_id, share in self.shares(liked, papers).items() if share > 0}
-        nearest = Nearest([one.paper for one in liked])
-        return {
-            paper_id: Similarity(shares[paper_id], snippet(nearest.to(paper).title, 80))
-            for paper_id, paper in self._papers.load(shares).items()
-        }
+        The papers recorded last are scored beside them, so that a share means the same on days with few papers.
+        """
+        found: dict[Topic, dict[int, Similarity]] = {}
+        if not any(topic.like for topic in topics):
+            return found
+        pool = list(dict.fromkeys([*papers, *self._index.newest(BACKGROUND)]))
+        for topic, space, liked in self._spaces(topics, pool):
+            others = [paper_id for paper_id in pool if paper_id not in liked]
+            shares = dict(zip(others, scale_similarities(space.score(list(liked), [], others)), strict=True))
+            shares |= dict.fromkeys(liked, 1.0)
+            similar = [paper_id for paper_id in papers if shares[paper_id] > 0]
+            titles = {number: snippet(title, 80) for number, title in liked.items()}
+            nearest = zip(similar, space.nearest(list(liked), similar), strict=True)
+            found[topic] = {paper_id: Similarity(shares[paper_id], titles[to]) for paper_id, to in nearest}
+        return found
+
+    def nearness(self, topics: Sequence[Topic], paper_id: int, papers: Sequence[int]) -> list[Nearness]:
+        """How near a paper is to what each topic likes, compared with `papers`."""
+        found = []
+        pool = list(dict.fromkeys([paper_id, *papers]))
+        for topic, space, liked in self._spaces(topics, pool):
+            if paper_id not in liked:
+                others = [other for other in pool if other not in liked]
+                scores = dict(zip(others, space.score(list(liked), [], others), strict=True))
+                (nearest,) = space.nearest(list(liked), [paper_id])
+                nearer = sum(score < scores[paper_id] for score in scores.values()) / max(len(scores) - 1, 1)
+                found.append(Nearness(topic.name, snippet(liked[nearest], 80), nearer))
+        return found
+
+    def _spaces(
+        self, topics: Sequence[Topic], pool: Sequence[int]
+    ) -> Iterator[tuple[Topic, PaperSpace, dict[int, str]]]:
+        """Each topic that likes papers, a space of these and the pool, and the titles of what it likes by number."""
+        resolved = {topic: [o for text in topic.like for o in self._resolve_for(topic, text)] for topic in topics}
+        if not pool or not any(resolved.values()):
+            return
+        space, numbers = self._space_with([one for liked in resolved.values() for one in liked], pool)
+        for topic, liked in resolved.items():
+            if liked:
+                yield topic, space, {numbers[one]: one.paper.title for one in liked}
 
     def search(self, query: str, like: str, since: date, limit: int) -> list[tuple[Paper, date]]:
         """The best `limit` papers first seen from `since` on, each with the day on which it was.
@@ -89,22 +122,28 @@ class SimilarPapers:
         if not query:
             return self.find_similar(liked, since, limit)
         hits = [hit for hit in self._index.search(query, since, _WIDE) if hit.id != liked.id]
-        shares = self.shares([liked], [hit.id for hit in hits])
-        return sorted(hits, key=lambda hit: -shares[hit.id])[:limit]
+        scores = self._score(liked, [hit.id for hit in hits])
+        return sorted(hits, key=lambda hit: (-scores[hit.id], hit.id))[:limit]
 
     def find_similar(self, liked: LikedPaper, since: date, limit: int) -> list[Hit]:
-        """The papers most like one, of the whole history, best first.
+        """The papers most like one, of the whole history, best first."""
+        scores = self._score_all(liked, since) if installed() else self._score_by_words(liked, since, limit)
+        best = sorted(scores, key=lambda paper_id: (-scores[paper_id], paper_id))
+        return self._index.hits(best[:limit])
 
-        Its most distinctive words find papers, similarity puts them in order.
+    def space(self, paper_ids: Iterable[int], texts: Sequence[Paper] = ()) -> PaperSpace:
+        """These papers, by meaning if the extra is installed, else by words; the given texts are -1, -2 and so on.
+
+        Stores the vectors that it makes. Papers that were deleted are missing.
         """
-        newest = self._papers.load(self._index.newest(BACKGROUND))
-        words = distinctive_words([liked.paper], list(newest.values()), _WORDS)
-        found = self._index.search_any(words, since, max(_NEAR, limit + 1))
-        hits = {hit.id: hit for hit in found if hit.id != liked.id}
-        pool = newest | self._papers.load(hits)
-        pool.pop(liked.id, None)
-        scores = self._score([liked], pool)
-        return sorted(hits.values(), key=lambda hit: (-scores[hit.id], hit.id))[:limit]
+        made = {-n: text for n, text in enumerate(texts, start=1)}
+        if not installed():
+            return WordSpace(self._papers.load(paper_ids) | made)
+        stored = self._basis()
+        wanted = list(paper_ids)
+        known = self._index.vectors(stored.id, wanted)
+        known |= self._make_vectors(stored, [paper_id for paper_id in wanted if paper_id not in known])
+        return VectorSpace(known | dict(zip(made, stored.basis.embed(texts), strict=True)))
 
     def _resolve_for(self, topic: Topic, text: str) -> list[LikedPaper]:
         """The paper, text or papers of a file that a topic likes; nothing, with a warning, for what is not there."""
@@ -123,22 +162,63 @@ class SimilarPapers:
             log.warning("liked paper not found in the history", {"topic": topic.name, "like": text})
         return [liked] if liked else []
 
-    def _score(self, liked: Sequence[LikedPaper], pool: Mapping[int, Paper]) -> dict[int, float]:
-        texts, papers = [one.paper for one in liked], list(pool.values())
-        if installed():
-            vectors = self._vectors({**pool, **{one.id: one.paper for one in liked if one.id}})
-            texts_of_own = iter(embed([one.paper for one in liked if not one.id]))
-            own = [vectors[one.id] if one.id else next(texts_of_own) for one in liked]
-            scores = semantic_similarity(texts, own, papers, [vectors[paper_id] for paper_id in pool])
-        else:
-            scores = tf_idf_similarity(texts, papers)
-        return dict(zip(pool, scores, strict=True))
+    def _space_with(
+        self, liked: Sequence[LikedPaper], pool: Iterable[int]
+    ) -> tuple[PaperSpace, Mapping[LikedPaper, int]]:
+        """A space of the liked papers and the pool, and the number of each liked paper in it."""
+        texts = [one for one in liked if not one.id]
+        numbers = {one: one.id for one in liked if one.id} | {one: -n for n, one in enumerate(texts, start=1)}
+        known = dict.fromkeys([*(one.id for one in liked if one.id), *pool])
+        return self.space(known, [one.paper for one in texts]), numbers
 
-    def _vectors(self, papers: Mapping[int, Paper]) -> dict[int, bytes]:
-        """The vector of each paper: the stored one, else one that is made now and stored."""
-        known = self._index.vectors(METHOD, papers)
-        missing = [paper_id for paper_id in papers if paper_id not in known]
-        made = dict(zip(missing, embed([papers[paper_id] for paper_id in missing]), strict=True))
+    def _score(self, liked: LikedPaper, pool: Sequence[int]) -> dict[int, float]:
+        space, numbers = self._space_with([liked], pool)
+        return dict(zip(pool, space.score([numbers[liked]], [], pool), strict=True))
+
+    def _score_by_words(self, liked: LikedPaper, since: date, limit: int) -> dict[int, float]:
+        """The score of each paper that has the most distinctive words of one."""
+        newest = self._index.newest(BACKGROUND)
+        words = distinctive_words([liked.paper], list(self._papers.load(newest).values()), _WORDS)
+        hits = self._index.search_any(words, since, max(_NEAR, limit + 1))
+        found = [hit.id for hit in hits if hit.id != liked.id]
+        space, numbers = self._space_with([liked], [*found, *newest])
+        return dict(zip(found, space.score([numbers[liked]], [], found), strict=True))
+
+    def _score_all(self, liked: LikedPaper, since: date) -> dict[int, float]:
+        """The score of each paper of the history."""
+        stored = self._basis()
+        if missing := self._index.without_vector(stored.id):
+            _log_long("comparing papers for the first time", len(missing))
+            for first in range(0, len(missing), _AT_ONCE):
+                self._make_vectors(stored, missing[first : first + _AT_ONCE])
+        vectors = self._index.all_vectors(stored.id, since)
+        pool = [paper_id for paper_id in vectors if paper_id != liked.id]
+        vectors[liked.id] = stored.basis.embed([liked.paper])[0]
+        return dict(zip(pool, VectorSpace(vectors).score([liked.id], [], pool), strict=True))
+
+    def _basis(self) -> StoredBasis:
+        """The stored basis, or a new one if the history has outgrown it."""
+        papers, stored = self._index.count(), self._index.basis()
+        if stored and papers < 2 * stored.papers:
+            return stored
+        newest = self._index.newest(MOST_FITTED)
+        _log_long("learning which words belong together", len(newest))
+        texts = (
+            paper
+            for first in range(0, len(newest), _AT_ONCE)
+            for paper in self._papers.load(newest[first : first + _AT_ONCE]).values()
+        )
+        return self._index.replace_basis(fit(texts), papers)
+
+    def _make_vectors(self, stored: StoredBasis, paper_ids: Sequence[int]) -> dict[int, bytes]:
+        papers = self._papers.load(paper_ids) if paper_ids else {}
+        made = dict(zip(papers, stored.basis.embed(list(papers.values())), strict=True))
         if made:
-            self._index.store_vectors(METHOD, made)
-        return known | made
+            self._index.store_vectors(stored.id, made)
+        return made
+
+
+def _log_long(what: str, papers: int) -> None:
+    """Say what takes seconds: it happens once."""
+    if papers > _AT_ONCE:
+        log.info(what, {"papers": papers})

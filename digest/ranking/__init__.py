@@ -6,6 +6,15 @@
 
 `trending` scores votes and lists, `topics` what a reader asked for; `similarity` (by words) and `embeddings` (by
 meaning, the extra `semantic`) measure how similar papers are. `selection` combines them for one reader.
+
+To score papers against those that a reader likes and dislikes, ask a `similarity.PaperSpace`: it holds papers by
+number, and `space.score(liked, disliked, among)` returns a number for each paper of `among`, whether the space is made
+of words (`similarity.WordSpace`) or of vectors (`embeddings.VectorSpace`). `similarity.scale_similarities` turns the
+scores of a pool into shares from 0 to 1. `digest.pipeline.similar` makes the space that is installed, once for any
+number of readers:
+
+    space = context.similar.space([*candidates, *labelled])
+    shares = scale_similarities(space.score(liked, disliked, candidates))
 """
 
 from dataclasses import dataclass

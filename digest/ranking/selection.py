@@ -2,8 +2,8 @@
 
 A `Selection` is made once a day; for each reader it takes a profile and the papers they were shown before:
 
-1. every candidate gets its trending score (`trending`), papers shown before left out;
-2. the reader's topics add points, and remove the papers they mute (`topics`);
+1. the reader's topics add points, and remove the papers they mute (`topics`);
+2. every candidate gets its trending score (`trending`), papers shown before left out;
 3. papers below `min_score`, or without a topic under `topics_only`, are left out;
 4. the best are put in order, and one theme does not fill the mail while others wait (`diversify`).
 
@@ -94,8 +94,8 @@ class Selection:
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
-        trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights)
         wanted = self._score_topics(self.topics(profile))
+        trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights, wanted)
         return rank((trend for trend in trends if trend.id in wanted), wanted)
 
     def exclusion(self, profile: Profile, ranked: Ranked) -> str:
@@ -147,7 +147,7 @@ def diversify(order: Sequence[int], papers: Mapping[int, Paper]) -> list[int]:
 
     No paper is dropped, the order within both groups stays, and the first paper stays first.
     """
-    vectors = dict(zip(order, tf_idf([papers[paper_id] for paper_id in order]), strict=True))
+    vectors = dict(zip(order, tf_idf([papers[paper_id] for paper_id in order], titles=2), strict=True))
     kept: list[int] = []
     moved: list[int] = []
     for paper_id in order:

@@ -13,8 +13,8 @@ Replayed over 198 recorded list days with 10 papers a mail, the rule catches 3.9
 papers on the day itself and 4.86 within three days; votes alone catch 3.53 and 4.88, today's papers alone 3.95 and
 3.95.
 
-A source without votes has an order but no measure. Its papers take every 4th place of the mail (at weight 1), newest
-list first, in the order of their arrival.
+A source without votes has an order but no measure. Its papers take every 4th place of the mail (at weight 1): those
+with the most points from the reader's topics first, then newest list first, then in the order of their arrival.
 
 Ties are broken by votes, then by the newer list, then by the order of arrival.
 """
@@ -61,13 +61,18 @@ class Ranked:
 
 
 def trending(
-    candidates: Sequence[Candidate], since: date, day: date, shown: frozenset[int], weights: Mapping[str, float]
+    candidates: Sequence[Candidate],
+    since: date,
+    day: date,
+    shown: frozenset[int],
+    weights: Mapping[str, float],
+    topics: Mapping[int, tuple[ScorePart, ...]] | None = None,
 ) -> list[Trend]:
     """Return the trend of every candidate that is not in `shown`, the most trending on `day` first.
 
     `candidates` are the papers first seen from `since` to `day`; `weights` has the weight of each source (1 for one
     that was removed). Shown papers still count for the places of the others in their list. Lists from before `since`
-    are incomplete, so their papers never rise.
+    are incomplete, so their papers never rise. `topics` has what the reader's topics add to the score of a paper.
     """
     places = _list_places(candidates)
     new = [c for c in candidates if c.id not in shown]
@@ -75,7 +80,7 @@ def trending(
     highest = max((t.score for t in voted), default=1.0) or 1.0
     scored = [Trend(t.id, t.score / highest, t.kind, t.listing) for t in voted]
     curve = [t.score for t in _best_trends(scored)]
-    return _best_trends([*scored, *_trends_without_votes(new, day, weights, curve)])
+    return _best_trends([*scored, *_trends_without_votes(new, day, weights, curve, topics or {})])
 
 
 def rank(trends: Iterable[Trend], topics: Mapping[int, tuple[ScorePart, ...]]) -> list[Ranked]:
@@ -134,8 +139,13 @@ def _vote_score(votes: int, kind: TrendKind) -> float:
 
 
 def _trends_without_votes(
-    candidates: Iterable[Candidate], day: date, weights: Mapping[str, float], curve: Sequence[float]
+    candidates: Iterable[Candidate],
+    day: date,
+    weights: Mapping[str, float],
+    curve: Sequence[float],
+    topics: Mapping[int, tuple[ScorePart, ...]],
 ) -> Iterable[Trend]:
+    points = {paper_id: sum(part.points for part in parts) for paper_id, parts in topics.items()}
     queues: dict[str, list[tuple[Candidate, Listing]]] = {}
     for candidate in candidates:
         for listing in candidate.listings:
@@ -143,7 +153,14 @@ def _trends_without_votes(
                 queues.setdefault(listing.source, []).append((candidate, listing))
     for source, queue in sorted(queues.items()):
         weight = weights.get(source, 1.0)
-        queue.sort(key=lambda pair: (-pair[0].first_seen.toordinal(), -pair[1].day.toordinal(), pair[0].id))
+        queue.sort(
+            key=lambda pair: (
+                -points.get(pair[0].id, 0.0),
+                -pair[0].first_seen.toordinal(),
+                -pair[1].day.toordinal(),
+                pair[0].id,
+            )
+        )
         for place, (candidate, listing) in enumerate(queue, start=1):
             kind = TrendKind.TODAY if candidate.first_seen == day else TrendKind.MORE
             yield Trend(candidate.id, _score_at(curve, place, weight), kind, listing)

@@ -184,6 +184,22 @@ _KEYWORDS = (
     " DELETE FROM vectors WHERE paper = new.id; END",
 )
 
+# A paper has one vector, which depends on the basis it was made with.
+_BASES = """
+DROP TABLE vectors;
+CREATE TABLE bases (
+    id INTEGER PRIMARY KEY,
+    papers INTEGER NOT NULL,       -- how many the history had
+    words TEXT NOT NULL,           -- separated by spaces
+    axes BLOB NOT NULL             -- see digest.ranking.embeddings
+);
+CREATE TABLE vectors (
+    paper INTEGER PRIMARY KEY REFERENCES papers (id) ON DELETE CASCADE,
+    basis INTEGER NOT NULL,
+    vector BLOB NOT NULL
+)
+"""
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
@@ -195,4 +211,5 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),
     "mailed": (_MAILED,),
     "keywords": _KEYWORDS,
+    "bases": tuple(_BASES.split(";")),
 }

@@ -11,6 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from digest.papers.text.clean import clean
+from digest.ranking.embeddings import Basis
 from digest.store.database import transaction
 
 if TYPE_CHECKING:
@@ -30,8 +31,17 @@ class Hit:
     first_seen: date
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBasis:
+    """The basis of vectors, and how many papers the history had when it was made."""
+
+    id: int
+    papers: int
+    basis: Basis
+
+
 class SearchIndex:
-    """The words of every paper in the database `db`, and the vectors computed from them."""
+    """The words of every paper in the database `db`, and the vectors computed from them with the extra `semantic`."""
 
     def __init__(self, db: "Database") -> None:
         self._db = db
@@ -53,22 +63,66 @@ class SearchIndex:
         """Return the ids of the papers recorded last."""
         return [row[0] for row in self._db.execute("SELECT id FROM papers ORDER BY id DESC LIMIT ?", [limit])]
 
-    def vectors(self, method: str, paper_ids: Iterable[int]) -> dict[int, bytes]:
-        """Return the stored vectors of these papers that `method` made."""
+    def count(self) -> int:
+        """Return how many papers there are."""
+        return int(self._db.execute("SELECT count(*) FROM papers").fetchone()[0])
+
+    def basis(self) -> StoredBasis | None:
+        """Return the basis of the stored vectors, if there is one."""
+        row = self._db.execute("SELECT id, papers, words, axes FROM bases ORDER BY id DESC LIMIT 1").fetchone()
+        return StoredBasis(row[0], row[1], Basis(tuple(row[2].split()), row[3])) if row else None
+
+    def replace_basis(self, basis: Basis, papers: int) -> StoredBasis:
+        """Store the basis of a history of so many papers, and delete the one before and its vectors, in one commit."""
+        with transaction(self._db):
+            self._db.execute("DELETE FROM vectors")
+            last = self._db.execute("SELECT coalesce(max(id), 0) FROM bases").fetchone()[0]
+            self._db.execute("DELETE FROM bases")
+            self._db.execute(
+                "INSERT INTO bases (id, papers, words, axes) VALUES (?, ?, ?, ?)",
+                [last + 1, papers, " ".join(basis.words), basis.axes],
+            )
+        return StoredBasis(last + 1, papers, basis)
+
+    def without_vector(self, basis: int) -> list[int]:
+        """Return the ids of all papers that have no vector of this basis yet."""
+        rows = self._db.execute("SELECT id FROM papers EXCEPT SELECT paper FROM vectors WHERE basis = ?", [basis])
+        return [row[0] for row in rows]
+
+    def vectors(self, basis: int, paper_ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the stored vectors of these papers."""
         rows = self._db.execute(
-            "SELECT paper, vector FROM vectors WHERE method = ? AND paper IN (SELECT value FROM json_each(?))",
-            [method, json.dumps(list(paper_ids))],
+            "SELECT paper, vector FROM vectors WHERE basis = ? AND paper IN (SELECT value FROM json_each(?))",
+            [basis, json.dumps(list(paper_ids))],
         )
         return dict(rows.fetchall())
 
-    def store_vectors(self, method: str, vectors: Mapping[int, bytes]) -> None:
-        """Store vectors made by `method`, and delete those of other methods, in one commit."""
+    def all_vectors(self, basis: int, since: date) -> dict[int, bytes]:
+        """Return the stored vectors of all papers first seen from `since` on."""
+        rows = self._db.execute(
+            "SELECT paper, vector FROM vectors WHERE basis = ?"
+            " AND paper NOT IN (SELECT id FROM papers WHERE first_seen < ?)",  # "" for papers that no source listed
+            [basis, since.isoformat()],
+        )
+        return dict(rows.fetchall())
+
+    def store_vectors(self, basis: int, vectors: Mapping[int, bytes]) -> None:
+        """Store vectors in one commit, unless another process has replaced their basis."""
         with transaction(self._db):
-            self._db.execute("DELETE FROM vectors WHERE method <> ?", [method])
             self._db.conn.executemany(
-                "INSERT OR REPLACE INTO vectors (paper, method, vector) VALUES (?, ?, ?)",
-                [(paper_id, method, vector) for paper_id, vector in vectors.items()],
+                "INSERT OR REPLACE INTO vectors (paper, basis, vector)"
+                " SELECT p.id, b.id, ? FROM papers p, bases b WHERE p.id = ? AND b.id = ?",
+                [(vector, paper_id, basis) for paper_id, vector in vectors.items()],
             )
+
+    def hits(self, paper_ids: Iterable[int]) -> list[Hit]:
+        """Return these papers as hits, in the same order."""
+        wanted = list(paper_ids)
+        rows = self._db.execute(
+            "SELECT id, first_seen FROM papers WHERE id IN (SELECT value FROM json_each(?))", [json.dumps(wanted)]
+        )
+        days = {paper_id: date.fromisoformat(day) for paper_id, day in rows}
+        return [Hit(paper_id, days[paper_id]) for paper_id in wanted if paper_id in days]
 
     def _match(self, expression: str, since: date, limit: int) -> list[Hit]:
         if not expression:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.ranking import Candidate, Listing
+from digest.ranking.topics import ScorePart
 from digest.ranking.trending import Trend, TrendKind, trending
 
 DAY = date(2026, 4, 20)
@@ -17,8 +18,14 @@ def candidate(number: int, votes: int | None, ago: int = 0, source: str = "hf") 
     return Candidate(number, listed, (Listing(source, listed, ((DAY, votes),)),))
 
 
-def ranked(*candidates: Candidate, shown: tuple[int, ...] = (), weights: dict[str, float] | None = None) -> list[Trend]:
-    return trending(candidates, SINCE, DAY, frozenset(shown), weights or {})
+def ranked(
+    *candidates: Candidate,
+    shown: tuple[int, ...] = (),
+    weights: dict[str, float] | None = None,
+    points: dict[int, float] | None = None,
+) -> list[Trend]:
+    topics = {paper_id: (ScorePart(some, "a topic"),) for paper_id, some in (points or {}).items()}
+    return trending(candidates, SINCE, DAY, frozenset(shown), weights or {}, topics)
 
 
 def ids(trends: list[Trend]) -> list[int]:
@@ -75,6 +82,14 @@ def test_a_source_of_double_weight_gets_more_places_and_one_of_weight_zero_the_l
 
 def test_a_source_without_votes_alone_keeps_its_order_newest_first() -> None:
     assert ids(ranked(*(candidate(n, None, ago=n % 2) for n in range(1, 6)))) == [2, 4, 1, 3, 5]
+
+
+def test_in_a_source_without_votes_the_points_of_topics_come_before_the_order_of_arrival() -> None:
+    silent = [candidate(n, None, ago=n % 2, source="arxiv") for n in range(21, 27)]
+    points = {23: 0.2, 26: 0.7, 21: 0.2}
+    assert ids(ranked(*silent, points=points)) == [26, 21, 23, 22, 24, 25]
+    voted = [candidate(n, 100 - n) for n in range(1, 10)]
+    assert ids(ranked(*voted, *silent, points=points | {9: 5.0}))[:8] == [1, 2, 3, 26, 4, 5, 6, 21]
 
 
 def test_a_paper_on_two_lists_counts_once_by_its_better_listing() -> None:
