@@ -1,5 +1,6 @@
 """What the commands print: results as text for a terminal, or as rows of JSON."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from digest.pipeline.inbox import InboxReport
     from digest.pipeline.preview import Preview
     from digest.pipeline.run import RunReport
+    from digest.pipeline.similar import Nearness
     from digest.ranking.trending import Ranked
     from digest.store.outbox import Appearance
     from digest.store.prune import PruneResult
@@ -142,7 +144,8 @@ def format_explanation(explanation: "Explanation", width: int = 0) -> str:
     scores = ("\n".join(_format_score(explanation.day, s, s.ranked)) for s, _ in statuses if s.ranked)
     messages = [f"{', '.join(addresses)}{_silence(status)}: {status.message}." for status, addresses in statuses]
     parts = [head, _format_readings(explanation, width), _format_appearances(explanation.appearances)]
-    return "\n\n".join([*parts, *dict.fromkeys(scores), "\n".join(messages)]).rstrip()
+    nearness = "\n".join(map(_format_nearness, explanation.nearness))
+    return "\n\n".join([*parts, *dict.fromkeys(scores), *filter(None, [nearness]), "\n".join(messages)]).rstrip()
 
 
 def _silence(status: "PaperStatus") -> str:
@@ -173,6 +176,11 @@ def _format_score(day: date, status: "PaperStatus", ranked: "Ranked") -> Iterato
     yield f"  {sum(round(part.points, 3) for part in ranked.parts):7.3f}  in total"
 
 
+def _format_nearness(nearness: "Nearness") -> str:
+    nearer = f"nearer than {math.floor(100 * nearness.nearer)} % of today's papers"
+    return f"Topic {nearness.topic}: closest to “{nearness.to}”, {nearer}."
+
+
 def _format_trend(ranked: "Ranked") -> str:
     listing = ranked.trend.listing
     votes = "no votes" if listing.votes is None else plural(listing.votes, "upvote")
@@ -192,6 +200,7 @@ def explanation_document(explanation: "Explanation") -> dict[str, Any]:
             {"day": a.day.isoformat(), "place": a.place, "state": a.state, "messages": a.mails}
             for a in explanation.appearances
         ],
+        "nearness": [{"topic": n.topic, "closest": n.to, "nearer": round(n.nearer, 4)} for n in explanation.nearness],
         "readers": [_status_row(status, addresses) for status, addresses in explanation.statuses],
     }
 

@@ -13,6 +13,7 @@ from digest.papers import Paper
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context
 from digest.pipeline.select import load_selection
+from digest.pipeline.similar import Nearness
 from digest.ranking import Profile
 from digest.ranking.selection import Selection
 from digest.ranking.topics import mute_reason
@@ -41,7 +42,8 @@ class PaperStatus:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything known about a paper. `statuses` has the addresses of the subscribers with each status."""
+    """Everything known about a paper. `statuses` has the addresses of the subscribers with each status, `nearness` how
+    near it is to what each of their topics likes."""
 
     paper: Paper
     day: date
@@ -49,6 +51,7 @@ class Explanation:
     readings: Sequence[Reading]
     appearances: Sequence[Appearance]
     statuses: Sequence[tuple[PaperStatus, Sequence[str]]]
+    nearness: Sequence[Nearness]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ def explain(context: Context, name: str, to: str | None, day: date, today: date 
         for reader, addresses in groups.items()
     ]
     appearances = context.outbox.appearances(paper_id, context.subscribers.by_address(to).id if to else None)
-    return Explanation(paper, day, first_seen, readings, appearances, statuses)
+    topics = dict.fromkeys(topic for reader in groups for topic in now.topics(reader.profile))
+    nearness = context.similar.nearness(list(topics), paper_id, now.paper_ids)
+    return Explanation(paper, day, first_seen, readings, appearances, statuses, nearness)
 
 
 def _find_paper(context: Context, name: str) -> int:

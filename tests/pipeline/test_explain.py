@@ -81,6 +81,8 @@ def test_a_paper_like_a_liked_one_rises_by_a_share_of_the_weight_and_says_which(
     assert 0 < parts[1] <= 2.0
     assert total == pytest.approx(sum(parts), abs=0.0011)
     assert "similar to “Dense fur of river otters 1”" in told
+    assert "Topic Fur: closest to “Dense fur of river otters 1”, nearer than 100 % of today's papers." in told
+    assert "nearer than" not in account(workplace, "2604.00001", MONDAY), "it is the liked one itself"
     assert len(points(account(workplace, "2604.00010", MONDAY))) == 2, "one summand and the sum: it is like nothing"
 
 
