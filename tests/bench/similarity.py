@@ -154,7 +154,7 @@ def digest_precisions(asked: Sequence[Draw]) -> tuple[list[float], float]:
 def hidden(known: Sequence[Paper]) -> tuple[list[float], float]:
     """What share of the listing `search --like` finds among as many, by each of its papers; seconds a search."""
     listing = [_paper(json.loads(line)) for line in LISTING.read_text(encoding="utf-8").splitlines()]
-    with tempfile.TemporaryDirectory() as name, _history(Path(name), [*listing, *known], []) as context:
+    with tempfile.TemporaryDirectory() as name, _history(Path(name), [*listing, *known], ["a text"]) as context:
         _find(context, listing[0], len(listing))  # makes the vectors
         start = time.perf_counter()
         found = [_find(context, paper, len(listing)) for paper in listing[::4]]
