@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from digest.papers import build_paper
+from digest.ranking.embeddings import Basis
 from digest.sources import Sighting
 from digest.store import database
 from digest.store.database import open_database
@@ -121,13 +122,14 @@ def test_the_index_keeps_step_when_texts_change_and_rows_are_joined(db: Database
 
 def test_keywords_are_found_and_what_changes_no_word_leaves_index_and_vectors_alone(db: Database) -> None:
     history, index = Papers(db), SearchIndex(db)
-    index.store_vectors(1, {2: b"v"})
+    basis = index.replace_basis(Basis(("robots",), b"axes"), papers=3).id
+    index.store_vectors(basis, {2: b"v"})
     history.record("file", [Sighting(build_paper("Walking robots", stars=50))], DAY)
-    assert index.vectors(1, [2]) == {2: b"v"}
+    assert index.vectors(basis, [2]) == {2: b"v"}
     history.record("file", [Sighting(build_paper("Walking robots", stars=60, keywords=["legged locomotion"]))], DAY)
     assert found(db, "locomotion") == found(db, "keywords:legged") == found(db, "keyword:legged") == [2]
     assert found(db, "title:locomotion") == []
-    assert index.vectors(1, [2]) == {2: b"v"}
+    assert index.vectors(basis, [2]) == {2: b"v"}
     db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
 
 
