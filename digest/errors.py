@@ -14,6 +14,7 @@ DigestError
 ├── HistoryError       3   the database cannot be used
 ├── InboxError         3   the mailbox with the replies cannot be read
 ├── Undelivered        4   some mail is still in the outbox
+├── Unpublished        4   the archive could not be written; the next run writes it
 ├── AlreadyRunning     5   another run holds the lock
 └── SourceError            a source's answer cannot be read: kept in `Fetched`, never ends the program
     └── TemporaryError     the same request may succeed in a moment
@@ -103,6 +104,10 @@ class InboxError(DigestError):
 
 
 class Undelivered(DigestError):
+    exit_code = 4
+
+
+class Unpublished(DigestError):
     exit_code = 4
 
 

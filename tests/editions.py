@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from digest.archive import PublicEdition
 from digest.mail.address import parse_mailbox
 from digest.mail.edition import Arrivals, Edition, Entry, compose
 from digest.mail.message import MessageFrame, RenderedEdition, fill_frame, make_placeholders
@@ -39,6 +40,14 @@ def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Se
     known = dict(enumerate(papers, start=1))
     entries = [ranked(n, votes=1000 - n, kind=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
     return compose(title, DAY, entries, known, Arrivals(len(known), DAY), notices)
+
+
+def public_edition(papers: Iterable[Paper], day: date = DAY, title: str = "Trending papers") -> PublicEdition:
+    """A public edition as it comes out of the database: its papers are numbered by their places."""
+    known = dict(enumerate(papers, start=1))
+    tag = f"tag:papers.example.org,{day}:/edition"
+    entries = tuple(replace(ranked(n, votes=1000 - n), parts=()) for n in known)
+    return PublicEdition(day, datetime.combine(day, NOW.timetz()), tag, title, Arrivals(len(known), day), entries, known)
 
 
 def renderer(

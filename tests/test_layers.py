@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1] / "digest"
 # The packages and top-level modules in the order of the data flow: each imports only from those above it.
 ORDER = """
     errors logs files settings toml_hints
-    papers sources ranking mail delivery inbound
+    papers sources ranking mail delivery inbound archive
     config store pipeline operations demo cli __main__
 """.split()
 
@@ -25,7 +25,8 @@ HOMES = {
     "dns": {"operations.doctor_domain"},
     "dotenv": {"cli.app"},
     "feedparser": {"sources.syndication"},
-    "lxml": {"sources.syndication"},
+    "lxml": {"sources.syndication", "archive.feeds"},
+    "pylatexenc": {"archive.bibtex"},
     "httpx": {"sources.web", "sources.fetcher"},
     "httpcore": {"sources.web"},
     "tenacity": {"sources.fetcher"},
@@ -51,7 +52,7 @@ STANDARD_HOMES = {
 PURE = (
     "errors settings toml_hints papers ranking.trending ranking.topics ranking.similarity ranking.selection"
     " mail.address mail.edition mail.message mail.unsubscribe inbound.headers inbound.letters inbound.dsn"
-    " delivery.smtp_protocol"
+    " delivery.smtp_protocol archive.feeds archive.bibtex"
 ).split()
 IMPURE = {"os", "socket", "subprocess", "time", "random", "sqlite3", "fcntl", "threading", "tempfile", "shutil"}
 

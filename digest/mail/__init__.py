@@ -8,4 +8,4 @@ frame and fills its gaps, `unsubscribe` makes the links, `address` validates mai
 among several digests.
 """
 
-__all__ = ["address", "edition", "message", "render", "shard", "unsubscribe"]
+__all__ = ["address", "edition", "message", "render", "shard", "templates", "unsubscribe"]
