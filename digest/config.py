@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from digest.archive import ArchiveSettings
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
 from digest.files import read_text
@@ -122,6 +123,14 @@ class Config:
     inbox: InboxSettings | None
     notify: NotifySettings
     shard: Shard | None = None
+    archive: ArchiveSettings | None = None
+
+    def private_file_in(self, folder: Path) -> Path | None:
+        """Return one of the files with addresses or secrets if it is in `folder`, which is to be published."""
+        mail = self.delivery.path if isinstance(self.delivery, MaildirSettings) else None
+        files = (self.digest.database, self.path, mail, self.inbox and self.inbox.path)
+        inside = (file for file in files if file and file.resolve().is_relative_to(folder.resolve()))
+        return next(inside, None)
 
 
 def load(path: Path, environ: Mapping[str, str], shard: Shard | None = None) -> Config:
@@ -192,7 +201,7 @@ def _explain_read_error(path: Path, error: OSError | UnicodeDecodeError) -> str:
 def _config(
     table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems, shard: Shard | None
 ) -> Config | None:
-    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify", "shard")
+    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify", "shard", "archive")
     check_keys(table, known, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table, path.parent, environ, problems)
@@ -202,6 +211,7 @@ def _config(
     inbox = _inbox(table, path.parent, environ, problems)
     notify = read_table(NotifySettings, table.get("notify", {}), "notify", problems)
     shard = _shard(table, environ, problems, shard)
+    archive = read_table(ArchiveSettings, table["archive"], "archive", problems) if "archive" in table else None
     if digest is None or unsubscribe is None or notify is None:
         return None
     if digest.templates is not None and not (path.parent / digest.templates).is_dir():
@@ -210,7 +220,7 @@ def _config(
     database = _absolute(path.parent, digest.database)
     database = shard.database(database) if shard else database
     _check_source_paths(sources, database, problems)
-    return Config(
+    config = Config(
         path=path.absolute(),
         digest=replace(
             digest,
@@ -225,7 +235,11 @@ def _config(
         inbox=inbox,
         notify=notify,
         shard=shard,
+        archive=archive and replace(archive, path=_absolute(path.parent, archive.path)),
     )
+    if config.archive and (private := config.private_file_in(config.archive.path)):
+        problems.add("archive.path", f"must not hold {private}, which nobody else may read; name a folder of its own")
+    return config
 
 
 def _shard(

@@ -47,7 +47,9 @@ def public_edition(papers: Iterable[Paper], day: date = DAY, title: str = "Trend
     known = dict(enumerate(papers, start=1))
     tag = f"tag:papers.example.org,{day}:/edition"
     entries = tuple(replace(ranked(n, votes=1000 - n), parts=()) for n in known)
-    return PublicEdition(day, datetime.combine(day, NOW.timetz()), tag, title, Arrivals(len(known), day), entries, known)
+    return PublicEdition(
+        day, datetime.combine(day, NOW.timetz()), tag, title, Arrivals(len(known), day), entries, known
+    )
 
 
 def renderer(

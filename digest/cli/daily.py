@@ -1,4 +1,4 @@
-"""The everyday commands: demo, run, fetch, preview, send, inbox, status."""
+"""The everyday commands: demo, run, fetch, preview, send, publish, inbox, status."""
 
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from digest.cli.app import (
     typed_program,
 )
 from digest.errors import ConfigError
+from digest.files import expand_user
 
 if TYPE_CHECKING:
     from digest.mail.shard import Shard
@@ -144,6 +145,23 @@ def send(app: App) -> None:
     with show_progress(quiet=app.quiet) as progress:
         report = send_queued(config, today, now, progress)
     app.report(format_run(report))
+
+
+@main.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+@handle_errors
+def publish(app: App, folder: Path | None) -> None:
+    """Write the archive: pages, feeds and BibTeX.
+
+    Writes every past public edition into DIR [archive.path]. Each run adds the day's edition by itself.
+    """
+    config = app.config()
+    from digest.cli.output import format_published
+    from digest.pipeline.archive import publish_archive
+
+    folder = folder and expand_user(folder).absolute()
+    app.report(format_published(*publish_archive(config, folder)))
 
 
 @main.command()

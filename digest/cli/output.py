@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digest.mail.edition import format_authors, format_date
@@ -105,6 +106,14 @@ def format_preview(preview: "Preview", form: str) -> str:
     size = len(str(html.get_payload()))
     distance = f"{format_bytes(abs(GMAIL_LIMIT - size))} {'below' if size <= GMAIL_LIMIT else 'above'}"
     return f"{what}, {format_bytes(size)} of HTML, {distance} the size at which Gmail clips."
+
+
+def format_published(folder: Path, editions: int, files: int) -> str:
+    """What was written into the folder of the archive."""
+    if not editions:
+        return "Nothing to publish yet: each run from now on adds the day's edition."
+    changed = f"{plural(files, 'file')} changed" if files else "no file changed"
+    return f"Wrote {plural(editions, 'edition')} into {folder}: {changed}."
 
 
 def format_inbox(report: "InboxReport") -> str:

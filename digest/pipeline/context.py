@@ -20,6 +20,7 @@ from digest.store.mailboxes import Mailboxes
 from digest.store.mark import HistoryMark
 from digest.store.outbox import Outbox
 from digest.store.papers import Papers
+from digest.store.public_editions import PublicEditions
 from digest.store.runs import Runs
 from digest.store.search import SearchIndex
 from digest.store.secret import load_secret
@@ -50,6 +51,7 @@ class Context:
         self.similar = SimilarPapers(self.papers, SearchIndex(db))
         self.http_cache = HttpCache(db)
         self.outbox = Outbox(db)
+        self.public_editions = PublicEditions(db)
         self.runs = Runs(db)
         self.statistics = Statistics(db.conn)
 

@@ -13,7 +13,8 @@ Then each step is a function:
 4. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
 5. `render` makes it a message with gaps for address and token (`digest.mail.render`).
 6. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
-   count as shown, and no later run makes another mail for that day.
+   count as shown, and no later run makes another mail for that day. With an archive, the public edition of the day is
+   frozen before, and its pages are written after this step (`digest.pipeline.archive`).
 7. `deliver` sends the queue. Each outcome is on disk before the next message leaves on the same connection.
 
 What they count is collected in a `RunReport`. Every step but compose and render may write, in transactions that are
@@ -40,10 +41,12 @@ from digest.errors import (
     NoSourceReadable,
     SourceError,
     Undelivered,
+    Unpublished,
 )
 from digest.mail.edition import Arrivals, Edition, compose
 from digest.papers import parse_name
 from digest.papers.text.fit import plural
+from digest.pipeline.archive import freeze_public_edition, write_new_pages
 from digest.pipeline.context import Context, delivery_method, open_context
 from digest.pipeline.deliver import Progress, deliver_queue
 from digest.pipeline.inbox import InboxReport
@@ -72,20 +75,21 @@ Clock = Callable[[], datetime]
 class RunReport:
     """What a run did so far.
 
-    command     "run", "fetch" or "send"
-    mail_day    whether digest.days has mail on that day
-    number      of the run in the database; 0 for a preview or dry run, which is not recorded
-    fetched     one result per source
-    new         papers recorded for the first time
-    readers     subscribers who get mail on that day
-    mailed      those of them who had a message of that day already
-    empty       subscribers for whom there was no paper, by the reason (`Selection.why_empty`)
-    papers      papers in the largest edition
-    queued      messages queued by this run
-    outcomes    delivery attempts by how they ended
-    stopped     why messages remain in the queue
-    waiting     messages in the queue
-    held        why no mail may be sent, "" if it may
+    command      "run", "fetch" or "send"
+    mail_day     whether digest.days has mail on that day
+    number       of the run in the database; 0 for a preview or dry run, which is not recorded
+    fetched      one result per source
+    new          papers recorded for the first time
+    readers      subscribers who get mail on that day
+    mailed       those of them who had a message of that day already
+    empty        subscribers for whom there was no paper, by the reason (`Selection.why_empty`)
+    papers       papers in the largest edition
+    queued       messages queued by this run
+    outcomes     delivery attempts by how they ended
+    stopped      why messages remain in the queue
+    waiting      messages in the queue
+    held         why no mail may be sent, "" if it may
+    unpublished  why the archive could not be written, "" if it was
     """
 
     day: date
@@ -103,6 +107,7 @@ class RunReport:
     stopped: str = ""
     waiting: int = 0
     held: str = ""
+    unpublished: str = ""
 
     @property
     def readable(self) -> bool:
@@ -129,6 +134,11 @@ class RunReport:
             why = f" ({self.stopped})" if self.stopped else ""
             messages = plural(self.waiting, "message")
             raise Undelivered(f"{messages} could not be delivered{why}; queued for the next run or `digest send`")
+
+    def check_published(self) -> None:
+        """Raise Unpublished if the archive could not be written."""
+        if self.unpublished:
+            raise Unpublished(self.unpublished)
 
     def summary(self) -> dict[str, int | str]:
         """The part that is stored in the database."""
@@ -167,16 +177,8 @@ def run_daily(
             report.mail_day = config.digest.mails_on(day)
             if report.readable and report.mail_day:
                 _warn_about_topics(context)
-                now, real_now = clock(), real_clock()
-                report.readers, report.mailed = context.outbox.count_readers(day)
-                for audience, ranked, why in select(context, day, real_now.date()):
-                    if why:
-                        report.empty[why] += audience.size
-                    edition = compose_edition(context, report, ranked, why)
-                    if edition.entries or config.digest.when_empty == "send":
-                        publish(context, report, audience, edition, now, real_now)
-                    else:
-                        log.info("nothing new", {"subscribers": audience.size, "why": why.format(whose="their")})
+                freeze_editions(context, report, clock(), real_clock())
+            write_pages(context, report)
             if method is None:
                 report.waiting = context.outbox.count_waiting()
             else:
@@ -184,6 +186,7 @@ def run_daily(
             report.check_readable()
             if not hold:
                 report.check_delivered()
+            report.check_published()
     return report
 
 
@@ -220,10 +223,10 @@ def plan_run(
         report.mail_day = config.digest.mails_on(day)
         if not report.mail_day:
             return report, []
-        load_selection(context, day)  # may store embeddings, which are kept
+        selection = load_selection(context, day)  # may store embeddings, which are kept
         with context.as_configured():
             report.readers, report.mailed = context.outbox.count_readers(day)
-            chosen = list(select(context, day, (real_clock or clock)().date()))
+            chosen = list(select(context, selection, (real_clock or clock)().date()))
         for audience, _, why in chosen:
             if why:
                 report.empty[why] += audience.size
@@ -341,6 +344,21 @@ def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked
     return compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
 
 
+def freeze_editions(context: Context, report: RunReport, now: datetime, real_now: datetime) -> None:
+    """Freeze the public edition of the day, then an edition for each group of subscribers."""
+    selection = load_selection(context, report.day)
+    freeze_public_edition(context, selection, now)
+    report.readers, report.mailed = context.outbox.count_readers(report.day)
+    for audience, ranked, why in select(context, selection, real_now.date()):
+        if why:
+            report.empty[why] += audience.size
+        edition = compose_edition(context, report, ranked, why)
+        if edition.entries or context.config.digest.when_empty == "send":
+            publish(context, report, audience, edition, now, real_now)
+        else:
+            log.info("nothing new", {"subscribers": audience.size, "why": why.format(whose="their")})
+
+
 def publish(
     context: Context, report: RunReport, audience: Audience, edition: Edition, now: datetime, real_now: datetime
 ) -> None:
@@ -351,6 +369,16 @@ def publish(
     report.queued += queued
     report.papers = max(report.papers, len(papers))
     log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.content)})
+
+
+def write_pages(context: Context, report: RunReport) -> None:
+    """Write the pages and feeds of new public editions. Where that fails, the mail is sent all the same."""
+    try:
+        if files := write_new_pages(context):
+            log.info("archive written", {"files": files})
+    except (Unpublished, ConfigError) as error:
+        report.unpublished = str(error)
+        log.error("archive not written", {"why": report.unpublished})
 
 
 def deliver(context: Context, method: Deliver, report: RunReport, clock: Clock, progress: Progress | None) -> None:

@@ -9,14 +9,13 @@ from digest.ranking.trending import Ranked
 from digest.store.outbox import Audience
 
 
-def select(context: Context, day: date, today: date) -> Iterator[tuple[Audience, list[Ranked], str]]:
-    """Every group of subscribers who still get mail of `day`, with the papers of that group, best first.
+def select(context: Context, selection: Selection, today: date) -> Iterator[tuple[Audience, list[Ranked], str]]:
+    """Every group of subscribers who still get mail of the day, with the papers of that group, best first.
 
     The third value is why there are none (`Selection.why_empty`), or ''. `today` is the real day, by which mail in the
     queue expires.
     """
-    selection = load_selection(context, day)
-    for audience in context.outbox.audiences(day, selection.paper_ids, today):
+    for audience in context.outbox.audiences(selection.day, selection.paper_ids, today):
         ranked = selection.pick(audience.profile, audience.shown)
         yield audience, ranked, "" if ranked else selection.why_empty(audience.profile, audience.shown)
 

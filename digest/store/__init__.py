@@ -1,26 +1,26 @@
 """The database: every line of SQL, and the files beside it.
 
-    schema        the tables and their migrations
-    database      open and migrate the database, hold the locks
-    papers        papers, their names and sightings
-    origin        read the history of another digest
-    search        the full-text index and the vectors
-    outbox        frozen messages and the state of each delivery
-    subscribers   addresses, profiles, status, tokens
-    mailboxes     how far each mailbox of replies has been read
-    http_cache    cached HTTP responses
-    runs          record what each run and source did
-    statistics    read it, for status and doctor
-    secret        the key of the tokens
-    mark          notice that the database was restored from a backup
-    backup        copy the database and its secret
-    prune         delete old data
+    schema           the tables and their migrations
+    database         open and migrate the database, hold the locks
+    papers           papers, their names and sightings
+    origin           read the history of another digest
+    search           the full-text index and the vectors
+    outbox           frozen messages and the state of each delivery
+    public_editions  the frozen editions of the archive
+    subscribers      addresses, profiles, status, tokens
+    mailboxes        how far each mailbox of replies has been read
+    http_cache       cached HTTP responses
+    runs             record what each run and source did
+    statistics       read it, for status and doctor
+    secret           the key of the tokens
+    mark             notice that the database was restored from a backup
+    backup           copy the database and its secret
+    prune            delete old data
 
 Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [
-    "backup", "database", "http_cache", "mailboxes", "mark", "origin", "outbox", "papers", "prune", "runs", "search",
-    "secret",
-    "statistics", "subscribers",
+    "backup", "database", "http_cache", "mailboxes", "mark", "origin", "outbox", "papers", "prune", "public_editions",
+    "runs", "search", "secret", "statistics", "subscribers",
 ]  # fmt: skip

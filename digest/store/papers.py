@@ -289,7 +289,7 @@ class Papers:
     def _insert(self, paper: Paper, day: date) -> int:
         cursor = self._db.execute(
             "INSERT INTO papers (title, abstract, facts, first_seen) VALUES (?, ?, ?, ?)",
-            [paper.title, paper.abstract, _to_facts(paper), _format_day(day)],
+            [paper.title, paper.abstract, to_facts(paper), _format_day(day)],
         )
         return int(cursor.lastrowid or 0)
 
@@ -306,6 +306,8 @@ class Papers:
             "DELETE FROM sightings WHERE paper = :other",
             "UPDATE OR IGNORE shown SET paper = :into WHERE paper = :other",
             "DELETE FROM shown WHERE paper = :other",
+            "UPDATE OR IGNORE public_papers SET paper = :into WHERE paper = :other",
+            "DELETE FROM public_papers WHERE paper = :other",
             "DELETE FROM papers WHERE id = :other",
         ):
             self._db.execute(statement, {"into": into, "other": other})
@@ -348,7 +350,7 @@ class _Texts:
             paper, first_seen = self._rows[row]
             self._db.execute(
                 "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
-                [paper.title, paper.abstract, _to_facts(paper), _format_day(first_seen), row],
+                [paper.title, paper.abstract, to_facts(paper), _format_day(first_seen), row],
             )
         self._rows.clear()
         self._changed.clear()
@@ -387,7 +389,7 @@ def _listings(rows: Iterable[sqlite3.Row]) -> Iterator[Listing]:
         yield Listing(source, date.fromisoformat(day), tuple((date.fromisoformat(r[4]), r[5]) for r in readings))
 
 
-def _to_facts(paper: Paper) -> str:
+def to_facts(paper: Paper) -> str:
     """Return the column `facts`: all fields of a paper but title and abstract, without the empty ones."""
     facts = {key: value for key, value in asdict(paper).items() if value and key not in ("title", "abstract")}
     if paper.published:

@@ -4,6 +4,7 @@
     sightings                               those of papers listed since
     papers that were in no mail             papers listed since, liked ones, and those likes are compared with
     abstracts, authors of papers in mails   their titles, identifiers and all their names; who was shown them
+                                            the public editions, with all their papers: the archive consists of them
     the text of a mail                      mail in the queue; that a mail was sent, to whom and when
     replies of servers, mail never sent     whatever is in the queue
     runs and what they fetched              each source's last good results, and its failures since
@@ -149,7 +150,8 @@ _STEPS = (
     ),
     (
         "",
-        "INSERT INTO temp.old SELECT id, EXISTS (SELECT 1 FROM shown s WHERE s.paper = papers.id) FROM papers"
+        "INSERT INTO temp.old SELECT id, EXISTS (SELECT 1 FROM shown s WHERE s.paper = papers.id)"
+        " OR EXISTS (SELECT 1 FROM public_papers s WHERE s.paper = papers.id) FROM papers"
         " WHERE first_seen < :cutoff AND id <= :up_to AND id NOT IN (SELECT value FROM json_each(:liked))"
         " AND NOT EXISTS (SELECT 1 FROM sightings s WHERE s.paper = papers.id AND s.seen >= :cutoff)",
     ),

@@ -200,6 +200,25 @@ CREATE TABLE vectors (
 )
 """
 
+# The public editions, of which the archive consists.
+_ARCHIVE = """
+CREATE TABLE public_editions (
+    id INTEGER PRIMARY KEY,
+    day TEXT NOT NULL UNIQUE,
+    created TEXT NOT NULL,         -- when it was frozen
+    tag TEXT NOT NULL,             -- its identifier in the feeds
+    content TEXT NOT NULL,         -- JSON: title, papers with all that the pages say about them
+    written TEXT NOT NULL DEFAULT ''  -- the folder and address for which its files were last written
+);
+CREATE TABLE public_papers (
+    paper INTEGER NOT NULL REFERENCES papers (id),
+    edition INTEGER NOT NULL REFERENCES public_editions (id),
+    place INTEGER NOT NULL,
+    PRIMARY KEY (paper, edition)
+) WITHOUT ROWID;
+CREATE INDEX public_papers_edition ON public_papers (edition)
+"""
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
@@ -212,4 +231,5 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "mailed": (_MAILED,),
     "keywords": _KEYWORDS,
     "bases": tuple(_BASES.split(";")),
+    "archive": tuple(_ARCHIVE.split(";")),
 }

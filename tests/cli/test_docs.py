@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from freezegun import freeze_time
 
+from digest.archive import ArchiveSettings
 from digest.cli import main
 from digest.config import DigestSettings, NotifySettings
 from digest.delivery import MaildirSettings, SmtpSettings
@@ -35,6 +36,9 @@ name = "Diffusion"
 match = ["diffusion"]
 [inbox]
 path = "answers"
+[archive]
+path = "site"
+url = "https://papers.example.org/"
 """
 EXAMPLE = bundled_file("config.example.toml").read_text(encoding="utf-8")
 
@@ -118,6 +122,7 @@ def keys(kind: type) -> list[str]:
         MaildirSettings,
         UnsubscribeSettings,
         InboxSettings,
+        ArchiveSettings,
         NotifySettings,
         *map(source_class, SOURCE_TYPES),
     ],
