@@ -1,4 +1,7 @@
-"""The demo: the daily job on bundled papers for three consecutive days, with mail in a Maildir and pages to open."""
+"""The demo: the daily job on bundled papers for three consecutive days.
+
+The mail is in a Maildir and in pages to open, and the editions are in an archive.
+"""
 
 import json
 import logging
@@ -10,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 from zoneinfo import ZoneInfo
 
-from digest.config import load
+from digest.config import Config, load
 from digest.errors import ConfigError
 from digest.files import write_file
 from digest.pipeline.preview import message_part, preview
@@ -45,6 +48,10 @@ path = "mail"
 
 [unsubscribe]
 mailto = "unsubscribe@example.org"
+
+[archive]
+path = "site"
+url = "https://papers.example.org/"
 """
 
 
@@ -65,18 +72,24 @@ def _run_days(folder: Path, program: str) -> Iterator[str]:
     config = load(folder / "config.toml", {})
     logger = logging.getLogger("digest")
     logger.setLevel(max(logger.level, logging.WARNING))
-    for number, day in enumerate(_DAYS):
-        _write_papers(folder / "papers.jsonl", number)
-        clock = _clock(day)
-        report = run_daily(config, day, clock, Fetcher("digest@example.org"))
-        mail = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
-        page = folder / f"{day}.html"
-        write_file(page, message_part(mail.content, "html"))
-        yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
-        yield f"    {page.absolute().as_uri()}"
+    lines = [line for number, day in enumerate(_DAYS) for line in _run_day(config, number, day)]
+    yield f"The archive: {(folder / 'site' / 'index.html').absolute().as_uri()}"
+    yield from lines
     yield f"The mails are in the Maildir {(folder / 'mail').absolute()}"
     yield f"See the runs: {program} -c {quote(str(folder / 'config.toml'))} status"
     yield f"Set up your own: {program} init"
+
+
+def _run_day(config: Config, number: int, day: date) -> Iterator[str]:
+    """Run the day `number`, from 0, and write its mail as a page; yield lines to print."""
+    folder, clock = config.path.parent, _clock(day)
+    _write_papers(folder / "papers.jsonl", number)
+    report = run_daily(config, day, clock, Fetcher("digest@example.org"))
+    mail = preview(config, day, _READER, clock, Fetcher("digest@example.org"))
+    page = folder / f"{day}.html"
+    write_file(page, message_part(mail.content, "html"))
+    yield f"{day:%a} {day}: {report.new} new papers, {report.papers} in the mail"
+    yield f"    {page.absolute().as_uri()}"
 
 
 def _empty(folder: Path) -> None:
