@@ -1,8 +1,9 @@
 """Run every measurement, one after another."""
 
-from tests.bench import delivery, history, mail, startup
+from tests.bench import archive, delivery, history, mail, startup
 
 startup.main()
 mail.main()
 delivery.main()
 history.main()
+archive.main()
