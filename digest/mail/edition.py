@@ -230,8 +230,8 @@ def _intro(ranked: Sequence[Ranked], arrivals: Arrivals, day: date) -> str:
     if not arrivals.new:
         return f"{plural(len(ranked), 'paper')} from the last days; no list has a new one today."
     if len(ranked) <= arrivals.new:
-        return f"{new}; {len(ranked):,} in this mail." if len(ranked) < arrivals.new else f"{new}."
-    return f"{new}, and {earlier:,} from earlier days." if earlier else f"{new}; {len(ranked):,} in this mail."
+        return f"{new}; here are {len(ranked):,}." if len(ranked) < arrivals.new else f"{new}."
+    return f"{new}, and {earlier:,} from earlier days." if earlier else f"{new}; here are {len(ranked):,}."
 
 
 def _since(since: date, day: date) -> str:

@@ -6,7 +6,7 @@ each is a gap, an offset into the content and the name of the part that goes the
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.header import Header
@@ -79,8 +79,11 @@ def build_frame(
     placeholders: Placeholders,
     day: date,
     now: datetime,
+    archive: Mapping[str, str] | None = None,
 ) -> MessageFrame:
     """Return the message of an edition, with gaps where `placeholders` are in `rendered`. `title` is the digest's.
+
+    `archive` has the address for each header field about the archive, in ASCII.
 
     multipart/alternative, plain text first (RFC 2046 5.1.4), both quoted-printable: 10 % on top of the HTML where
     base64 adds 35 %.
@@ -88,6 +91,7 @@ def build_frame(
     boundary = "=_" + hashlib.sha256(f"{placeholders.mark}{rendered.html}".encode()).hexdigest()[:32]
     pieces = [
         *_headers(rendered.subject, title, sender, unsubscribe, placeholders, day, now),
+        *(f"{name}: <{address}>\r\n".encode("ascii") for name, address in (archive or {}).items()),
         f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
         *_part("plain", rendered.text, boundary, placeholders),
         *_part("html", rendered.html, boundary, placeholders),

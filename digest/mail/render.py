@@ -85,7 +85,8 @@ class Renderer:
     """Turns editions into messages, with the look and the sender of one digest.
 
     `title` is the digest's; `secret` makes placeholders that nobody can guess. A template in the folder `overrides`
-    replaces the bundled one of the same name. Templates are compiled once per renderer.
+    replaces the bundled one of the same name; `archive_home` is the address of the archive, if there is one. Templates
+    are compiled once per renderer.
     """
 
     def __init__(
@@ -95,11 +96,13 @@ class Renderer:
         unsubscribe: UnsubscribeSettings,
         secret: bytes,
         overrides: Path | None = None,
+        archive_home: str = "",
     ) -> None:
         self._title = title
         self._sender = sender
         self._unsubscribe = unsubscribe
         self._secret = secret
+        self._archive_home = archive_home
         self._templates = Templates([folder for folder in (overrides, bundled_file("templates")) if folder])
 
     def frame(self, edition: Edition, now: datetime, subject_prefix: str = "") -> MessageFrame:
@@ -110,7 +113,11 @@ class Renderer:
         rendered = self.render(edition)
         rendered = replace(rendered, subject=subject_prefix + rendered.subject)
         placeholders = make_placeholders(self._secret, edition.day)
-        return build_frame(rendered, self._title, self._sender, self._unsubscribe, placeholders, edition.day, now)
+        pages = {"List-Archive": self._archive_home, "Archived-At": edition.archive_url}  # RFC 2369, RFC 5064
+        archive = {name: address for name, address in pages.items() if address}
+        return build_frame(
+            rendered, self._title, self._sender, self._unsubscribe, placeholders, edition.day, now, archive
+        )
 
     def unsubscribe_link(self, edition: Edition) -> str:
         """Return the unsubscribe link as it is in the texts of `render`."""

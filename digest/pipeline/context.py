@@ -121,7 +121,8 @@ def make_renderer(config: Config, secret: bytes) -> "Renderer":
     from digest.mail.render import Renderer
 
     settings = config.digest
-    return Renderer(settings.title, settings.from_, config.unsubscribe, secret, settings.templates)
+    home = config.archive.url if config.archive else ""
+    return Renderer(settings.title, settings.from_, config.unsubscribe, secret, settings.templates, home)
 
 
 def delivery_method(config: Config) -> Deliver:

@@ -6,6 +6,7 @@ from email import message_from_bytes, policy
 
 from digest.config import Config
 from digest.mail.message import fill_frame
+from digest.pipeline.archive import page_address
 from digest.pipeline.context import Context, open_context
 from digest.pipeline.run import Clock, RunReport, compose_edition, fetch_and_record
 from digest.pipeline.select import load_selection
@@ -48,7 +49,7 @@ def preview(
         shown = context.outbox.shown_to(subscriber, selection.paper_ids, today)
         ranked = selection.pick(subscriber.profile, shown)
         why = "" if ranked else selection.why_empty(subscriber.profile, shown)
-        edition = compose_edition(context, report, ranked, why)
+        edition = compose_edition(context, report, ranked, why, page_address(context, selection))
         frame = context.renderer.frame(edition, clock())
         content = fill_frame(frame, subscriber.address, subscriber.token, day)
         return Preview(content, len(edition.entries), queued=False, note=note)

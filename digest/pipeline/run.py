@@ -46,7 +46,7 @@ from digest.errors import (
 from digest.mail.edition import Arrivals, Edition, compose
 from digest.papers import parse_name
 from digest.papers.text.fit import plural
-from digest.pipeline.archive import freeze_public_edition, write_new_pages
+from digest.pipeline.archive import freeze_public_edition, page_address, write_new_pages
 from digest.pipeline.context import Context, delivery_method, open_context
 from digest.pipeline.deliver import Progress, deliver_queue
 from digest.pipeline.inbox import InboxReport
@@ -336,23 +336,30 @@ def look_up_likes(context: Context, fetcher: Fetcher, day: date, now: datetime) 
             log.info("looked up liked papers", {"asked": len(asked), "found": len(fetched.sightings)})
 
 
-def compose_edition(context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str) -> Edition:
-    """The edition of these papers, with notices about the sources of this run; `why_empty` if there are none."""
+def compose_edition(
+    context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str, page: str = ""
+) -> Edition:
+    """The edition of these papers, with notices about the sources of this run.
+
+    `why_empty` says why there are none; `page` is the address of the day's page in the archive, '' if it has none.
+    """
     papers = context.papers.load(r.trend.id for r in ranked)
     arrivals = Arrivals(*context.papers.arrivals(report.day))
     notices, why = source_notices(report.fetched), why_empty.format(whose="your")
-    return compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
+    edition = compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
+    return replace(edition, archive_url=page)
 
 
 def freeze_editions(context: Context, report: RunReport, now: datetime, real_now: datetime) -> None:
     """Freeze the public edition of the day, then an edition for each group of subscribers."""
     selection = load_selection(context, report.day)
     freeze_public_edition(context, selection, now)
+    page = page_address(context, selection)
     report.readers, report.mailed = context.outbox.count_readers(report.day)
     for audience, ranked, why in select(context, selection, real_now.date()):
         if why:
             report.empty[why] += audience.size
-        edition = compose_edition(context, report, ranked, why)
+        edition = compose_edition(context, report, ranked, why, page)
         if edition.entries or context.config.digest.when_empty == "send":
             publish(context, report, audience, edition, now, real_now)
         else:
