@@ -13,9 +13,12 @@ from pathlib import Path
 
 from digest.archive import PublicEdition, edition_path, month_path
 from digest.files import bundled_file
-from digest.mail.edition import format_date
+from digest.mail.edition import Edition, format_date
+from digest.mail.render import FittedEntry
 from digest.mail.templates import Templates
 from digest.papers.text.fit import plural, snippet
+
+_RECENT = 9  # editions on the first page besides the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Pages:
         composed = edition.compose()
         values = {
             "edition": composed,
-            "papers": edition.papers,
+            **_views(composed),
             "anchors": edition.anchors(),
             "created": edition.created.isoformat(timespec="seconds"),
             "bibtex": f"{edition.day:%d}.bib",
@@ -68,15 +71,22 @@ class Pages:
     def index(self, newest: Sequence[PublicEdition], days: Sequence[date]) -> bytes:
         """Return the first page: the newest editions, newest first, and the months of all `days`."""
         years = [
-            (year, [(_month_link(month), plural(count, "edition")) for month, count in reversed(months)])
+            (year, [(f"{month:%B}", month_path(month), plural(count, "edition")) for month, count in reversed(months)])
             for year, months in reversed(_months_by_year(days))
         ]
-        values = {"latest": newest[0].compose(), "editions": [_teaser(edition) for edition in newest], "years": years}
+        latest, *recent = newest
+        values = {
+            "latest": _teaser(latest),
+            "view": FittedEntry(latest.compose().entries[0], "top"),
+            "recent": [_teaser(edition) for edition in recent[:_RECENT]],
+            "years": years,
+        }
         return self._page("index.html", "index.html", "", values)
 
     def feed_entry(self, edition: PublicEdition) -> str:
         """Return what the feeds say about an edition, in HTML."""
-        values = {"edition": edition.compose(), "papers": edition.papers, "page": self.url + edition_path(edition.day)}
+        composed = edition.compose()
+        values = {"edition": composed, **_views(composed), "page": self.url + edition_path(edition.day)}
         return self._templates.fill("feed_entry.html", values)
 
     def _page(self, template: str, path: str, heading: str, values: Mapping[str, object]) -> bytes:
@@ -86,6 +96,8 @@ class Pages:
             "heading": heading,
             "canonical": self.url + path.removesuffix("index.html"),
             "root": "../" * path.count("/"),
+            "earlier": None,
+            "later": None,
         }
         return self._templates.fill(template, {**shared, **values}).encode()
 
@@ -104,12 +116,25 @@ def short_date(day: date) -> str:
 
 def _teaser(edition: PublicEdition) -> dict[str, object]:
     """Return what a list of editions says about one."""
-    entries = edition.compose().entries
+    entries, anchors = edition.compose().entries, edition.anchors()
     return {
         "link": _day_link(edition.day),
         "day": edition.day,
-        "titles": [entry.title for entry in entries[:3]],
+        "date": short_date(edition.day),
+        "titles": [(entry.title, anchors[entry.id]) for entry in entries[:3]],
         "more": len(entries) - 3,
+        "papers": plural(len(entries), "paper"),
+    }
+
+
+def _views(edition: Edition) -> dict[str, object]:
+    """Return the papers of an edition for a template, in as much detail as a mail has for the first of them."""
+    sections = [(section.heading, [FittedEntry(e, "full") for e in section.entries]) for section in edition.sections]
+    summaries = sorted({entry.finding_by for entry in edition.entries if entry.finding_by})
+    return {
+        "top": FittedEntry(edition.top, "top") if edition.top else None,
+        "sections": sections,
+        "summaries_by": summaries,
     }
 
 

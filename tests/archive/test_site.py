@@ -92,10 +92,11 @@ def test_every_link_within_the_archive_leads_to_a_file_or_a_place_in_the_page(ar
             ids = re.findall(r'\bid="([^"]+)"', page)
             assert len(ids) == len(set(ids))
             for link in Reader(page).links:
-                if link.startswith("#"):
-                    assert link[1:] in ids
-                elif not link.startswith(("https://", "http://")):
-                    assert (archive.folder / name).parent.joinpath(link).is_file(), (name, link)
+                path, _, anchor = link.partition("#")
+                if not path.startswith(("https://", "http://")):
+                    target = (archive.folder / name).parent / path if path else archive.folder / name
+                    assert target.is_file(), (name, link)
+                    assert not anchor or f'id="{anchor}"' in target.read_text(), (name, link)
 
 
 def test_every_page_is_in_the_site_map_under_its_canonical_address(archive: Archive) -> None:
