@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -262,6 +263,34 @@ def test_the_demo_shows_ranking_nothing_twice_and_a_paper_rising(here: Path) -> 
     assert [len(found) for found in links] == [10, 10, 10]
     assert not links[0] & links[1] | links[0] & links[2] | links[1] & links[2]
     assert digest("demo").exit_code == 0, "and again"
+
+
+def test_the_demo_begins_with_the_address_of_an_archive_of_its_editions(here: Path) -> None:
+    first = digest("demo").stdout.split("\n")[0]
+    index = here / "digest-demo" / "site" / "index.html"
+    assert first == f"The archive: {index.as_uri()}"
+    assert "Wednesday 4 March 2026" in index.read_text()
+    assert (index.parent / "2026/03/03.html").exists()
+
+
+def test_publish_says_what_it_wrote_or_what_is_in_the_way(place: Workplace) -> None:
+    assert digest("publish").exit_code == 2
+    assert "archive: is missing; write [archive]" in digest("publish").stderr
+    with place.path.open("a") as config:
+        config.write('\n[archive]\npath = "site"\nurl = "https://papers.example.org"\n')
+    assert "does not exist yet" in digest("publish").stderr
+    assert digest("fetch").exit_code == 0
+    assert digest("publish").stdout == "Nothing to publish yet: each run from now on adds the day's edition.\n"
+    assert digest("run").exit_code == 0
+    assert digest("publish").stdout == f"Wrote 1 edition into {place.folder / 'site'}: no file changed.\n"
+    assert digest("publish", "~/www").stdout == f"Wrote 1 edition into {place.folder / 'www'}: 9 files changed.\n"
+    (place.folder / "file").write_text("")
+    result = digest("publish", "file")
+    assert result.exit_code == 2
+    result = digest("publish", "file/site")
+    assert result.exit_code == 4
+    assert re.search(r"the archive is incomplete: .*/file/site/.* cannot be written: Not a directory", result.stderr)
+    assert "Traceback" not in result.stderr
 
 
 def _links(html: str) -> list[str]:

@@ -12,9 +12,11 @@ from sqlite_utils import Database
 
 from digest.errors import AlreadyRunning, ConfigError, Unpublished
 from digest.pipeline.archive import publish_archive
+from digest.pipeline.run import plan_run
+from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database, run_lock
 from digest.store.prune import prune
-from tests.conftest import MONDAY, Workplace, paper
+from tests.conftest import MONDAY, Workplace, at, html_of, paper, text_of
 
 URL = "https://papers.example.org/daily/"
 ARCHIVE = f'[archive]\npath = "site"\nurl = "{URL}"\n'
@@ -230,3 +232,49 @@ def test_the_folder_must_not_hold_the_history(place: Workplace, folder: str) -> 
     place.more = place.more.replace('"site"', '"."')
     with pytest.raises(ConfigError, match=r"archive.path: must not hold .*history.db"):
         place.config()
+
+
+# ---- the mail --------------------------------------------------------------------------------------------------------
+
+
+def test_each_mail_leads_to_the_days_page_and_to_the_archive(place: Workplace) -> None:
+    before = place.preview(MONDAY)
+    place.run(MONDAY)
+    (sent,) = (place.folder / "mail" / "new").iterdir()
+    assert sent.read_bytes() == before.replace(b"\r\n", b"\n"), "the preview knows of the page that will be"
+    (mail,) = place.mails()["ann@example.org"]
+    page = f"{URL}2026/04/20.html"
+    assert mail["List-Archive"] == f"<{URL}>"
+    assert mail["Archived-At"] == f"<{page}>"
+    assert page in text_of(mail)
+    assert re.search(rf'href="{re.escape(page)}"[^>]*>View in browser</a>', html_of(mail))
+    assert (place.folder / "site/2026/04/20.html").exists()
+
+
+def test_a_mail_on_a_day_without_a_page_promises_none(place: Workplace) -> None:
+    place.lists(paper(1))
+    place.run(MONDAY)
+    place.to = ("ann@example.org", "bob@example.org")
+    place.run(TUESDAY)
+    (late,) = place.mails()["bob@example.org"]
+    assert not (place.folder / "site/2026/04/21.html").exists(), "the archive has shown its only paper"
+    assert "Archived-At" not in late
+    assert "View in browser" not in html_of(late)
+    assert late["List-Archive"] == f"<{URL}>"
+
+
+def test_without_an_archive_no_mail_speaks_of_one(place: Workplace) -> None:
+    place.more = SOURCE
+    place.run(MONDAY)
+    (mail,) = place.mails()["ann@example.org"]
+    assert "List-Archive" not in mail
+    assert "Archived-At" not in mail
+    assert "View in browser" not in html_of(mail)
+
+
+def test_a_dry_run_and_a_preview_write_nothing(place: Workplace) -> None:
+    place.preview(MONDAY)
+    plan_run(place.config(), MONDAY, at(MONDAY), Fetcher("digest@example.org"))
+    assert not (place.folder / "site").exists()
+    assert publish_archive(place.config(), None)[1:] == (0, 0)
+    assert not (place.folder / "site").exists()
