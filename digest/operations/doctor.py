@@ -1,7 +1,7 @@
 """Check everything that a run needs: what's wrong and how to fix it. Changes, records and sends nothing.
 
 The functions are in the order in which `run_checks` calls them. The checks of templates and delivery are in
-`doctor_mail`, those of the sender's domain in `doctor_domain`.
+`doctor_mail`, those of the archive in `doctor_archive`, those of the sender's domain in `doctor_domain`.
 """
 
 import os
@@ -22,6 +22,7 @@ from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
 from digest.mail.address import address_key
 from digest.operations.checks import Check, Mark, Problem
+from digest.operations.doctor_archive import check_archive
 from digest.operations.doctor_domain import Nameserver, check_domain, is_reserved
 from digest.operations.doctor_mail import check_delivery, check_templates
 from digest.operations.schedule import ScheduledRun
@@ -71,6 +72,8 @@ def run_checks(
     yield check_schedule(scheduled, cron_problem)
     yield from check_sources(config, local_now, fetcher, readable)
     yield check_delivery(config, local_now, largest)
+    if config.archive is not None:
+        yield check_archive(config, config.archive, local_now)
     if config.inbox is not None:
         yield check_inbox(config.inbox, local_now.date())
     if isinstance(config.delivery, SmtpSettings):  # a Maildir is on this machine, where nobody checks the domain
