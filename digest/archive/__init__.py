@@ -14,6 +14,7 @@ and the site map, `bibtex` the bibliographies.
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class ArchiveSettings:
         return f"tag:{re.sub('[^a-z0-9.-]', '', parts.hostname or '')},{day}:{parts.path}edition"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PublicEdition:
     """The public edition of a day, as it was frozen at `created`.
 
@@ -71,12 +72,14 @@ class PublicEdition:
     ranked: tuple[Ranked, ...]
     papers: dict[int, Paper]
 
-    def compose(self) -> Edition:
-        """Return the edition as a mail would have it."""
+    @cached_property
+    def composed(self) -> Edition:
+        """The edition as a mail would have it."""
         return compose(self.title, self.day, self.ranked, self.papers, self.arrivals, ())
 
+    @cached_property
     def anchors(self) -> dict[int, str]:
-        """Return a name for each paper, by its id: for links into the page (`arxiv-2604.01234`) and as BibTeX key."""
+        """A name for each paper, by its id: for links into the page (`arxiv-2604.01234`) and as BibTeX key."""
         found: dict[int, str] = {}
         for paper_id, paper in self.papers.items():
             name = re.sub(r"[^A-Za-z0-9.]+", "-", paper_names(paper)[0])[:80].strip("-")

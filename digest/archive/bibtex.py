@@ -34,7 +34,7 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,:;()/!?+=*@'-]")
 
 def bibliography(edition: PublicEdition) -> bytes:
     """Return the BibTeX file of an edition: an entry for each of its papers, in their order."""
-    anchors = edition.anchors()
+    anchors = edition.anchors
     ranked = (ranked.trend.id for ranked in edition.ranked)
     return "\n".join(_entry(anchors[paper_id], edition.papers[paper_id]) for paper_id in ranked).encode()
 

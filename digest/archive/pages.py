@@ -43,11 +43,11 @@ class Pages:
 
     def edition(self, edition: PublicEdition, earlier: date | None, later: date | None) -> bytes:
         """Return the page of an edition; `earlier` and `later` are the days of those before and after it."""
-        composed = edition.compose()
+        composed = edition.composed
         values = {
             "edition": composed,
             **_views(composed),
-            "anchors": edition.anchors(),
+            "anchors": edition.anchors,
             "created": edition.created.isoformat(timespec="seconds"),
             "bibtex": f"{edition.day:%d}.bib",
             "month": _month_link(edition.day),
@@ -77,7 +77,7 @@ class Pages:
         latest, *recent = newest
         values = {
             "latest": _teaser(latest),
-            "view": FittedEntry(latest.compose().entries[0], "top"),
+            "view": FittedEntry(latest.composed.entries[0], "top"),
             "recent": [_teaser(edition) for edition in recent[:_RECENT]],
             "years": years,
         }
@@ -85,7 +85,7 @@ class Pages:
 
     def feed_entry(self, edition: PublicEdition) -> str:
         """Return what the feeds say about an edition, in HTML."""
-        composed = edition.compose()
+        composed = edition.composed
         values = {"edition": composed, **_views(composed), "page": self.url + edition_path(edition.day)}
         return self._templates.fill("feed_entry.html", values)
 
@@ -116,7 +116,7 @@ def short_date(day: date) -> str:
 
 def _teaser(edition: PublicEdition) -> dict[str, object]:
     """Return what a list of editions says about one."""
-    entries, anchors = edition.compose().entries, edition.anchors()
+    entries, anchors = edition.composed.entries, edition.anchors
     return {
         "link": _day_link(edition.day),
         "day": edition.day,

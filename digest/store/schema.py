@@ -207,9 +207,10 @@ CREATE TABLE public_editions (
     day TEXT NOT NULL UNIQUE,
     created TEXT NOT NULL,         -- when it was frozen
     tag TEXT NOT NULL,             -- its identifier in the feeds
-    content TEXT NOT NULL,         -- JSON: title, papers with all that the pages say about them
-    written TEXT NOT NULL DEFAULT ''  -- the folder and address for which its files were last written
+    written TEXT NOT NULL DEFAULT '',  -- the folder and address for which its files were last written
+    content TEXT NOT NULL          -- JSON: title, papers with all that the pages say about them
 );
+CREATE INDEX public_editions_days ON public_editions (day, created, written);
 CREATE TABLE public_papers (
     paper INTEGER NOT NULL REFERENCES papers (id),
     edition INTEGER NOT NULL REFERENCES public_editions (id),

@@ -33,7 +33,9 @@ from tests.conftest import MONDAY, Workplace, at, paper
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5f" * 32 + "\n"
 # Everything but the search index, which has a check of its own.
-TABLES = "papers names sightings vectors subscribers editions shown deliveries runs fetches".split()
+TABLES = (
+    "papers names sightings vectors subscribers editions shown deliveries runs fetches public_editions public_papers"
+).split()
 
 
 @pytest.fixture
