@@ -133,8 +133,8 @@ class Site:
             FeedEntry(
                 tag=edition.tag,
                 url=self._pages.url + edition_path(edition.day),
-                title=short_date(edition.day),
-                summary=headline(edition),
+                title=f"{short_date(edition.day)} · {headline(edition)}",
+                summary=edition.composed.intro,
                 content=self._pages.feed_entry(edition),
                 created=edition.created,
             )

@@ -4,6 +4,7 @@ The public edition is chosen as for a reader called the archive, who has the dig
 what earlier public editions had. No subscriber changes anything about it.
 """
 
+import os
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from digest.archive import ArchiveSettings, PublicEdition
 from digest.config import Config
 from digest.errors import ConfigError
 from digest.mail.edition import Arrivals
+from digest.papers.text.clean import clean
 from digest.pipeline.context import Context, open_context
 from digest.ranking import DEFAULT_PROFILE
 from digest.ranking.selection import Selection
@@ -43,12 +45,16 @@ def page_address(context: Context, selection: Selection) -> str:
 def write_new_pages(context: Context) -> int:
     """Write the pages of the public editions that have none yet; return the number of files that changed.
 
-    After a move to another folder or address, that is all of them. Raises Unpublished and ConfigError.
+    After a move to another folder or address, or into an empty folder, that is all of them. Raises Unpublished and
+    ConfigError.
     """
     archive = context.config.archive
     if archive is None:
         return 0
-    added = context.public_editions.unwritten(_target(archive))
+    if os.path.exists(archive.path / "index.html"):  # noqa: PTH110  Path.exists raises where it may not look
+        added = context.public_editions.unwritten(_target(archive))
+    else:
+        added = list(context.public_editions.days())
     if not added:
         return 0
     written = _write(context, archive, archive.path, added)
@@ -82,7 +88,7 @@ def _write(context: Context, archive: ArchiveSettings, folder: Path, added: Sequ
     from digest.archive.site import Site
 
     settings, editions = context.config.digest, context.public_editions
-    pages = Pages(archive.url, settings.title, settings.templates)
+    pages = Pages(archive.url, clean(settings.title), settings.templates)
     return Site(folder, pages, editions.days(), editions.load, editions.feed_tag()).write(added)
 
 

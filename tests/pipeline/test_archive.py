@@ -186,6 +186,22 @@ def test_another_address_or_folder_has_all_pages_written_again(place: Workplace)
     assert files(place.folder / "public") == files(place.folder / "other")
 
 
+def test_a_folder_that_was_emptied_is_filled_again(place: Workplace) -> None:
+    run_days(place, 2)
+    before = files(place.folder / "site")
+    (place.folder / "site").rename(place.folder / "gone")
+    place.lists()
+    place.digest["days"] = ["sun"]
+    place.run(MONDAY + timedelta(2))
+    assert files(place.folder / "site") == before
+
+
+def test_a_title_with_characters_that_no_feed_may_have_is_cleaned(place: Workplace) -> None:
+    place.digest["title"] = "Bell \x07 and \uffff <b>more</b>"
+    place.run(MONDAY)
+    assert b"<title>Bell and &lt;b&gt;more&lt;/b&gt;</title>" in files(place.folder / "site")["feed.xml"]
+
+
 def test_publish_replaces_its_own_files_and_deletes_drafts_but_leaves_all_else(place: Workplace) -> None:
     run_days(place, 2)
     site = place.folder / "site"
