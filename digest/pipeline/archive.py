@@ -1,7 +1,8 @@
 """The archive: choose the day's public edition, freeze it, and write the pages and feeds.
 
 The public edition is chosen as for a reader called the archive, who has the digest's own topics and limit and was shown
-what earlier public editions had. No subscriber changes anything about it.
+what earlier public editions had. No subscriber changes anything about it, so shards choose and freeze the same one;
+the first of them writes the pages.
 """
 
 import os
@@ -48,8 +49,8 @@ def write_new_pages(context: Context) -> int:
     After a move to another folder or address, or into an empty folder, that is all of them. Raises Unpublished and
     ConfigError.
     """
-    archive = context.config.archive
-    if archive is None:
+    archive, shard = context.config.archive, context.config.shard
+    if archive is None or (shard and shard.index != 1):
         return 0
     if os.path.exists(archive.path / "index.html"):  # noqa: PTH110  Path.exists raises where it may not look
         added = context.public_editions.unwritten(_target(archive))

@@ -279,6 +279,18 @@ def test_a_mail_on_a_day_without_a_page_promises_none(place: Workplace) -> None:
     assert late["List-Archive"] == f"<{URL}>"
 
 
+def test_of_several_shards_the_first_writes_the_pages_and_all_link_to_them(place: Workplace) -> None:
+    place.to = [f"reader{n}@example.org" for n in range(8)]
+    more = place.more
+    for index in (2, 1):
+        assert not (place.folder / "site").exists()
+        place.more = f"[shard]\ncount = 2\nindex = {index}\n{more}"
+        place.run(MONDAY)
+    assert (place.folder / "site/2026/04/20.html").exists()
+    archived_at = [mail["Archived-At"] for mails in place.mails().values() for mail in mails]
+    assert archived_at == [f"<{URL}2026/04/20.html>"] * 8
+
+
 def test_without_an_archive_no_mail_speaks_of_one(place: Workplace) -> None:
     place.more = SOURCE
     place.run(MONDAY)

@@ -101,7 +101,7 @@ def test_an_empty_day_sends_nothing_unless_asked_to(workplace: Workplace) -> Non
 def test_the_intro_counts_what_came_in_since_the_run_before(workplace: Workplace) -> None:
     workplace.digest = {"max_papers": 2}
     for later, count, intro in (
-        (0, 3, "3 papers today; 2 in this mail."),
+        (0, 3, "3 papers today; here are 2."),
         (1, 4, "1 paper since yesterday, and 1 from earlier days."),
         (2, 4, "1 paper from the last days; no list has a new one today."),
         (9, 6, "2 papers since 21 April."),
