@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from digest.archive import ArchiveSettings
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.errors import ConfigError
 from digest.files import read_text
-from digest.inbound import InboxSettings
-from digest.mail.address import Mailbox, parse_mailbox
+from digest.inbound import DigestAddresses, InboxSettings
+from digest.mail.address import Mailbox, parse_mailbox, untagged
+from digest.mail.requests import FeedbackSettings, SignupSettings
 from digest.mail.shard import MAX_SHARDS, Shard, index_in_array_job
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.clean import clean
@@ -40,6 +41,12 @@ from digest.sources.arxiv_categories import check_categories, is_like_category
 from digest.sources.library import is_library
 from digest.sources.registry import SOURCE_TYPES, source_class
 
+T = TypeVar("T")
+
+_TABLES = (
+    "digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "signup", "feedback", "notify", "shard",
+    "archive",
+)  # fmt: skip
 _MAX_BYTES = 4 * 2**20  # of a file: 100,000 addresses
 _MAX_TABLES = 1000  # in an array
 _MAX_PROBLEMS = 100  # that are reported
@@ -121,6 +128,8 @@ class Config:
     delivery: SmtpSettings | MaildirSettings | None
     unsubscribe: UnsubscribeSettings
     inbox: InboxSettings | None
+    signup: SignupSettings | None
+    feedback: FeedbackSettings | None
     notify: NotifySettings
     shard: Shard | None = None
     archive: ArchiveSettings | None = None
@@ -131,6 +140,15 @@ class Config:
         files = (self.digest.database, self.path, mail, self.inbox and self.inbox.path)
         inside = (file for file in files if file and file.resolve().is_relative_to(folder.resolve()))
         return next(inside, None)
+
+    @property
+    def addresses(self) -> DigestAddresses:
+        """The addresses of this digest, by which its letters are judged."""
+        sender, signup = self.digest.from_.address.lower(), self.signup.mailto.lower() if self.signup else ""
+        others = {sender, self.unsubscribe.mailto.lower(), self.feedback.mailto.lower() if self.feedback else ""}
+        own = frozenset(map(untagged, filter(None, {*others, signup})))
+        authserv = self.inbox.authserv if self.inbox else ""
+        return DigestAddresses(own, signup, signup in others, self.digest.title, authserv)
 
 
 def load(path: Path, environ: Mapping[str, str], shard: Shard | None = None) -> Config:
@@ -180,6 +198,8 @@ def _tables_by_key() -> dict[str, str]:
             "[notify]": [NotifySettings],
             "[shard]": [ShardSettings],
             "[unsubscribe]": [UnsubscribeSettings],
+            "[signup]": [SignupSettings],
+            "[feedback]": [FeedbackSettings],
             "[[topics]]": [Topic],
             "[[sources]]": [source_class(name) for name in SOURCE_TYPES],
         }
@@ -201,14 +221,15 @@ def _explain_read_error(path: Path, error: OSError | UnicodeDecodeError) -> str:
 def _config(
     table: dict[str, Any], path: Path, environ: Mapping[str, str], problems: Problems, shard: Shard | None
 ) -> Config | None:
-    known = ("digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "notify", "shard", "archive")
-    check_keys(table, known, "", problems)
+    check_keys(table, _TABLES, "", problems)
     digest = read_table(DigestSettings, table.get("digest", {}), "digest", problems)
     sources = _sources(table, path.parent, environ, problems)
     topics = _topics(table, path.parent, problems)
     delivery = _delivery(table, path.parent, environ, problems)
     unsubscribe = read_table(UnsubscribeSettings, table.get("unsubscribe", {}), "unsubscribe", problems)
     inbox = _inbox(table, path.parent, environ, problems)
+    signup = _of_readers(SignupSettings, table, "signup", problems)
+    feedback = _of_readers(FeedbackSettings, table, "feedback", problems)
     notify = read_table(NotifySettings, table.get("notify", {}), "notify", problems)
     shard = _shard(table, environ, problems, shard)
     archive = read_table(ArchiveSettings, table["archive"], "archive", problems) if "archive" in table else None
@@ -233,6 +254,8 @@ def _config(
         delivery=delivery,
         unsubscribe=unsubscribe,
         inbox=inbox,
+        signup=signup,
+        feedback=feedback,
         notify=notify,
         shard=shard,
         archive=archive and replace(archive, path=_absolute(path.parent, archive.path)),
@@ -272,6 +295,15 @@ def _shard(
     except ValueError as error:
         problems.add("shard.index", f"{index} {error}")
         return None
+
+
+def _of_readers(kind: type[T], table: Mapping[str, Any], key: str, problems: Problems) -> T | None:
+    """The table of something that readers do by mail; None without it."""
+    if key not in table:
+        return None
+    if "inbox" not in table:
+        problems.add(key, "needs the mailbox that its letters arrive in; write [inbox] with host = … or path = …")
+    return read_table(kind, table[key], key, problems)
 
 
 def _absolute(folder: Path, path: Path) -> Path:

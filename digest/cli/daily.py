@@ -1,5 +1,6 @@
 """The everyday commands: demo, run, fetch, preview, send, publish, inbox, status."""
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from digest.cli.app import (
     scheduled,
     typed_program,
 )
-from digest.errors import ConfigError
+from digest.errors import AlreadyRunning, ConfigError
 from digest.files import expand_user
 
 if TYPE_CHECKING:
@@ -168,16 +169,25 @@ def publish(app: App, folder: Path | None) -> None:
 @click.pass_obj
 @handle_errors
 def inbox(app: App) -> None:
-    """Read the replies: unsubscribe requests and bounces.
+    """Read the letters of readers, and answer them.
 
-    Reads the mailbox of [inbox]. Every run does this first.
+    Reads the mailbox of [inbox]: requests to subscribe, unsubscribe and change things, votes and bounces. Every run
+    does this first. With -q, nothing is said when a run is in progress, which reads them itself.
     """
     config = app.config()
     from digest.cli.output import format_inbox
+    from digest.cli.progress import show_progress
     from digest.pipeline.run import read_inbox
 
     today, now = clock(config, None)
-    app.report(format_inbox(read_inbox(config, today, now)))
+    try:
+        with show_progress(quiet=app.quiet) as progress:
+            report = read_inbox(config, today, now, progress)
+    except AlreadyRunning as error:
+        if not app.quiet:
+            raise
+        sys.exit(error.exit_code)
+    app.report(format_inbox(report))
 
 
 @main.command()
@@ -190,8 +200,9 @@ def status(app: App, as_json: bool) -> None:
     from digest.operations.status import MESSAGES, format_status, status_document
     from digest.store.statistics import open_statistics
 
+    _, now = clock(config, None)
     with open_statistics(config.digest.database) as statistics:
-        document = status_document(statistics, config.digest.database, scheduled(config))
+        document = status_document(statistics, config.digest.database, scheduled(config), now(), config.signup)
     document = app.redactor.redact_under(MESSAGES, document)
     if as_json:
         app.show_json(document)

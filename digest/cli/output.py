@@ -35,6 +35,8 @@ def format_run(report: "RunReport") -> str:
         line += f"; {plural(int(count['refused']), 'message')} refused: see `digest status`"
     if count["sent"] and report.empty:
         line += f"; nothing new for {_empty_readers(report)}"
+    if report.answered:
+        line += f"; answered {plural(report.answered, 'letter')}"
     return f"{line}."
 
 
@@ -119,7 +121,11 @@ def format_published(folder: Path, editions: int, files: int) -> str:
 def format_inbox(report: "InboxReport") -> str:
     """What was found in the replies, in a sentence or two."""
     parts = [
+        f"{plural(len(report.asked), 'address', 'addresses')} asked to subscribe" if report.asked else "",
+        f"{plural(len(report.subscribed), 'subscriber')} confirmed" if report.subscribed else "",
         f"{plural(len(report.unsubscribed), 'subscriber')} unsubscribed" if report.unsubscribed else "",
+        f"{plural(len(report.changed), 'subscriber')} asked or chose something" if report.changed else "",
+        plural(report.votes, "vote") if report.votes else "",
         f"mail to {plural(len(report.bounced), 'address', 'addresses')} bounced" if report.bounced else "",
         f"{plural(len(report.unconfirmed), 'bounce')} could not be confirmed" if report.unconfirmed else "",
         f"{plural(report.forged, 'message')} had an unknown token" if report.forged else "",

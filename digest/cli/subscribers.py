@@ -1,10 +1,10 @@
 """The commands that manage subscribers: add, remove, pause, resume, list, show, import, export."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,10 +49,11 @@ def subscribers() -> None:
 
 @dataclass(frozen=True)
 class _Session:
-    """What these commands work with."""
+    """What these commands work with. `clock` is the real time."""
 
     context: "Context"
     today: date
+    clock: Callable[[], datetime]
 
     @property
     def subscribers(self) -> "Subscribers":
@@ -61,6 +62,10 @@ class _Session:
     @property
     def topics(self) -> list[str]:
         return [topic.name for topic in self.context.config.topics]
+
+    def pending(self) -> list[str]:
+        """The addresses that asked to subscribe by mail and may still confirm it."""
+        return self.context.signups.pending(self.clock())
 
     def find(self, address: str) -> "tuple[Subscriber, SubscriberStatus] | None":
         """The subscriber with this address and their status; None for an unknown address."""
@@ -89,10 +94,10 @@ def _session(app: App) -> Iterator[_Session]:
     config = app.config()
     from digest.pipeline.context import open_context
 
-    today, _ = clock(config, None)
+    today, now = clock(config, None)
     with open_context(config) as context:
         context.subscribers.configure(config.digest.to)
-        yield _Session(context, today)
+        yield _Session(context, today, now)
 
 
 def _for_each_subscriber(command: Callable[..., str]) -> Callable[..., None]:
@@ -260,7 +265,7 @@ def resume(session: _Session, subscriber: "Subscriber", status: "SubscriberStatu
 
 
 @subscribers.command(name="list")
-@click.option("--all", "everyone", is_flag=True, help="Also those who unsubscribed.")
+@click.option("--all", "everyone", is_flag=True, help="Also those who unsubscribed or have not confirmed.")
 @click.option("--format", "form", type=_FORMATS, default="table", help="Format. [table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json: one JSON array.")
 @click.pass_obj
@@ -271,9 +276,9 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
 
     with _session(app) as session:
         statuses = session.subscribers.statuses(session.today)
-        listed = (status for status in statuses if everyone or status.state not in ("left", "dropped"))
+        listed = _with_pending(session, statuses) if everyone else (one for one in statuses if _gets_mail(one))
         form = "json" if as_json else form
-        for part in write_subscribers(listed, form, session.topics, width=app.width):
+        for part in write_subscribers(listed, form, session.topics, session.context.labels.all(), width=app.width):
             if form == "table":
                 app.show(part.rstrip("\n"), terminal.TABLE)
             else:
@@ -286,7 +291,7 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
 @click.pass_obj
 @handle_errors
 def show(app: App, address: str, as_json: bool) -> None:
-    """Show one subscriber: state, choices and last mails."""
+    """Show one subscriber: state, choices, votes and last mails."""
     from digest.operations.subscriber_files import format_subscriber, subscriber_document
 
     with _session(app) as session:
@@ -294,11 +299,28 @@ def show(app: App, address: str, as_json: bool) -> None:
         if found is None:
             raise _unknown_address(address)
         subscriber, status = found
-        mails = session.context.outbox.last_mails(subscriber, _MAILS)
+        mails, labels = session.context.outbox.last_mails(subscriber, _MAILS), session.context.labels.of(subscriber.id)
         if as_json:
-            app.show_json(subscriber_document(status, mails))
+            app.show_json(subscriber_document(status, mails, labels))
         else:
-            app.show(format_subscriber(status, mails, session.topics, app.width))
+            app.show(format_subscriber(status, mails, session.topics, labels, app.width))
+
+
+def _gets_mail(status: "SubscriberStatus") -> bool:
+    return status.state not in ("left", "dropped")
+
+
+def _with_pending(session: _Session, statuses: "Iterable[SubscriberStatus]") -> "Iterator[SubscriberStatus]":
+    """All subscribers, and the addresses that asked to subscribe by mail and have not confirmed yet."""
+    from digest.ranking import DEFAULT_PROFILE
+    from digest.store.subscribers import SubscriberStatus
+
+    pending = {address.lower(): address for address in session.pending()}
+    for status in statuses:
+        asked = pending.pop(status.address.lower(), None)
+        yield replace(status, state="pending", why="") if asked and not _gets_mail(status) else status
+    for address in pending.values():
+        yield SubscriberStatus(address, "pending", DEFAULT_PROFILE, configured=False)
 
 
 @subscribers.command(name="export")
@@ -318,8 +340,8 @@ def export_(app: App, target: Path, form: str | None) -> None:
 
     kind = form or ("json" if target.suffix.lower() == ".json" else "csv")
     with _session(app) as session:
-        statuses = session.subscribers.statuses(session.today)
-        parts = write_subscribers(statuses, kind, session.topics, session.shown)
+        statuses, labels = session.subscribers.statuses(session.today), session.context.labels.all()
+        parts = write_subscribers(statuses, kind, session.topics, labels, session.shown)
         if str(target) == "-":
             for part in parts:
                 app.write(part)
@@ -346,6 +368,7 @@ def import_(app: App, source: Path) -> None:
         BadRow,
         format_bad_rows,
         format_import,
+        import_labels,
         read_subscribers,
         split_rows,
     )
@@ -354,15 +377,28 @@ def import_(app: App, source: Path) -> None:
     others: list[str] = []
     mailed: list[ImportedSubscriber] = []
     with _session(app) as session:
+        labelled: list[ImportedSubscriber] = []
         rows = split_rows(read_subscribers(_read_import(source), session.topic), bad)
-        result = session.subscribers.import_all(_own_rows(session, rows, others, mailed), session.today)
+        own = _noting(labelled, _own_rows(session, rows, others, mailed))
+        result = session.subscribers.import_all(own, session.today)
+        unknown = import_labels(session.context, labelled, session.today)
         _, now = clock(session.context.config, None)
         shown = ((session.subscribers.by_address(r.address), r.shown, r.last_mail) for r in mailed if r.last_mail)
         session.context.outbox.import_shown(shown, now())
         session.context.outbox.withdraw(session.today)
-    app.report(format_import(result, session.context.config.shard, len(others)))
+    app.report(format_import(result, session.context.config.shard, len(others), unknown))
     if bad:
         raise RowsRejected(format_bad_rows(bad))
+
+
+def _noting(
+    labelled: "list[ImportedSubscriber]", rows: "Iterable[ImportedSubscriber]"
+) -> "Iterator[ImportedSubscriber]":
+    """The rows; those with labels are appended to `labelled`."""
+    for row in rows:
+        if row.labels:
+            labelled.append(row)
+        yield row
 
 
 def _own_rows(

@@ -79,8 +79,9 @@ class State(StrEnum):
 class Message:
     """One message to one address.
 
-    `key` identifies it to the caller, `sender` and `address` are its envelope, `content` is the whole message with CRLF
-    line ends. `repeated` is set if an earlier run may have delivered it already.
+    `key` identifies it to the caller, `sender` and `address` are its envelope (without a sender, '', nothing is ever
+    sent back: RFC 5321 4.5.5), `content` is the whole message with CRLF line ends. `repeated` is set if an earlier run
+    may have delivered it already.
     """
 
     key: int

@@ -208,7 +208,7 @@ class SmtpSession:
             reply = f"the message has {sizes}; lower digest.max_papers"
             self.outcomes.append(Outcome(message.key, State.PENDING, reply, stop=True))
             return
-        if not (_ADDRESS.fullmatch(message.address) and _ADDRESS.fullmatch(message.sender)):
+        if not (_ADDRESS.fullmatch(message.address) and (not message.sender or _ADDRESS.fullmatch(message.sender))):
             self.outcomes.append(Outcome(message.key, State.REFUSED, "the address is not valid in SMTP"))
             return
         self._envelope, self._refusal = message, None

@@ -3,21 +3,19 @@
 Pure: no I/O. Both kinds are a `multipart/report` (RFC 6522).
 """
 
-import binascii
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
 from digest.inbound import Bounce, Complaint
 from digest.inbound.headers import Headers, first_value, media_type, split_headers
+from digest.inbound.parts import decode_part, split_parts
 from digest.papers.text.clean import clean
 
-_MAX_PARTS = 20  # RFC 6522 has three: text for people, the report, the message it is about
 _MAX_RECIPIENTS = 100  # our messages have one, but behind that may be a list
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED_TYPES = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 
-_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
 _STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b", re.ASCII)
 _REPLY = re.compile(r"\b([45])\d\d(?:[ -]#?([45]\.\d{1,3}\.\d{1,3})\b)?", re.ASCII)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,250}>")
@@ -39,54 +37,28 @@ def parse_report(headers: Headers, body: bytes) -> tuple[Bounce | Complaint, ...
     A report is about one message, and our messages have one recipient. So it is at most one bounce, however many
     recipients it names: a letter can be about anybody, but not about everybody.
     """
-    parts = list(_split_parts(headers, body))
+    parts = list(split_parts(headers, body))
     returned = next((h for h in (_returned_headers(*part) for part in parts) if h), {})
     for part_headers, content in parts:
         kind = media_type(part_headers)
         if kind in _STATUS_TYPES:
-            bounces = list(_parse_bounces(_decode(part_headers, content), returned))
+            bounces = list(_parse_bounces(decode_part(part_headers, content), returned))
             return (max(bounces, key=lambda bounce: bounce.hard),) if bounces else ()
         if kind == "message/feedback-report":
-            fields, _ = split_headers(_decode(part_headers, content).lstrip(b"\r\n"))
+            fields, _ = split_headers(decode_part(part_headers, content).lstrip(b"\r\n"))
             if first_value(fields, "feedback-type").lower() != "abuse":
                 return ()
             return (Complaint(_message_id(returned), _token(returned)),)
     return ()
 
 
-def _split_parts(headers: Headers, body: bytes) -> Iterator[tuple[Headers, bytes]]:
-    """Yield the parts between the boundary lines; the last one may be cut off."""
-    boundary = _BOUNDARY.search(first_value(headers, "content-type"))
-    if not boundary:
-        return
-    delimiter = re.escape((boundary[1] or boundary[2]).encode())
-    start = None
-    for number, line in enumerate(re.finditer(rb"^--" + delimiter + rb"(--)?[ \t]*$", body, re.MULTILINE)):
-        if start is not None:
-            yield split_headers(body[start : line.start()])
-        start = line.end() + 1
-        if line[1] or number == _MAX_PARTS:
-            return
-    if start is not None:
-        yield split_headers(body[start:])
-
-
-def _decode(headers: Headers, content: bytes) -> bytes:
-    """Undo the transfer encoding of a part."""
-    encoding = first_value(headers, "content-transfer-encoding").lower()
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(content)
-    if encoding == "base64":
-        try:
-            return binascii.a2b_base64(content)
-        except binascii.Error:
-            return b""
-    return content
-
-
 def _returned_headers(headers: Headers, content: bytes) -> Headers:
     """Return the header of the failed message if this part is that message or its header, else nothing."""
-    return split_headers(_decode(headers, content).lstrip(b"\r\n"))[0] if media_type(headers) in _RETURNED_TYPES else {}
+    return (
+        split_headers(decode_part(headers, content).lstrip(b"\r\n"))[0]
+        if media_type(headers) in _RETURNED_TYPES
+        else {}
+    )
 
 
 def _parse_bounces(content: bytes, returned: Headers) -> Iterator[Bounce]:

@@ -7,7 +7,7 @@ import base64
 import imaplib
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from itertools import zip_longest
@@ -36,8 +36,12 @@ _COST_BYTES = 250  # memory that imaplib needs for each line, however short
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # strftime would use the locale's names
 
 
-def imap_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+def imap_letters(
+    settings: InboxSettings, cursor: str, since: date, wanted: Callable[[bytes], bool] = may_hold_event
+) -> Iterator[Letter]:
     """Yield the letters after `cursor`, oldest first; without a valid cursor, those since the day `since`.
+
+    A letter whose header is not `wanted` is not read further.
 
     A cursor is UIDVALIDITY:UID. If the server has renumbered the folder, UIDVALIDITY differs and the cursor is invalid.
     Raises InboxError, possibly after some letters.
@@ -48,7 +52,7 @@ def imap_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[
         if settings.security == "starttls":
             client.starttls(ssl.create_default_context())  # raises if it is not offered, or refused
         _log_in(client, settings)
-        yield from _read_folder(client, settings, cursor, since)
+        yield from _read_folder(client, settings, cursor, since, wanted)
         with suppress(OSError, imaplib.IMAP4.error, InboxError):  # everything has been read
             client.logout()
     except (OSError, ValueError, imaplib.IMAP4.error) as error:
@@ -162,7 +166,9 @@ def _log_in(client: _Client, settings: InboxSettings) -> None:
         raise _inbox_error(settings, f"it rejected the login of {user} ({reply}); {hint}") from None
 
 
-def _read_folder(client: _Client, settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+def _read_folder(
+    client: _Client, settings: InboxSettings, cursor: str, since: date, wanted: Callable[[bytes], bool]
+) -> Iterator[Letter]:
     count = _examine(client, settings)
     validity = _number(_last(client.response("UIDVALIDITY")[1]))
     known_validity, _, last_uid = cursor.partition(":")
@@ -174,7 +180,7 @@ def _read_folder(client: _Client, settings: InboxSettings, cursor: str, since: d
         batch = uids[start : start + _FETCH_BATCH]
         headers = _fetch(client, batch, _HEADER)
         for uid in batch:
-            whole = may_hold_event(headers.get(uid, b""))
+            whole = wanted(headers.get(uid, b""))
             raw = _fetch(client, [uid], _WHOLE).get(uid, b"") if whole else b""
             yield Letter(f"{validity}:{uid}", raw[:MAX_LETTER_BYTES])
 

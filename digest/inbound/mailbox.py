@@ -1,6 +1,6 @@
 """Read a mailbox and yield the letters that hold events, so that the caller can act on each one once.
 
-    for letter in read_mailbox(settings, cursor, since):
+    for letter in read_mailbox(settings, cursor, since, addresses):
         in one transaction: act on letter.events, unless letter.identity is known;
                             store letter.identity and letter.cursor
 
@@ -8,15 +8,16 @@ The next letter is not read before the caller is done with the last one. After a
 last letter again and knows its identity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from os import DirEntry, scandir
 from pathlib import Path
 from urllib.parse import quote
 
 from digest.errors import InboxError
-from digest.inbound import MAX_LETTER_BYTES, InboxSettings, Letter, LetterEvent
+from digest.inbound import MAX_LETTER_BYTES, UNNAMED, DigestAddresses, InboxSettings, Letter, LetterEvent
 from digest.inbound.headers import MAX_HEADER_BYTES
 from digest.inbound.letters import letter_identity, may_hold_event, parse_letter
 
@@ -38,15 +39,18 @@ class ReadLetter:
     problem: str = ""
 
 
-def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[ReadLetter]:
+def read_mailbox(
+    settings: InboxSettings, cursor: str, since: date, addresses: DigestAddresses = UNNAMED
+) -> Iterator[ReadLetter]:
     """Yield the letters with events after `cursor`, oldest first; without a cursor (''), those since the day `since`.
 
-    A Maildir has no cursor: all of it is read each time. Raises InboxError.
+    `addresses` are those of the digest that the letters are written to. A Maildir has no cursor: all of it is read each
+    time. Raises InboxError.
     """
     skipped = 0
-    for letter in _read_letters(settings, cursor, since):
+    for letter in _read_letters(settings, cursor, since, partial(may_hold_event, addresses=addresses)):
         cursor = letter.cursor
-        events, problem = _parse(letter.raw)
+        events, problem = _parse(letter.raw, addresses)
         if events or problem:
             yield ReadLetter(cursor, letter_identity(letter.raw), events, skipped, problem)
             skipped = 0
@@ -59,13 +63,13 @@ def read_mailbox(settings: InboxSettings, cursor: str, since: date) -> Iterator[
         yield ReadLetter(cursor, "", (), skipped)
 
 
-def _parse(raw: bytes) -> tuple[tuple[LetterEvent, ...], str]:
+def _parse(raw: bytes, addresses: DigestAddresses) -> tuple[tuple[LetterEvent, ...], str]:
     """Return the events in a letter and '', or no events and why it cannot be parsed.
 
     Strangers write the letters: whatever parsing one of them raises is the end of that letter, and of no other.
     """
     try:
-        return parse_letter(raw), ""
+        return parse_letter(raw, addresses), ""
     except Exception as error:  # noqa: BLE001
         return (), f"it cannot be parsed: {type(error).__name__}: {error}"[:200]
 
@@ -78,16 +82,20 @@ def mailbox_name(settings: InboxSettings) -> str:
     return f"imap://{quote(settings.username, safe='')}@{settings.host.lower()}{port}/{quote(settings.folder)}"
 
 
-def _read_letters(settings: InboxSettings, cursor: str, since: date) -> Iterator[Letter]:
+def _read_letters(
+    settings: InboxSettings, cursor: str, since: date, wanted: Callable[[bytes], bool]
+) -> Iterator[Letter]:
     if settings.path is not None:
-        return maildir_letters(settings.path)
+        return maildir_letters(settings.path, wanted)
     from digest.inbound import imap
 
-    return imap.imap_letters(settings, cursor, since)
+    return imap.imap_letters(settings, cursor, since, wanted)
 
 
-def maildir_letters(path: Path) -> Iterator[Letter]:
+def maildir_letters(path: Path, wanted: Callable[[bytes], bool] = may_hold_event) -> Iterator[Letter]:
     """Yield every letter in new/ and cur/, but not those in subfolders. Changes nothing. Raises InboxError.
+
+    A letter whose header is not `wanted` is not read further.
 
     A mail program that shows a letter renames its file, from new/ to cur/ or within cur/, but keeps the name up to the
     colon (https://cr.yp.to/proto/maildir.html). A file that is gone when it is opened is found again in a second pass
@@ -98,7 +106,7 @@ def maildir_letters(path: Path) -> Iterator[Letter]:
         for part in ("new", "cur", "cur"):
             for entry in _letter_files(path / part):
                 name = entry.name.partition(":")[0]
-                if name not in read and (raw := _read_file(Path(entry))) is not None:
+                if name not in read and (raw := _read_file(Path(entry), wanted)) is not None:
                     read.add(name)
                     yield Letter("", raw)
     except OSError as error:
@@ -114,11 +122,11 @@ def _letter_files(folder: Path) -> list[DirEntry[str]]:
     return sorted(files, key=lambda entry: entry.name)
 
 
-def _read_file(path: Path) -> bytes | None:
-    """Return the letter, b"" if its header rules out any event, None if the file is gone."""
+def _read_file(path: Path, wanted: Callable[[bytes], bool]) -> bytes | None:
+    """Return the letter, b"" if its header is not wanted, None if the file is gone."""
     try:
         with path.open("rb") as file:
             header = file.read(MAX_HEADER_BYTES)
-            return header + file.read(MAX_LETTER_BYTES - len(header)) if may_hold_event(header) else b""
+            return header + file.read(MAX_LETTER_BYTES - len(header)) if wanted(header) else b""
     except FileNotFoundError:
         return None

@@ -74,3 +74,9 @@ def normalize_address(address: str) -> str:
 def address_key(address: str) -> str:
     """Return the address in lower case: subscribers are compared without case."""
     return normalize_address(address).lower()
+
+
+def untagged(address: str) -> str:
+    """Return an address in lower case without a +tag."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"

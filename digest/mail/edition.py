@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum
 
-from digest.papers import Paper
+from digest.papers import Paper, paper_names
 from digest.papers.text.clean import clean
 from digest.papers.text.finding import find_finding
 from digest.papers.text.fit import plural, snippet
@@ -25,7 +25,7 @@ class Entry:
     """One paper in a mail. Empty fields are left out.
 
     place          from 1, counted through the whole mail
-    id             the paper's
+    id, name       the paper's
     votes          like "413 upvotes"
     origin         the list that they are from, unless it is today's: "from Fri 17 Apr"
     movement       like "+30 since yesterday"
@@ -40,6 +40,7 @@ class Entry:
     place: int
     id: int
     title: str
+    name: str = ""
     link: str = ""
     organization: str = ""
     authors: str = ""
@@ -140,12 +141,13 @@ def compose(
 def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
     """Return a ranked paper as the reader sees it."""
     listing = ranked.trend.listing
-    parts = [part for part in ranked.parts if part.reason]
+    parts = [part for part in ranked.parts if part.reason and part.points >= 0]
     authors = [name for name in paper.authors if name != paper.organization]
     return Entry(
         place=place,
         id=ranked.trend.id,
         title=paper.title,
+        name=paper_names(paper)[0],
         link=paper.link,
         organization=paper.organization,
         authors=format_authors(authors, 1 if paper.organization else 2),

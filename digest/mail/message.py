@@ -1,7 +1,7 @@
 """The MIME message of an edition, with gaps for what differs between subscribers. Pure: no I/O.
 
-A message is built once per edition. The address, the unsubscribe token and the Message-ID differ between subscribers:
-each is a gap, an offset into the content and the name of the part that goes there. Filling the gaps only joins bytes.
+A message is built once per edition. The address, the tokens and the Message-ID differ between subscribers: each is a
+gap, an offset into the content and the name of the part that goes there. Filling the gaps only joins bytes.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from email.quoprimime import body_encode
 from email.utils import format_datetime
 
 from digest.mail.address import Mailbox
+from digest.mail.requests import feedback_token
 from digest.mail.unsubscribe import UnsubscribeSettings, mailto_link
 from digest.papers.text.fit import header_text
 
@@ -61,8 +62,12 @@ class Placeholders:
         return f"PLACEHOLDER{self.mark}TOKEN"
 
     @property
+    def feedback(self) -> str:
+        return f"PLACEHOLDER{self.mark}FEEDBACK"
+
+    @property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN)")
+        return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN|FEEDBACK)")
 
 
 def make_placeholders(secret: bytes, day: date) -> Placeholders:
@@ -107,10 +112,11 @@ def build_frame(
 
 
 def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
-    """Return the message to one subscriber: `frame` with address and token filled in; `day` is the edition's."""
+    """Return the message to one subscriber: `frame` with address and tokens filled in; `day` is the edition's."""
     parts = {"address": to.encode(), "token": token.encode(), "id": message_id(token, day, frame.sender).encode()}
     parts["address-qp"] = _between_soft_breaks(to.encode())
     parts["token-qp"] = _between_soft_breaks(token.encode())
+    parts["feedback-qp"] = _between_soft_breaks(feedback_token(token).encode())
     pieces, start = [], 0
     for offset, part in frame.gaps:
         pieces += [frame.content[start:offset], parts[part]]
@@ -138,10 +144,10 @@ def _headers(
     Python's `email` folds From and Subject. It would turn a List-Unsubscribe longer than a line into encoded words,
     which no mail program decodes there (python/cpython#85725), so those lines are written by hand.
     """
-    yield _folded("From", str(Address(sender.name, addr_spec=sender.address)))
+    yield folded("From", str(Address(sender.name, addr_spec=sender.address)))
     yield b"To: "
     yield "address"
-    yield b"\r\n" + _subject(header_text(subject, 200))
+    yield b"\r\n" + folded_subject(header_text(subject, 200))
     yield f"Date: {format_datetime(now)}\r\nMessage-ID: ".encode()
     yield "id"
     yield f"\r\nList-Id: {_list_id(title, sender)}\r\nList-Unsubscribe: ".encode()
@@ -157,17 +163,18 @@ def _headers(
     ).encode()
 
 
-def _folded(name: str, value: str) -> bytes:
+def folded(name: str, value: str) -> bytes:
+    """Return a header field, in lines of at most 76 columns and in ASCII."""
     return _POLICY.fold_binary(name, _POLICY.header_factory(name, value))
 
 
-def _subject(text: str) -> bytes:
+def folded_subject(text: str) -> bytes:
     """Return the subject, as encoded words throughout if it is not ASCII.
 
     Where a line ends next to an encoded word, Python's policy can leave two spaces, or none.
     """
     if text.isascii():
-        return _folded("Subject", text)
+        return folded("Subject", text)
     encoded = Header(text, "utf-8", maxlinelen=_LINE, header_name="Subject").encode(linesep="\r\n")
     return f"Subject: {encoded}\r\n".encode("ascii")
 

@@ -19,6 +19,7 @@ from digest.files import bundled_file
 from digest.mail.address import Mailbox
 from digest.mail.edition import Edition, Entry
 from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
+from digest.mail.requests import FeedbackSettings, feedback_link
 from digest.mail.templates import Templates
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
 from digest.papers.text.fit import header_text, headline, snippet
@@ -85,8 +86,8 @@ class Renderer:
     """Turns editions into messages, with the look and the sender of one digest.
 
     `title` is the digest's; `secret` makes placeholders that nobody can guess. A template in the folder `overrides`
-    replaces the bundled one of the same name; `archive_home` is the address of the archive, if there is one. Templates
-    are compiled once per renderer.
+    replaces the bundled one of the same name; `archive_home` is the address of the archive, if there is one; with
+    `feedback`, readers can vote about papers. Templates are compiled once per renderer.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class Renderer:
         secret: bytes,
         overrides: Path | None = None,
         archive_home: str = "",
+        feedback: FeedbackSettings | None = None,
     ) -> None:
         self._title = title
+        self._feedback = feedback
         self._sender = sender
         self._unsubscribe = unsubscribe
         self._secret = secret
@@ -126,6 +129,7 @@ class Renderer:
 
     def render(self, edition: Edition) -> RenderedEdition:
         """Return the subject, plain text and HTML of an edition. Raises ConfigError like `frame`."""
+        edition = self._with_votes(edition)
         entries = fit_entries(edition)
         by_id = {fitted.entry.id: fitted for fitted in entries}
         findings = [entry.finding or entry.title for entry in edition.entries[:1]]
@@ -152,6 +156,25 @@ class Renderer:
         except Exception as error:  # noqa: BLE001  premailer and the three libraries below it raise what they like
             why = f"the page that it makes, or its style sheet, is invalid: {str(error)[:300]}"
             raise ConfigError([f"{self._templates.path('digest.html')}: {why}"]) from None
+
+    def _with_votes(self, edition: Edition) -> Edition:
+        """Return the edition with the links by which readers vote."""
+        if self._feedback is None:
+            return edition
+        feedback, token = self._feedback, make_placeholders(self._secret, edition.day).feedback
+
+        def with_votes(entry: Entry) -> Entry:
+            ways = [
+                (label, feedback_link(feedback, self._sender, token, word, entry.name))
+                for label, word in (("More like this", "more"), ("Not for me", "less"))
+            ]
+            return replace(entry, feedback=tuple((label, link) for label, link in ways if link))
+
+        return replace(
+            edition,
+            top=with_votes(edition.top) if edition.top else None,
+            sections=tuple(replace(s, entries=tuple(map(with_votes, s.entries))) for s in edition.sections),
+        )
 
 
 def fit_entries(edition: Edition) -> list[FittedEntry]:

@@ -6,7 +6,8 @@ from digest.mail.address import Mailbox, parse_mailbox
 from digest.settings import invalid_value, quote_value, web_address
 
 
-def _read_mailto(value: str) -> str:
+def read_mailto(value: str) -> str:
+    """Read an address that letters are sent to."""
     try:
         return parse_mailbox(value).address
     except ValueError as error:
@@ -27,7 +28,7 @@ def _read_url(value: str) -> str:
 class UnsubscribeSettings:
     """The `[unsubscribe]` table. Without `mailto` and `url`, a reader unsubscribes by a reply to the mail."""
 
-    mailto: str = field(default="", metadata={"read": _read_mailto})
+    mailto: str = field(default="", metadata={"read": read_mailto})
     url: str = field(default="", metadata={"read": _read_url})
 
 

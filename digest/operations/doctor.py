@@ -26,6 +26,7 @@ from digest.operations.doctor_archive import check_archive
 from digest.operations.doctor_domain import Nameserver, check_domain, is_reserved
 from digest.operations.doctor_mail import check_delivery, check_templates
 from digest.operations.schedule import ScheduledRun
+from digest.operations.status import describe_signups, describe_waiting
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context
 from digest.pipeline.run import fetch
@@ -76,6 +77,8 @@ def run_checks(
         yield check_archive(config, config.archive, local_now)
     if config.inbox is not None:
         yield check_inbox(config.inbox, local_now.date())
+    if config.signup is not None and readable:
+        yield check_signups(config, local_now)
     if isinstance(config.delivery, SmtpSettings):  # a Maildir is on this machine, where nobody checks the domain
         yield from check_domain(config.digest.from_.domain, nameserver)
 
@@ -364,3 +367,15 @@ def check_inbox(settings: InboxSettings, today: date) -> Check:
     except InboxError as error:
         return Check.of("inbox", "", [Problem.parse(str(error))])
     return Check("inbox", Mark.OK, f"{mailbox_name(settings)} can be read")
+
+
+def check_signups(config: Config, now: datetime) -> Check:
+    """Check how many requests to subscribe are open, and whether some wait because of the day's limit."""
+    limit = config.signup.max_per_day if config.signup else 0
+    with open_statistics(config.digest.database) as statistics:
+        signups = {**statistics.signups(now), "max_per_day": limit}
+    problems = []
+    if waiting := signups["waiting"]:
+        fix = "raise signup.max_per_day if these are people; the addresses are in digest subscribers list --all"
+        problems = [Problem(Mark.WARN, f"{describe_signups(signups)}; {describe_waiting(waiting)}", fix)]
+    return Check.of("signup", describe_signups(signups), problems)

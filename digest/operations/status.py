@@ -9,6 +9,7 @@ from digest.papers.text.fit import format_bytes, format_table, plural
 from digest.store.statistics import Statistics, size_on_disk
 
 if TYPE_CHECKING:
+    from digest.mail.requests import SignupSettings
     from digest.operations.schedule import ScheduledRun
 
 # The keys of a document with texts that may quote a server or the crontab, and so a secret.
@@ -16,8 +17,14 @@ MESSAGES = ("errors", "late", "skipped", "stopped", "reply", "why", "problem", "
 _MAX_PROBLEMS = 5  # of a source in the tables; the document has all of them
 
 
-def status_document(statistics: Statistics, database: Path, scheduled: "Sequence[ScheduledRun]") -> dict[str, Any]:
-    """The document of `status --json`; `scheduled` are the scheduled runs of this configuration."""
+def status_document(
+    statistics: Statistics,
+    database: Path,
+    scheduled: "Sequence[ScheduledRun]",
+    now: datetime,
+    signup: "SignupSettings | None" = None,
+) -> dict[str, Any]:
+    """The document of `status --json`; `scheduled` are the scheduled runs of this digest, `now` is the real time."""
     counts = statistics.deliveries_by_state()
     following = min((run.next for run in scheduled if run.next), default=None)
     return {
@@ -31,7 +38,9 @@ def status_document(statistics: Statistics, database: Path, scheduled: "Sequence
             "problems": statistics.problem_deliveries(),
             "suspended": statistics.suspended(),
         },
+        "answers": statistics.answers_by_state(),
         "inbox": statistics.mailboxes(),
+        "signup": {**statistics.signups(now), "max_per_day": signup.max_per_day} if signup else None,
         "schedule": [_schedule(run) for run in scheduled],
         "next_run": following and following.isoformat(),
         "history": {"path": str(database), "bytes": size_on_disk(database), **statistics.size()},
@@ -56,7 +65,7 @@ def format_status(document: Mapping[str, Any], width: int = 0) -> str:
     parts = [
         _format_runs(document["runs"], width),
         _format_sources(document["sources"], width),
-        "\n".join([*_format_queue(document["queue"]), *_format_inbox(document["inbox"])]),
+        "\n".join([*_format_queue(document["queue"]), *_format_inbox(document["inbox"]), *_format_letters(document)]),
         "\n".join([_next(document), _format_history(document["history"])]),
     ]
     return "\n\n".join(parts)
@@ -121,6 +130,27 @@ def _format_inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"INBOX    {mailbox['name']}, last read: {_minute(mailbox['read'])}"
         if mailbox["failing"]:
             yield f"  ! cannot be read since {_minute(mailbox['failing'])}: {mailbox['problem']}"
+
+
+def _format_letters(document: Mapping[str, Any]) -> Iterator[str]:
+    """Lines about requests to subscribe and the answers to letters."""
+    if counts := document["answers"]:
+        yield "ANSWERS  " + ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+    if signup := document["signup"]:
+        yield f"SIGNUP   {describe_signups(signup)}"
+        if signup["waiting"]:
+            yield f"  ! {describe_waiting(signup['waiting'])}; to answer more, raise signup.max_per_day"
+
+
+def describe_signups(signup: Mapping[str, int]) -> str:
+    """Say how many requests to subscribe are open, and how much of the day's limit is used."""
+    used = f"{signup['today']:,} of at most {signup['max_per_day']:,} confirmations today"
+    return f"{plural(signup['pending'], 'request')} pending, {used}"
+
+
+def describe_waiting(count: int) -> str:
+    """Say how many requests are over the day's limit."""
+    return f"{plural(count, 'request waits', 'requests wait')} for another day, three days at most"
 
 
 def _next(document: Mapping[str, Any]) -> str:

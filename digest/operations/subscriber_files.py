@@ -14,13 +14,15 @@ from digest.mail.address import parse_mailbox
 from digest.mail.shard import Shard
 from digest.papers.text.clean import clean
 from digest.papers.text.fit import format_table, plural, snippet
+from digest.pipeline.context import Context
 from digest.ranking import Profile
 from digest.settings import weekday_names, weekdays
+from digest.store.labels import Label
 from digest.store.outbox import MailStatus
 from digest.store.subscribers import FOREVER, ImportedSubscriber, ImportResult, SubscriberStatus
 
 _STATES = ("active", "paused", "suspended", "left", "dropped")
-_COLUMNS = ("address", "state", "topics", "max_papers", "paused_until", "days")
+_COLUMNS = ("address", "state", "topics", "max_papers", "paused_until", "days", "joined_by_mail", "feedback")
 _ADDRESS_COLUMNS = ("address", "email", "e-mail", "mail")  # what other programs call it
 _SEPARATOR = "|"  # of topics or days in a cell of CSV
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
@@ -31,6 +33,8 @@ _MAX_BAD_ROWS = 100_000  # after them, nothing more is read
 _MAX_LISTED = 50  # rows or addresses that a report lists
 _MAX_PROBLEM = 300  # characters of what is wrong with a row
 _MAX_REPLY = 60  # characters of a server's reply in a table
+_MAX_TITLE = 60  # characters of a title in a table
+_MAX_NAME = 600  # characters of the name or title of a labelled paper
 _MAX_QUOTED = 60  # characters of an invalid value in a message
 
 ReadShown = Callable[[str], tuple[Sequence[str], date | None]]  # an address -> names of papers, day of the last mail
@@ -49,26 +53,36 @@ def write_subscribers(
     statuses: Iterable[SubscriberStatus],
     form: str,
     topics: Iterable[str],
+    labels: Mapping[str, Sequence[Label]] | None = None,
     shown: ReadShown | None = None,
     width: int = 0,
 ) -> Iterator[str]:
     """Format subscribers as `table`, `csv` or `json`, piece by piece.
 
-    A table marks topics that are not in `topics`, and fits into `width` columns, if that is not 0. With `shown`, JSON
-    has the papers that each was shown and the day of the last mail.
+    A table marks topics that are not in `topics`, and fits into `width` columns, if that is not 0. `labels` are those
+    of each subscriber who has any, by address. With `shown`, JSON has the papers that each was shown and the day of the
+    last mail.
     """
     if form == "table":
         return _write_table(statuses, set(topics), width)
-    return _write_csv(statuses) if form == "csv" else _write_json(statuses, shown)
+    return _write_csv(statuses, labels or {}) if form == "csv" else _write_json(statuses, labels or {}, shown)
 
 
 def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str], width: int) -> Iterator[str]:
     rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "DAYS", "NOTE")]
     for s in statuses:
-        note = s.why or ("in digest.to" if s.configured else "")
-        rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), note))
+        rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), s.why or _format_joined(s)))
     empty = "No subscribers yet. Add addresses to digest.to, or with `digest subscribers add ADDR`."
     yield (format_table(rows, width) if len(rows) > 1 else empty) + "\n"
+
+
+def _format_joined(status: SubscriberStatus) -> str:
+    """How somebody became a subscriber, or where their request to become one is."""
+    if status.state == "pending":
+        return "asked by mail, not confirmed yet"
+    by_mail = f"joined by mail on {status.confirmed}" if status.confirmed else ""
+    by_hand = "in digest.to" if status.configured else "" if by_mail else "added by hand"
+    return ", ".join(filter(None, (by_hand, by_mail)))
 
 
 def format_profile(profile: Profile, topics: Collection[str]) -> tuple[str, str, str]:
@@ -78,9 +92,13 @@ def format_profile(profile: Profile, topics: Collection[str]) -> tuple[str, str,
 
 
 def format_subscriber(
-    status: SubscriberStatus, mails: Sequence[MailStatus], topics: Collection[str], width: int = 0
+    status: SubscriberStatus,
+    mails: Sequence[MailStatus],
+    topics: Collection[str],
+    labels: Sequence[Label] = (),
+    width: int = 0,
 ) -> str:
-    """One subscriber and their last mails, in `width` columns; 0 means no limit."""
+    """One subscriber, what they said about papers, and their last mails, in `width` columns; 0 means no limit."""
     names, max_papers, days = format_profile(status.profile, topics)
     facts = {
         "state": _format_state(status) + (f": {status.why}" if status.why else ""),
@@ -88,9 +106,16 @@ def format_subscriber(
         "max papers": max_papers,
         "days": days,
         "in digest.to": "yes" if status.configured else "no",
+        "joined": f"by mail on {status.confirmed}" if status.confirmed else "",
         "bounces": f"{status.bounces:,} in a row" if status.bounces else "",
     }
     lines = [status.address, *(f"  {name:<13} {fact}" for name, fact in facts.items() if fact)]
+    if labels:
+        rows = [("FEEDBACK", "DAY", "PAPER", "TITLE")]
+        rows += [
+            (_word(label), label.day.isoformat(), label.paper, snippet(label.title, _MAX_TITLE)) for label in labels
+        ]
+        lines += ["", format_table(rows), ""]
     if not mails:
         return "\n".join([*lines, "No mail so far."])
     rows = [("MAIL OF", "PAPERS", "STATE", "REPLY")]
@@ -98,10 +123,16 @@ def format_subscriber(
     return "\n".join([*lines, "", format_table(rows, width)])
 
 
-def subscriber_document(status: SubscriberStatus, mails: Sequence[MailStatus]) -> dict[str, Any]:
+def subscriber_document(
+    status: SubscriberStatus, mails: Sequence[MailStatus], labels: Sequence[Label] = ()
+) -> dict[str, Any]:
     """The document of `subscribers show --json`: as in `list --json`, and the last mails, newest first."""
     shown = [{**asdict(mail), "day": mail.day.isoformat()} for mail in mails]
-    return {**_json_row(status), "mails": shown}
+    return {**_json_row(status, labels), "mails": shown}
+
+
+def _word(label: Label) -> str:
+    return "more" if label.liked else "less"
 
 
 def _format_state(status: SubscriberStatus) -> str:
@@ -110,14 +141,15 @@ def _format_state(status: SubscriberStatus) -> str:
     return "unsubscribed" if status.state == "left" else status.state
 
 
-def _write_csv(statuses: Iterable[SubscriberStatus]) -> Iterator[str]:
+def _write_csv(statuses: Iterable[SubscriberStatus], labels: Mapping[str, Sequence[Label]]) -> Iterator[str]:
     yield _csv_line(_COLUMNS)
     for status in statuses:
-        row = _row(status)
+        row = _row(status, labels.get(status.address, ()))
         if status.address[0] in _FORMULA_SIGNS:  # angle brackets keep it from being a formula, and can be read back
             row["address"] = f"<{status.address}>"
         row["topics"] = _format_topics(row["topics"] or ())
         row["days"] = _SEPARATOR.join(row["days"] or ())
+        row["feedback"] = _json_cell(row["feedback"]) if row["feedback"] else ""
         yield _csv_line([row[column] or "" for column in _COLUMNS])
 
 
@@ -127,11 +159,13 @@ def _csv_line(cells: Sequence[object]) -> str:
     return line.getvalue()
 
 
-def _write_json(statuses: Iterable[SubscriberStatus], shown: ReadShown | None) -> Iterator[str]:
+def _write_json(
+    statuses: Iterable[SubscriberStatus], labels: Mapping[str, Sequence[Label]], shown: ReadShown | None
+) -> Iterator[str]:
     """One JSON array, with a line for each subscriber."""
     before = "["
     for status in statuses:
-        row = _json_row(status)
+        row = _json_row(status, labels.get(status.address, ()))
         if shown:
             names, last_mail = shown(status.address)
             row |= {"shown": names, "last_mail": last_mail and last_mail.isoformat()}
@@ -140,11 +174,11 @@ def _write_json(statuses: Iterable[SubscriberStatus], shown: ReadShown | None) -
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def _json_row(status: SubscriberStatus) -> dict[str, Any]:
-    return {**_row(status), "configured": status.configured, "why": status.why, "bounces": status.bounces}
+def _json_row(status: SubscriberStatus, labels: Sequence[Label]) -> dict[str, Any]:
+    return {**_row(status, labels), "configured": status.configured, "why": status.why, "bounces": status.bounces}
 
 
-def _row(status: SubscriberStatus) -> dict[str, Any]:
+def _row(status: SubscriberStatus, labels: Sequence[Label]) -> dict[str, Any]:
     return {
         "address": status.address,
         "state": status.state,
@@ -152,6 +186,11 @@ def _row(status: SubscriberStatus) -> dict[str, Any]:
         "max_papers": status.profile.max_papers,
         "paused_until": status.paused.isoformat() if status.paused else None,
         "days": None if status.profile.days is None else weekday_names(status.profile.days),
+        "joined_by_mail": status.confirmed.isoformat() if status.confirmed else None,
+        "feedback": [
+            {"paper": label.paper, "title": label.title, "label": _word(label), "day": label.day.isoformat()}
+            for label in labels
+        ],
     }
 
 
@@ -275,8 +314,19 @@ def _parse_row(row: Any, parse_topic: ParseTopic) -> ImportedSubscriber:
     topics = _parse_topics(row, clean if state in ("suspended", "left", "dropped") else parse_topic)
     until = _parse_date(row, "paused_until") or (FOREVER if state == "paused" else None)
     why = clean(str(row.get("why") or ""))[:300]
-    days, shown, last_mail = _parse_days(row), _parse_shown(row), _parse_date(row, "last_mail")
-    return ImportedSubscriber(address, topics, _parse_limit(row), until, state, why, days, shown, last_mail)
+    return ImportedSubscriber(
+        address,
+        topics,
+        _parse_limit(row),
+        until,
+        state,
+        why,
+        days=_parse_days(row),
+        shown=_parse_shown(row),
+        last_mail=_parse_date(row, "last_mail"),
+        confirmed=_parse_date(row, "joined_by_mail"),
+        labels=_parse_labels(row),
+    )
 
 
 def _parse_state(row: Mapping[str, Any]) -> str:
@@ -300,11 +350,16 @@ def _parse_topics(row: Mapping[str, Any], parse_topic: ParseTopic) -> tuple[str,
     return tuple(dict.fromkeys(parse_topic(name.strip()) for name in names if name.strip()))
 
 
+def _json_cell(value: object) -> str:
+    """JSON in a cell of CSV; some spreadsheets begin a new cell after ; even within quotes."""
+    return json.dumps(value, ensure_ascii=False).replace(";", "\\u003b")
+
+
 def _format_topics(topics: Sequence[str]) -> str:
     """Topics in one cell, separated by |; as JSON if a spreadsheet would run that, or if it could not be read back."""
     if all(map(_PLAIN_TOPIC.fullmatch, topics)):
         return _SEPARATOR.join(topics)
-    return json.dumps(topics, ensure_ascii=False).replace(";", "\\u003b")
+    return _json_cell(topics)
 
 
 def _split_topics(cell: str) -> Any:
@@ -338,6 +393,42 @@ def _parse_days(row: Mapping[str, Any]) -> frozenset[int] | None:
         raise ValueError(f"days: {error}") from None
 
 
+def _parse_labels(row: Mapping[str, Any]) -> tuple[Label, ...]:
+    """What a subscriber said about papers: a list of objects, in CSV as JSON."""
+    given = row.get("feedback") or []
+    try:
+        listed = json.loads(given) if isinstance(given, str) else given
+        return tuple(_parse_label(label) for label in listed)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        like = '[{"paper": "arxiv:2604.00001", "label": "more"}]'
+        raise ValueError(f"feedback: must be a list like {like}, not {_quote(given)}") from None
+
+
+def _parse_label(label: Mapping[str, Any]) -> Label:
+    liked = {"more": True, "less": False}[label["label"]]
+    title, day = label.get("title") or "", date.fromisoformat(label.get("day") or date.min.isoformat())
+    return Label(clean(label["paper"])[:_MAX_NAME], clean(title)[:_MAX_NAME], liked, day)
+
+
+def import_labels(context: Context, imported: Iterable[ImportedSubscriber], today: date) -> int:
+    """Store the labels of subscribers who were imported; return how many there were of papers that nobody can tell.
+
+    A paper that this history does not know is stored under its name and title, and is listed nowhere.
+    """
+    unknown = 0
+    for row in imported:
+        subscriber = context.subscribers.by_address(row.address)
+        for label in row.labels if subscriber.id else ():
+            paper = context.papers.by_name(label.paper) or context.papers.find(label.paper)
+            if paper is None and label.title:
+                paper = context.papers.remember(label.paper, label.title, today)
+            if paper is None:
+                unknown += 1
+            else:
+                context.labels.put(subscriber.id, paper, label.liked, label.day if label.day > date.min else today)
+    return unknown
+
+
 def _parse_date(row: Mapping[str, Any], column: str) -> date | None:
     given = row.get(column) or ""
     try:
@@ -369,8 +460,8 @@ def split_rows(rows: Iterable[ImportedSubscriber | BadRow], bad: list[BadRow]) -
             yield row
 
 
-def format_import(result: ImportResult, shard: Shard | None, elsewhere: int) -> str:
-    """What an import did; `elsewhere` are those that belong to other shards."""
+def format_import(result: ImportResult, shard: Shard | None, elsewhere: int, unknown: int = 0) -> str:
+    """What an import did; `elsewhere` are those that belong to other shards, `unknown` votes for unknown papers."""
     lines = [f"Added {plural(result.added, 'subscriber')}; {result.known:,} already existed."]
     if shard:
         lines.append(f"Left out {plural(elsewhere, 'subscriber')} of other shards; this is shard {shard}.")
@@ -378,6 +469,8 @@ def format_import(result: ImportResult, shard: Shard | None, elsewhere: int) -> 
         names = ", ".join(unsubscribed[:_MAX_LISTED]) + (" …" if len(unsubscribed) > _MAX_LISTED else "")
         again = "`digest subscribers add` subscribes them again"
         lines.append(f"Skipped {len(unsubscribed):,} who unsubscribed earlier; {again}: {names}")
+    if unknown:
+        lines.append(f"Skipped {plural(unknown, 'vote')} for papers that this history does not know.")
     return "\n".join(lines)
 
 

@@ -1,9 +1,9 @@
 """Open what the steps of a job use: the stores, the renderer and the delivery method."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,13 @@ from digest.delivery import Deliver, MaildirSettings
 from digest.errors import ConfigError, UnknownSubscriber
 from digest.mail.shard import shared_path
 from digest.pipeline.inbox import InboxReader
+from digest.pipeline.requests import Requests
 from digest.pipeline.similar import SimilarPapers
 from digest.settings import weekday_names
+from digest.store.answers import Answers
 from digest.store.database import open_database, rolled_back
 from digest.store.http_cache import HttpCache
+from digest.store.labels import Labels
 from digest.store.mailboxes import Mailboxes
 from digest.store.mark import HistoryMark
 from digest.store.outbox import Outbox
@@ -24,6 +27,7 @@ from digest.store.public_editions import PublicEditions
 from digest.store.runs import Runs
 from digest.store.search import SearchIndex
 from digest.store.secret import load_secret
+from digest.store.signups import Signups
 from digest.store.statistics import Statistics
 from digest.store.subscribers import Subscriber, Subscribers
 
@@ -52,6 +56,8 @@ class Context:
         self.http_cache = HttpCache(db)
         self.outbox = Outbox(db)
         self.public_editions = PublicEditions(db)
+        self.answers = Answers(db)
+        self.labels = Labels(db)
         self.runs = Runs(db)
         self.statistics = Statistics(db.conn)
 
@@ -64,8 +70,14 @@ class Context:
         return Subscribers(self.db, self.secret)
 
     @cached_property
-    def inbox_reader(self) -> InboxReader:
-        return InboxReader(Mailboxes(self.db), self.subscribers, self.outbox)
+    def signups(self) -> Signups:
+        return Signups(self.db, self.secret)
+
+    def inbox_reader(self, clock: Callable[[], datetime]) -> InboxReader:
+        """The reader of letters; `clock` is the real time, even if the run uses --date."""
+        requests = Requests(self.config, self.db, self.subscribers, self.signups, clock)
+        addresses = self.config.addresses
+        return InboxReader(Mailboxes(self.db), self.subscribers, self.outbox, requests, addresses, clock)
 
     @cached_property
     def renderer(self) -> "Renderer":
@@ -122,7 +134,9 @@ def make_renderer(config: Config, secret: bytes) -> "Renderer":
 
     settings = config.digest
     home = config.archive.url if config.archive else ""
-    return Renderer(settings.title, settings.from_, config.unsubscribe, secret, settings.templates, home)
+    return Renderer(
+        settings.title, settings.from_, config.unsubscribe, secret, settings.templates, home, config.feedback
+    )
 
 
 def delivery_method(config: Config) -> Deliver:

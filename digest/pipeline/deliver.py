@@ -4,13 +4,13 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-from digest.delivery import Deliver, Outcome, State
-from digest.store.outbox import Outbox
+from digest.delivery import Deliver, Message, Outcome, State
 
 log = logging.getLogger("digest")
 
@@ -46,8 +46,24 @@ class DeliveryTally:
     stop: bool = False
 
 
+class Queue(Protocol):
+    """Messages to deliver: the outbox, or the answers to letters. What each method promises is said there."""
+
+    def claim(self, run: int) -> Iterator[Message]:
+        """Yield the messages, each once."""
+
+    def settle(self, run: int, outcomes: Sequence[Outcome], now: datetime) -> None:
+        """Record outcomes; on disk when this returns."""
+
+    def release(self, run: int, now: datetime) -> int:
+        """Put back what was not sent; return how many messages may be tried again."""
+
+    def count_waiting(self) -> int:
+        """Return how many messages are in the queue."""
+
+
 def deliver_queue(
-    outbox: Outbox, deliver: Deliver, run: int, clock: Callable[[], datetime], progress: Progress
+    queue: Queue, deliver: Deliver, run: int, clock: Callable[[], datetime], progress: Progress
 ) -> DeliveryTally:
     """Send all that is queued, in rounds, until nothing is left that can be sent now.
 
@@ -56,8 +72,8 @@ def deliver_queue(
     """
     tally = DeliveryTally()
     for pause in (*_PAUSES, None):
-        _send_once(outbox, deliver, run, clock, progress, tally)
-        left = outbox.release(run, clock())
+        _send_once(queue, deliver, run, clock, progress, tally)
+        left = queue.release(run, clock())
         if progress.stopped():
             tally.reason = "it was interrupted"
             break
@@ -70,12 +86,12 @@ def deliver_queue(
 
 
 def _send_once(
-    outbox: Outbox, deliver: Deliver, run: int, clock: Callable[[], datetime], progress: Progress, tally: DeliveryTally
+    queue: Queue, deliver: Deliver, run: int, clock: Callable[[], datetime], progress: Progress, tally: DeliveryTally
 ) -> None:
     """Try the queue once. Each batch is on disk before the next one is asked for."""
-    with closing(deliver(outbox.claim(run), progress.stopped)) as batches:
+    with closing(deliver(queue.claim(run), progress.stopped)) as batches:
         for batch in batches:
-            outbox.settle(run, batch, clock())
+            queue.settle(run, batch, clock())
             for outcome in batch:
                 if outcome.state is not State.SENDING:
                     _count(outcome, tally)

@@ -1,7 +1,7 @@
 """Act on the replies in the inbox: each letter once, and on disk before the next one is read.
 
-Tokens that we did not issue are ignored, so nobody can unsubscribe somebody else. A bounce is believed about
-the subscriber whose token or Message-ID is in the returned mail.
+What readers ask for is done by `digest.pipeline.requests`. Tokens that we did not issue are ignored, so nobody can
+unsubscribe somebody else. A bounce is believed about the subscriber whose token or Message-ID is in the returned mail.
 
 Some mail servers return nothing. Their reports prove nothing, and anybody can write one about anybody, on as many days
 as they like. So such a report changes nothing: it is a warning to the operator, who can tell whether it is true, and
@@ -15,8 +15,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from digest.errors import InboxError
-from digest.inbound import Bounce, Complaint, InboxSettings, UnsubscribeRequest
+from digest.inbound import (
+    Bounce,
+    Complaint,
+    Confirmation,
+    DigestAddresses,
+    InboxSettings,
+    LetterEvent,
+    ReaderLetter,
+    SubscribeRequest,
+    UnsubscribeRequest,
+)
 from digest.inbound.mailbox import ReadLetter, mailbox_name, read_mailbox
+from digest.pipeline.requests import Requests
 from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.subscribers import Subscriber, Subscribers
@@ -27,7 +38,17 @@ log = logging.getLogger("digest")
 # once the inbox has been unreadable for this long.
 GRACE = timedelta(hours=48)
 _BOUNCES_WITHIN = timedelta(days=7)  # of the delivery: mail servers give up after five days (RFC 5321 4.5.4.1)
+_BEFORE_FIRST_MAIL = timedelta(days=3)  # a letter to the sign-up address may come as long before it
 _MAX_LINES = 5  # in the log about events of one kind, in one reading
+
+
+# What a letter whose token is unknown asks for.
+_REQUESTS: dict[type, str] = {
+    UnsubscribeRequest: "unsubscribe",
+    Complaint: "unsubscribe",
+    Confirmation: "confirm",
+    ReaderLetter: "feedback",
+}
 
 
 class _ReadingLog:
@@ -52,15 +73,20 @@ class _ReadingLog:
 
 @dataclass
 class InboxReport:
-    """What a reading of the inbox found: addresses, and how many letters were forged or ignored.
+    """What a reading of the inbox found: addresses, votes, and how many letters were forged or ignored.
 
-    `unconfirmed` are addresses that only reports without our mail say cannot be reached.
+    `unconfirmed` are addresses that only reports without our mail say cannot be reached. `asked` are addresses that
+    asked to subscribe, `subscribed` those that confirmed it, `changed` those of readers who chose something.
 
     `failing` says since when the mailbox cannot be read, None when it can; `problem` why. `log` is where events are
     written to.
     """
 
     unsubscribed: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    subscribed: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    votes: int = 0
     bounced: set[str] = field(default_factory=set)
     unconfirmed: set[str] = field(default_factory=set)
     forged: int = 0
@@ -77,56 +103,103 @@ class InboxReport:
 
 
 class InboxReader:
-    """Reads replies and does what they ask for."""
+    """Reads the letters to a digest with these `addresses`, and does what they ask for.
 
-    def __init__(self, mailboxes: Mailboxes, subscribers: Subscribers, outbox: Outbox) -> None:
+    `clock` is the real time, even if the run uses --date.
+    """
+
+    def __init__(
+        self,
+        mailboxes: Mailboxes,
+        subscribers: Subscribers,
+        outbox: Outbox,
+        requests: Requests,
+        addresses: DigestAddresses,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._mailboxes = mailboxes
+        self._requests = requests
+        self._addresses = addresses
         self._subscribers = subscribers
         self._outbox = outbox
+        self._clock = clock
 
-    def read(self, settings: InboxSettings, clock: Callable[[], datetime]) -> InboxReport:
-        """Read the mailbox to its end. A mailbox that cannot be read is reported and recorded, not raised.
-
-        `clock` is the real time, even if the run uses --date.
-        """
-        mailbox, today, report = mailbox_name(settings), clock().date(), InboxReport()
+    def read(self, settings: InboxSettings) -> InboxReport:
+        """Read the mailbox to its end. A mailbox that cannot be read is reported and recorded, not raised."""
+        mailbox, today, report = mailbox_name(settings), self._clock().date(), InboxReport()
         self._mailboxes.clear_other_failures(mailbox)
         # No letter can be a reply to us before the day of the first mail.
-        since = min(self._outbox.first_day() or today, today)
+        since = min(self._outbox.first_day() or today, today - _BEFORE_FIRST_MAIL * bool(self._addresses.signup))
         try:
-            for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since):
+            for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since, self._addresses):
                 with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
                     if is_new:
                         self._act(letter, today, report)
                 report.ignored += letter.skipped
         except InboxError as error:
             report.problem = str(error)
-            report.failing = self._mailboxes.record_failure(mailbox, str(error), clock())
+            report.failing = self._mailboxes.record_failure(mailbox, str(error), self._clock())
         else:
-            self._mailboxes.record_success(mailbox, clock())
+            self._mailboxes.record_success(mailbox, self._clock())
         finally:
             report.log.close()
+        self._requests.write_confirmations()
         return report
 
     def _act(self, letter: ReadLetter, today: date, report: InboxReport) -> None:
         """Do what a letter asks for, in the transaction of the caller."""
-        for event in letter.events:
-            if isinstance(event, Bounce):
-                self._record_bounce(event, today, report)
-        requests = [event for event in letter.events if not isinstance(event, Bounce)]
-        known = [self._unsubscribe(request, today, report) for request in requests]
-        if requests and not any(known):
-            report.forged += 1
-            report.log.write(logging.WARNING, "unknown token", {"request": "unsubscribe", "token": requests[0].token})
+        known = [self._act_on(event, today, report) for event in letter.events]
+        if known and not any(known):
+            request, token = _REQUESTS[type(letter.events[0])], getattr(letter.events[0], "token", "")
+            report.forged += bool(token)
+            report.ignored += not token
+            if token:
+                report.log.write(logging.WARNING, "unknown token", {"request": request, "token": token})
         if letter.problem:
             report.ignored += 1
             report.log.write(logging.WARNING, "letter skipped", {"why": letter.problem})
 
-    def _unsubscribe(self, request: UnsubscribeRequest | Complaint, today: date, report: InboxReport) -> bool:
+    def _act_on(self, event: LetterEvent, today: date, report: InboxReport) -> bool:
+        """Act on an event; False if it is not known to be about a subscriber or a request of ours."""
+        match event:
+            case Bounce():
+                self._record_bounce(event, today, report)
+                return True
+            case UnsubscribeRequest() | Complaint():
+                return self._unsubscribe(event, report)
+            case SubscribeRequest():
+                if self._requests.ask(event):
+                    report.asked.add(event.address)
+                    report.log.write(logging.INFO, "asked to subscribe", {"address": event.address})
+                else:
+                    report.ignored += 1
+                return True
+            case Confirmation():
+                if reader := self._requests.confirm(event):
+                    report.subscribed.add(reader.address)
+                    report.log.write(logging.INFO, "subscribed", {"address": reader.address, "by": "letter"})
+                return reader is not None
+            case ReaderLetter():
+                return self._serve(event, report)
+
+    def _serve(self, letter: ReaderLetter, report: InboxReport) -> bool:
+        served = self._requests.serve(letter)
+        if served is None:
+            return False
+        address = served.reader.address
+        if served.unsubscribed:
+            report.unsubscribed.add(address)
+            report.log.write(logging.INFO, "unsubscribed", {"address": address, "by": "letter"})
+        elif served.answer:
+            report.changed.add(address)
+        report.votes += served.votes
+        return True
+
+    def _unsubscribe(self, request: UnsubscribeRequest | Complaint, report: InboxReport) -> bool:
         """Unsubscribe whoever the token or Message-ID belongs to; False if that is nobody."""
         how, message_id = ("complaint", request.message_id) if isinstance(request, Complaint) else ("letter", "")
         subscriber = self._sender_of(request.token, message_id)
-        if subscriber and self._subscribers.unsubscribe(subscriber, today):
+        if subscriber and self._requests.leave(subscriber):
             report.unsubscribed.add(subscriber.address)
             report.log.write(logging.INFO, "unsubscribed", {"address": subscriber.address, "by": how})
         return subscriber is not None

@@ -44,11 +44,12 @@ from digest.errors import (
     Unpublished,
 )
 from digest.mail.edition import Arrivals, Edition, compose
+from digest.mail.requests import signup_link
 from digest.papers import parse_name
 from digest.papers.text.fit import plural
 from digest.pipeline.archive import freeze_public_edition, page_address, write_new_pages
 from digest.pipeline.context import Context, delivery_method, open_context
-from digest.pipeline.deliver import Progress, deliver_queue
+from digest.pipeline.deliver import Progress, Queue, deliver_queue
 from digest.pipeline.inbox import InboxReport
 from digest.pipeline.notify import pinging
 from digest.pipeline.select import load_selection, select
@@ -85,7 +86,8 @@ class RunReport:
     empty        subscribers for whom there was no paper, by the reason (`Selection.why_empty`)
     papers       papers in the largest edition
     queued       messages queued by this run
-    outcomes     delivery attempts by how they ended
+    outcomes     delivery attempts of the day's mail by how they ended
+    answered     answers to letters that were sent
     stopped      why messages remain in the queue
     waiting      messages in the queue
     held         why no mail may be sent, "" if it may
@@ -104,6 +106,7 @@ class RunReport:
     papers: int = 0
     queued: int = 0
     outcomes: Counter[State] = field(default_factory=Counter)
+    answered: int = 0
     stopped: str = ""
     waiting: int = 0
     held: str = ""
@@ -180,7 +183,7 @@ def run_daily(
                 freeze_editions(context, report, clock(), real_clock())
             write_pages(context, report)
             if method is None:
-                report.waiting = context.outbox.count_waiting()
+                report.waiting = context.outbox.count_waiting() + context.answers.count_waiting()
             else:
                 deliver(context, method, report, real_clock, progress)
             report.check_readable()
@@ -234,20 +237,26 @@ def plan_run(
         return report, [each for each in editions if each[1].entries or config.digest.when_empty == "send"]
 
 
-def read_inbox(config: Config, day: date, clock: Clock) -> InboxReport:
-    """Read the replies: unsubscribe requests and bounces.
+def read_inbox(config: Config, day: date, clock: Clock, progress: Progress | None = None) -> InboxReport:
+    """Read the letters, do what they ask for, and deliver the answers to them, but no other mail.
 
-    Raises ConfigError without an inbox, AlreadyRunning during a run, and InboxError when it cannot be read.
+    Raises ConfigError without an inbox, AlreadyRunning during a run, InboxError when it cannot be read, and Undelivered
+    when answers stay in the queue.
     """
     if config.inbox is None:
         problem = "inbox: is missing; write [inbox] with host = …, or with path = … for a Maildir"
         raise ConfigError([problem], str(config.path))
-    with run_lock(config.digest.database), open_context(config) as context:
+    with run_lock(config.digest.database, brief=True), open_context(config) as context:
         context.subscribers.configure(config.digest.to)
-        report = context.inbox_reader.read(config.inbox, clock)
+        context.answers.recover(clock())
+        report = context.inbox_reader(clock).read(config.inbox)
         context.outbox.withdraw(day)
+        sending = RunReport(day, held=report.held(clock()))
+        if context.answers.count_waiting():
+            deliver(context, delivery_method(config), sending, clock, progress, [context.answers])
     if report.problem:
         raise InboxError(report.problem)
+    sending.check_delivered()
     return report
 
 
@@ -347,7 +356,8 @@ def compose_edition(
     arrivals = Arrivals(*context.papers.arrivals(report.day))
     notices, why = source_notices(report.fetched), why_empty.format(whose="your")
     edition = compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
-    return replace(edition, archive_url=page)
+    signup = context.config.signup
+    return replace(edition, archive_url=page, signup_link=signup_link(signup) if signup else "")
 
 
 def freeze_editions(context: Context, report: RunReport, now: datetime, real_now: datetime) -> None:
@@ -388,18 +398,34 @@ def write_pages(context: Context, report: RunReport) -> None:
         log.error("archive not written", {"why": report.unpublished})
 
 
-def deliver(context: Context, method: Deliver, report: RunReport, clock: Clock, progress: Progress | None) -> None:
-    """Send what is queued, unless it is held; each outcome is on disk before the next message leaves."""
-    waiting = context.outbox.count_waiting()
-    if waiting and report.held:
-        report.stopped = report.held
-    elif waiting:
-        progress = progress or Progress()
-        progress.begin(waiting)
-        context.mark.advance()
-        tally = deliver_queue(context.outbox, method, report.number, clock, progress)
-        report.outcomes, report.stopped = tally.outcomes, tally.reason
-    report.waiting = context.outbox.count_waiting()
+def deliver(
+    context: Context,
+    method: Deliver,
+    report: RunReport,
+    clock: Clock,
+    progress: Progress | None,
+    queues: Sequence[Queue] | None = None,
+) -> None:
+    """Send what is queued, unless it is held; each outcome is on disk before the next message leaves.
+
+    `queues` are by default the answers to letters, which are few, and then the day's mail.
+    """
+    queues = queues or [context.answers, context.outbox]
+    if waiting := sum(queue.count_waiting() for queue in queues):
+        if report.held:
+            report.stopped = report.held
+        else:
+            progress = progress or Progress()
+            progress.begin(waiting)
+            context.mark.advance()
+            for queue in [queue for queue in queues if queue.count_waiting()]:
+                tally = deliver_queue(queue, method, report.number, clock, progress)
+                report.stopped = tally.reason or report.stopped
+                if queue is context.answers:
+                    report.answered = tally.outcomes[State.SENT]
+                else:
+                    report.outcomes = tally.outcomes
+    report.waiting = sum(queue.count_waiting() for queue in queues)
 
 
 # ---- around the steps ------------------------------------------------------------------------------------------------
@@ -432,10 +458,11 @@ def _prepare(context: Context, report: RunReport, real_clock: Clock) -> None:
         raise HistoryError(context.mark.problem)
     context.subscribers.configure(context.config.digest.to)
     if context.config.inbox is not None:
-        replies = context.inbox_reader.read(context.config.inbox, real_clock)
+        replies = context.inbox_reader(real_clock).read(context.config.inbox)
         report.held = replies.held(real_clock())
         if replies.problem:
             log.error("inbox cannot be read", {"since": replies.failing, "why": replies.problem})
+    context.answers.recover(real_clock())
     context.outbox.recover(report.number, real_clock())
 
 

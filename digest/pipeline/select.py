@@ -1,10 +1,11 @@
 """Select the papers of each mail: read what that needs; the choice itself is pure (`digest.ranking.selection`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
+from digest.papers import Paper
 from digest.pipeline.context import Context
-from digest.ranking.selection import Rules, Selection
+from digest.ranking.selection import Rules, Selection, Taste
 from digest.ranking.trending import Ranked
 from digest.store.outbox import Audience
 
@@ -36,5 +37,15 @@ def load_selection(context: Context, day: date, *, as_mailed: bool = False) -> S
         variety=settings.variety,
     )
     similarities = context.similar.to_topics(context.config.topics, paper_ids)
-    since = day - timedelta(settings.window_days)
-    return Selection(rules, since, day, candidates, context.papers.load(paper_ids), similarities)
+    since, papers = day - timedelta(settings.window_days), context.papers.load(paper_ids)
+    return Selection(rules, since, day, candidates, papers, similarities, _load_taste(context, papers))
+
+
+def _load_taste(context: Context, papers: Mapping[int, Paper]) -> Taste | None:
+    """What is needed to score candidates by what readers said about papers; None if nobody said anything."""
+    labelled = context.papers.load(context.labels.labelled())
+    if not labelled:
+        return None
+    background = context.similar.background()
+    space = context.similar.space([*papers, *background, *labelled])
+    return Taste(space, labelled, background, papers)

@@ -171,6 +171,10 @@ class SimilarPapers:
         known = dict.fromkeys([*(one.id for one in liked if one.id), *pool])
         return self.space(known, [one.paper for one in texts]), numbers
 
+    def background(self) -> list[int]:
+        """The newest papers, with which similarity is compared."""
+        return self._index.newest(BACKGROUND)
+
     def _score(self, liked: LikedPaper, pool: Sequence[int]) -> dict[int, float]:
         space, numbers = self._space_with([liked], pool)
         return dict(zip(pool, space.score([numbers[liked]], [], pool), strict=True))

@@ -54,12 +54,15 @@ class Profile:
     """What a subscriber chose; None means no choice.
 
     Topics by name (None for all), papers in a mail (None for `digest.max_papers`), and the days of the week with mail
-    (from 0, which is Monday; None for every day of `digest.days`).
+    (from 0, which is Monday; None for every day of `digest.days`). `liked` and `disliked` are the papers that they want
+    more and less of.
     """
 
     topics: tuple[str, ...] | None = None
     max_papers: int | None = None
     days: frozenset[int] | None = None
+    liked: tuple[int, ...] = ()
+    disliked: tuple[int, ...] = ()
 
 
 DEFAULT_PROFILE = Profile()

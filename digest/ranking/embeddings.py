@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from digest.papers import Paper
-from digest.ranking.similarity import DISLIKE, count_words, neighbours
+from digest.ranking.similarity import count_words, dislike_weight, neighbours
 
 MOST_FITTED = 30_000  # papers from which a basis is made
 _THEMES = 75  # dimensions, but no more than a tenth of the papers, since a few papers have few themes
@@ -88,7 +88,7 @@ class VectorSpace:
         others = self._select(among)
         labelled = {*liked, *disliked}
         free = np.array([n for n, one in enumerate(among) if one not in labelled], dtype=int)
-        wanted = self._mean(liked) - DISLIKE * self._mean(disliked)
+        wanted = self._mean(liked) - dislike_weight(len(liked), len(disliked)) * self._mean(disliked)
         if liked:
             nearest = free[_highest(others[free] @ wanted, neighbours(_NEIGHBOURS, len(free)))]
             wanted = wanted + _unit(others[nearest].sum(axis=0))

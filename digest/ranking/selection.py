@@ -3,9 +3,11 @@
 A `Selection` is made once a day; for each reader it takes a profile and the papers they were shown before:
 
 1. the reader's topics add points, and remove the papers they mute (`topics`);
-2. every candidate gets its trending score (`trending`), papers shown before left out;
-3. papers below `min_score`, or without a topic under `topics_only`, are left out;
-4. the best are put in order, and one theme does not fill the mail while others wait (`diversify`).
+2. what the reader said about papers adds points to similar ones, or takes some away (`Taste`), and removes none: the
+   most trending paper is always in the mail;
+3. every candidate gets its trending score (`trending`), papers shown before left out;
+4. papers below `min_score`, or without a topic under `topics_only`, are left out;
+5. the best are put in order, and one theme does not fill the mail while others wait (`diversify`).
 
 The mail, `explain` and `backtest` all select papers this way.
 """
@@ -14,11 +16,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from digest.papers import Paper
-from digest.papers.text.fit import plural
+from digest.papers.text.fit import plural, snippet
 from digest.ranking import Candidate, Profile
-from digest.ranking.similarity import Vector, cosine, tf_idf
+from digest.ranking.similarity import (
+    PaperSpace,
+    Vector,
+    cosine,
+    dislike_weight,
+    scale_taste,
+    tf_idf,
+)
 from digest.ranking.topics import ScorePart, Similarity, Topic, match_topics
 from digest.ranking.trending import Ranked, rank, trending
 
@@ -31,6 +41,7 @@ _POOL = 3  # times the papers of a mail: how far down `diversify` looks
 _MIN_COSINE = 0.2
 _MIN_SHARED_WORDS = 3
 _MAX_PER_THEME = 3
+_MIN_LABEL = 0.3  # share of a reader's taste from which on the mail says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,56 @@ class Rules:
     variety: bool
 
 
+class Taste:
+    """What readers' labels say about candidates.
+
+    `space` holds the candidates, the labelled papers (with their texts in `labelled`) and the `background`, papers with
+    which similarity is compared.
+    """
+
+    def __init__(
+        self, space: PaperSpace, labelled: Mapping[int, Paper], background: Sequence[int], papers: Mapping[int, Paper]
+    ) -> None:
+        self._space = space
+        self._labelled = labelled
+        self._pool = list(dict.fromkeys([*papers, *background]))
+        self._papers = papers
+        self._parts = lru_cache(maxsize=1)(self._score)
+
+    def parts(self, profile: Profile) -> Mapping[int, ScorePart]:
+        """Return what the labels of a reader add to the score of each candidate, or take from it."""
+        return self._parts(profile.liked, profile.disliked) if profile.liked or profile.disliked else {}
+
+    def _score(self, liked: tuple[int, ...], disliked: tuple[int, ...]) -> dict[int, ScorePart]:
+        liked = tuple(paper for paper in liked if paper in self._labelled)
+        disliked = tuple(paper for paper in disliked if paper in self._labelled)
+        weighs_dislikes = dislike_weight(len(liked), len(disliked)) > 0 and disliked
+        if not liked and not weighs_dislikes:
+            return {}
+        scores = dict(zip(self._pool, scale_taste(self._space.score(liked, disliked, self._pool)), strict=True))
+        wanted = [one for one in self._papers if scores[one] > 0 and liked]
+        unwanted = [one for one in self._papers if scores[one] < 0 and weighs_dislikes]
+        return {
+            one: _taste_part(scores[one], self._labelled[near].title)
+            for ones, labelled in ((wanted, liked), (unwanted, disliked))
+            for one, near in zip(ones, self._space.nearest(labelled, ones) if ones else (), strict=True)
+        }
+
+
+def _taste_part(share: float, title: str) -> ScorePart:
+    """Return the points of a share, from -1 to 1, and why: the labelled paper of this title is like it."""
+    if share < 0:
+        return ScorePart(share, f"because “{snippet(title, 80)}” was not for you")
+    asked = "because you asked for more like"
+    label = f"{asked} “{snippet(title, 40)}”" if share >= _MIN_LABEL else ""
+    return ScorePart(share, f"{asked} “{snippet(title, 80)}”", label)
+
+
 class Selection:
     """The selection of a day. What does not depend on the reader is computed once for all readers.
 
     `candidates` are the papers first seen from `since` to `day`, `papers` contains the text of each by id, and
-    `similarities` how similar they are to what each topic likes.
+    `similarities` how similar they are to what each topic likes. `taste` is None if no reader has labels.
     """
 
     def __init__(
@@ -60,6 +116,7 @@ class Selection:
         candidates: Sequence[Candidate],
         papers: Mapping[int, Paper],
         similarities: Mapping[Topic, Mapping[int, Similarity]],
+        taste: Taste | None = None,
     ) -> None:
         self.since = since
         self.day = day
@@ -68,6 +125,7 @@ class Selection:
         self._rules = rules
         self._papers = papers
         self._similarities = similarities
+        self._taste = taste
         self._topic_scores: dict[tuple[Topic, ...], Mapping[int, tuple[ScorePart, ...]]] = {}
 
     def topics(self, profile: Profile) -> tuple[Topic, ...]:
@@ -86,15 +144,17 @@ class Selection:
     def order(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all papers that may be shown to a reader, in the order in which mails take them."""
         ranked = [r for r in self.score(profile, shown) if not self.exclusion(profile, r)]
-        if not self._rules.variety:
-            return ranked
-        pool = _POOL * self.max_papers(profile)
-        best = {r.trend.id: r for r in ranked[:pool]}
-        return [best[paper_id] for paper_id in diversify(list(best), self._papers)] + ranked[pool:]
+        if self._rules.variety:
+            pool = _POOL * self.max_papers(profile)
+            best = {r.trend.id: r for r in ranked[:pool]}
+            ranked = [best[paper_id] for paper_id in diversify(list(best), self._papers)] + ranked[pool:]
+        return self._with_top(ranked, self.max_papers(profile)) if profile.liked or profile.disliked else ranked
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
         wanted = self._score_topics(self.topics(profile))
+        if self._taste and (taste := self._taste.parts(profile)):
+            wanted = {one: (*parts, taste[one]) if one in taste else parts for one, parts in wanted.items()}
         trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights, wanted)
         return rank((trend for trend in trends if trend.id in wanted), wanted)
 
@@ -129,6 +189,16 @@ class Selection:
         if self._rules.topics_only and not wanted[paper_id]:
             return "not on {whose} topics"
         return f"below the minimum score of {self._rules.min_score:g}"
+
+    @staticmethod
+    def _with_top(order: list[Ranked], limit: int) -> list[Ranked]:
+        """Return `order` with the most trending paper among the first `limit`: labels mute nothing."""
+        place = max(range(len(order)), key=lambda n: order[n].trend.score, default=0)
+        return (
+            order
+            if place < limit
+            else [*order[: limit - 1], order[place], *order[limit - 1 : place], *order[place + 1 :]]
+        )
 
     def _score_topics(self, topics: tuple[Topic, ...]) -> Mapping[int, tuple[ScorePart, ...]]:
         """Return what these topics add to the score of each candidate; muted ones are missing."""

@@ -2,9 +2,9 @@
 
 `WordSpace` holds papers as unit vectors over the words of their titles and abstracts, with the weights (1 + log tf) ·
 log(n / df): a word that all papers have, or only one, has the weight 0. What is wanted is a vector too, by Rocchio's
-feedback (1971): the mean of the liked papers minus half the mean of the disliked ones, plus the mean of the papers most
-similar to that, first of ten and then of thirty (they add related words that the few liked papers do not use).
-Similarity is the cosine with it.
+feedback (1971): the mean of the liked papers minus some of the mean of the disliked ones (`dislike_weight`), plus the
+mean of the papers most similar to that, first of ten and then of thirty (they add related words that the few liked
+papers do not use). Similarity is the cosine with it.
 """
 
 import math
@@ -18,7 +18,7 @@ from digest.ranking.topics import normalize_words
 
 BACKGROUND = 1_000  # newest papers, with which similarity is compared
 _NEIGHBOURS = 10, 30  # how many papers add to the liked ones, in each round
-DISLIKE = 0.5  # how much the disliked papers count, where the liked ones count 1
+_UNSURE, _SURE = 0.5, 3.0  # standard deviations from the mean where a reader's taste begins, and is full
 _START, _WIDTH = 1.5, 2.0  # standard deviations above the mean where similarity begins; to a share of 0.76 from there
 
 Vector = Mapping[str, float]
@@ -28,6 +28,15 @@ def count_words(paper: Paper, titles: int = 1) -> Counter[str]:
     """Count the words of three letters or more in the title, as if it stood there `titles` times, and the abstract."""
     text = " ".join([paper.title] * titles + [paper.abstract])
     return Counter(word for word in normalize_words(text).split() if len(word) > 2)
+
+
+def dislike_weight(liked: int, disliked: int) -> float:
+    """Return how much the mean of so many disliked papers counts, where that of so many liked ones counts 1.
+
+    A few dislikes say little about a field. On 20,000 records of arXiv with 96 interests, papers found for 5, 10 and 20
+    likes and as many dislikes were best with these weights; a weight of 1 found fewer than no dislikes at all.
+    """
+    return 0.0 if liked + disliked < 5 else 0.25 if disliked < 20 else 0.5
 
 
 def tf_idf(papers: Sequence[Paper], titles: int = 1) -> list[Vector]:
@@ -76,7 +85,9 @@ class WordSpace:
         others = [self._vectors[one] for one in among]
         labelled = {*liked, *disliked}
         free = [n for n, one in enumerate(among) if one not in labelled]
-        wanted = start = _sum([self._mean(liked), _scaled(self._mean(disliked), -DISLIKE)])
+        wanted = start = _sum(
+            [self._mean(liked), _scaled(self._mean(disliked), -dislike_weight(len(liked), len(disliked)))]
+        )
         scores = [cosine(wanted, vector) for vector in others]
         for size in _NEIGHBOURS if liked else ():
             nearest = sorted(free, key=lambda n: -scores[n])[: neighbours(size, len(free))]
@@ -126,6 +137,17 @@ def cosine(one: Vector, other: Vector) -> float:
     """Return the cosine of two unit vectors, from 0 (no word in common) to 1."""
     few, many = (one, other) if len(one) < len(other) else (other, one)
     return sum(weight * many.get(word, 0.0) for word, weight in few.items())
+
+
+def scale_taste(scores: Sequence[float]) -> list[float]:
+    """Convert the cosines of a pool of papers to what a reader may think of them, from -1 to 1.
+
+    Half a standard deviation from the mean says nothing, three are full. This is more than `scale_similarities` gives,
+    because a reader who votes means every paper of the mail, not only those that are surely alike.
+    """
+    mean, deviation = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
+    away = [(score - mean) / deviation if deviation else 0.0 for score in scores]
+    return [math.copysign(max(0.0, min(1.0, (abs(z) - _UNSURE) / (_SURE - _UNSURE))), z) for z in away]
 
 
 def _scaled(vector: Vector, factor: float) -> Vector:

@@ -8,6 +8,9 @@
     outbox           frozen messages and the state of each delivery
     public_editions  the frozen editions of the archive
     subscribers      addresses, profiles, status, tokens
+    signups          requests to subscribe by mail
+    answers          the mail that answers letters, and the state of each
+    labels           what readers said about papers
     mailboxes        how far each mailbox of replies has been read
     http_cache       cached HTTP responses
     runs             record what each run and source did
@@ -21,6 +24,6 @@ Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [
-    "backup", "database", "http_cache", "mailboxes", "mark", "origin", "outbox", "papers", "prune", "public_editions",
-    "runs", "search", "secret", "statistics", "subscribers",
+    "answers", "backup", "database", "http_cache", "labels", "mailboxes", "mark", "origin", "outbox", "papers", "prune",
+    "public_editions", "runs", "search", "secret", "signups", "statistics", "subscribers",
 ]  # fmt: skip

@@ -13,8 +13,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
+from io import FileIO
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
 from digest.errors import AlreadyRunning, HistoryError
@@ -25,6 +28,10 @@ if TYPE_CHECKING:  # importing it takes longer than the rest of `digest status`
     from sqlite_utils import Database, Migrations
 
 _WAIT = 30.0  # seconds to wait for another process's write
+_WAIT_FOR_RUN = 5.0  # seconds that letters wait for a run
+_WAIT_FOR_LETTERS = 600.0  # seconds that a run waits for letters to be read and answered
+_PAUSE = 0.1  # seconds between two attempts
+_BRIEF = b"letters"  # in the lock file, while its holder only reads letters
 
 
 @contextmanager
@@ -67,21 +74,45 @@ def rolled_back(db: "Database") -> Iterator[None]:
 
 
 @contextmanager
-def run_lock(database: Path) -> Iterator[None]:
+def run_lock(database: Path, *, brief: bool = False) -> Iterator[None]:
     """Hold the lock that allows one run at a time. Raises AlreadyRunning when another process has it.
 
-    The kernel releases it when the process ends, in whatever way.
+    The kernel releases it when the process ends, in whatever way. One that only reads letters holds it for a `brief`
+    time, and says so in the file: a run waits for that, since a day's mail matters more. It waits a few seconds for
+    whoever has the lock, and then leaves the letters to that run.
     """
     path = database.with_name(database.name + ".lock")
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            fcntl.flock(stack.enter_context(open_lock(path)), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = stack.enter_context(open_lock(path))
+            _wait_for(lock, brief)
+            os.ftruncate(lock.fileno(), 0)
+            os.pwrite(lock.fileno(), _BRIEF * brief, 0)
         except BlockingIOError:
             raise AlreadyRunning(f"another run is in progress (it holds {path})") from None
         except OSError as error:
             raise HistoryError(f"the lock {path} cannot be opened: {error.strerror}") from None
         yield
+
+
+def _wait_for(lock: FileIO, brief: bool) -> None:
+    """Wait until the lock is ours; raises BlockingIOError when it is not after the time we wait for its holder."""
+    waited = 0.0
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held_briefly = os.pread(lock.fileno(), len(_BRIEF), 0) == _BRIEF
+            if waited >= (_WAIT_FOR_RUN if brief else _WAIT_FOR_LETTERS if held_briefly else 0):
+                raise
+            sleep(_PAUSE)
+            waited += _PAUSE
+
+
+def utc(moment: datetime) -> str:
+    """Return a moment as text that sorts by time, whatever its time zone."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, slots=True)

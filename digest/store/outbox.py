@@ -44,7 +44,7 @@ from digest.ranking import Profile
 from digest.settings import WEEKDAYS
 from digest.store.database import transaction
 from digest.store.papers import Papers
-from digest.store.subscribers import Subscriber, profile_from_columns
+from digest.store.subscribers import LABELS, Subscriber, profile_from_columns
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -66,14 +66,14 @@ _COUNTS_AS_SHOWN = (
 class Audience:
     """Subscribers without a message of `day` yet who chose the same and were shown the same papers.
 
-    They all get one edition. `key`: the editions they were shown, their topics and their `max_papers`.
+    They all get one edition. `key`: the editions they were shown, their topics, their `max_papers` and their labels.
     """
 
     day: date
     size: int
     shown: frozenset[int]
     profile: Profile
-    key: tuple[str, str | None, int | None]
+    key: tuple[str, str | None, int | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +117,17 @@ class Outbox:
         editions = self._editions_with(paper_ids)
         self._db.execute(
             "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, editions TEXT NOT NULL,"
-            " topics TEXT, max_papers INTEGER)"
+            " topics TEXT, max_papers INTEGER, labels TEXT)"
         )
-        self._db.execute("CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, editions)")
+        self._db.execute(
+            "CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, editions, labels)"
+        )
         with transaction(self._db):
             self._db.execute("DELETE FROM temp.audience")
             self._db.execute(
                 "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT edition"  # noqa: S608  ours
                 " FROM deliveries WHERE subscriber = s.id AND edition IN (SELECT value FROM json_each(:editions))"
-                f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers"
+                f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers, {LABELS}"
                 " FROM receivers s WHERE s.since <= :day AND (s.days IS NULL OR instr(s.days, :weekday))"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
                 {
@@ -136,17 +138,18 @@ class Outbox:
                 },
             )
         rows = self._db.execute(
-            "SELECT editions, topics, max_papers, count(*) FROM temp.audience GROUP BY 1, 2, 3 ORDER BY min(subscriber)"
+            "SELECT editions, topics, max_papers, labels, count(*) FROM temp.audience GROUP BY 1, 2, 3, 4"
+            " ORDER BY min(subscriber)"
         ).fetchall()
         return [
             Audience(
                 day=day,
                 size=size,
                 shown=frozenset().union(*(editions[int(edition)] for edition in listed.split(",") if edition)),
-                profile=profile_from_columns(topics, max_papers),
-                key=(listed, topics, max_papers),
+                profile=profile_from_columns(topics, max_papers, labels=labels),
+                key=(listed, topics, max_papers, labels),
             )
-            for listed, topics, max_papers, size in rows
+            for listed, topics, max_papers, labels, size in rows
         ]
 
     def publish(self, audience: Audience, frame: MessageFrame, paper_ids: Sequence[int], now: datetime) -> int:
@@ -156,14 +159,15 @@ class Outbox:
         `audiences`, are left out.
         """
         day = audience.day.isoformat()
-        editions, topics, max_papers = audience.key
+        editions, topics, max_papers, labels = audience.key
         with transaction(self._db):
             edition = self._insert_edition(audience.day, frame, paper_ids, now)
             return self._db.execute(
                 "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
                 " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
                 " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
-                " AND a.editions = :editions AND a.topics IS :topics AND a.max_papers IS :max_papers",
+                " AND a.editions = :editions AND a.topics IS :topics AND a.max_papers IS :max_papers"
+                " AND a.labels IS :labels",
                 {
                     "day": day,
                     "edition": edition,
@@ -172,6 +176,7 @@ class Outbox:
                     "editions": editions,
                     "topics": topics,
                     "max_papers": max_papers,
+                    "labels": labels,
                 },
             ).rowcount
 
@@ -344,6 +349,17 @@ class Outbox:
             [f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
         ).fetchone()
         return int(row[0]) if row else None
+
+    def papers_of_message(self, message_id: str, subscriber: Subscriber) -> dict[int, int] | None:
+        """Return place -> paper of the message with this Message-ID; None if it is not one to this subscriber."""
+        day = message_id[1:9]  # see `digest.mail.message.message_id`
+        row = self._db.execute(
+            "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ? AND message_id = ?",
+            [subscriber.id, f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
+        ).fetchone()
+        if row is None:
+            return None
+        return dict(self._db.execute("SELECT place, paper FROM shown WHERE edition = ?", row).fetchall())
 
     def has_mailed(self, subscriber: Subscriber, since: date) -> bool:
         """Return whether a message since the day `since` left for this subscriber, or may have."""

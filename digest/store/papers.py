@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
-from digest.papers import Paper, is_same_paper, merge_papers, paper_names, parse_name
+from digest.papers import Paper, build_paper, is_same_paper, merge_papers, paper_names, parse_name
 from digest.ranking import Candidate, Listing
 from digest.sources import Sighting
 from digest.store.database import transaction
@@ -221,6 +221,30 @@ class Papers:
         )
         return [row[0] for row in rows]
 
+    def by_name(self, name: str) -> int | None:
+        """Return the id of the paper with exactly this name (see `digest.papers`); None if there is none."""
+        row = self._db.execute("SELECT paper FROM names WHERE name = ?", [name]).fetchone()
+        return int(row[0]) if row else None
+
+    def remember(self, name: str, title: str, day: date) -> int | None:
+        """Store a paper that no source has listed, so that no mail has it; None if it cannot be stored under its name.
+
+        It counts as from a feed: whatever a source says of it later takes its place.
+        """
+        kind, _, value = name.partition(":")
+        source, _, identifier = value.partition(":") if kind == "id" else ("", "", name)
+        try:
+            paper = build_paper(title, identifiers=[identifier], source=source, from_feed=True)
+        except ValueError:
+            return None
+        if name not in paper_names(paper):
+            return None
+        with transaction(self._db):
+            texts = _Texts(self._db)
+            paper_id, _ = self._store(texts, paper, day)
+            texts.write()
+        return paper_id
+
     def readings(self, paper_id: int) -> tuple[date, list[Reading]]:
         """Return the day a paper was first seen, and every reading of a list with it, oldest first.
 
@@ -298,7 +322,7 @@ class Papers:
         self._db.conn.executemany("INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", rows)
 
     def _merge_rows(self, other: int, into: int) -> None:
-        """Move the names, sightings and appearances of the row `other` to `into`, which is the same paper."""
+        """Move the names, sightings, appearances and labels of the row `other` to `into`, which is the same paper."""
         for statement in (
             "UPDATE names SET paper = :into WHERE paper = :other",
             "INSERT INTO sightings SELECT :into, source, day, seen, votes, mailed FROM sightings WHERE paper = :other"
@@ -308,6 +332,8 @@ class Papers:
             "DELETE FROM shown WHERE paper = :other",
             "UPDATE OR IGNORE public_papers SET paper = :into WHERE paper = :other",
             "DELETE FROM public_papers WHERE paper = :other",
+            "UPDATE OR IGNORE labels SET paper = :into WHERE paper = :other",
+            "DELETE FROM labels WHERE paper = :other",
             "DELETE FROM papers WHERE id = :other",
         ):
             self._db.execute(statement, {"into": into, "other": other})

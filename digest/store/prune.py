@@ -2,11 +2,12 @@
 
     deleted                                 kept
     sightings                               those of papers listed since
-    papers that were in no mail             papers listed since, liked ones, and those likes are compared with
+    papers that were in no mail             papers listed since, (dis)liked ones, and those compared with them
     abstracts, authors of papers in mails   their titles, identifiers and all their names; who was shown them
                                             the public editions, with all their papers: the archive consists of them
     the text of a mail                      mail in the queue; that a mail was sent, to whom and when
     replies of servers, mail never sent     whatever is in the queue
+    answers to letters                      what readers said about papers
     runs and what they fetched              each source's last good results, and its failures since
 
 Names and deliveries are kept, so a paper is never sent twice, however old it is.
@@ -79,7 +80,10 @@ def prune(database: Path, today: date, days: int, likes: Sequence[str], *, dry_r
 
 def _find_liked(db: "Database", likes: Sequence[str]) -> tuple[list[int], int]:
     """Return the papers that topics like, and the newest one that likes are not compared with (see `BACKGROUND`)."""
-    newest = db.execute("SELECT id FROM papers ORDER BY id DESC LIMIT 1 OFFSET ?", [BACKGROUND if likes else 0])
+    labelled = db.execute("SELECT 1 FROM labels LIMIT 1").fetchone()
+    newest = db.execute(
+        "SELECT id FROM papers ORDER BY id DESC LIMIT 1 OFFSET ?", [BACKGROUND if likes or labelled else 0]
+    )
     row = newest.fetchone()
     return [found for text in likes if (found := Papers(db).find(text, unlisted=True))], row[0] if row else 0
 
@@ -153,6 +157,7 @@ _STEPS = (
         "INSERT INTO temp.old SELECT id, EXISTS (SELECT 1 FROM shown s WHERE s.paper = papers.id)"
         " OR EXISTS (SELECT 1 FROM public_papers s WHERE s.paper = papers.id) FROM papers"
         " WHERE first_seen < :cutoff AND id <= :up_to AND id NOT IN (SELECT value FROM json_each(:liked))"
+        " AND id NOT IN (SELECT paper FROM labels)"
         " AND NOT EXISTS (SELECT 1 FROM sightings s WHERE s.paper = papers.id AND s.seen >= :cutoff)",
     ),
     # Only these papers have sightings before the cutoff; naming them lets SQLite use an index.
@@ -168,6 +173,10 @@ _STEPS = (
         "texts",
         f"UPDATE papers SET abstract = '', facts = {_KEPT_FACTS} WHERE id IN (SELECT paper FROM temp.old WHERE shown)"  # noqa: S608
         f" AND (abstract <> '' OR facts <> {_KEPT_FACTS})",
+    ),
+    (
+        "",
+        "DELETE FROM answer_mails WHERE created < :cutoff AND id NOT IN (SELECT id FROM answer_queue)",
     ),
     # Any state is 'any', all but 'failed' are 'good', and only 'read' is 'whole'.
     (

@@ -7,11 +7,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from digest.store.database import database_error, open_database
+from digest.mail.requests import CONFIRM_WITHIN
+from digest.store.database import database_error, open_database, utc
 from digest.store.schema import MIGRATIONS
 
 GOOD_STATES = ("read", "partial", "stale", "empty")  # of a fetch that did not fail
@@ -95,6 +96,23 @@ class Statistics:
     def mailboxes(self) -> list[Row]:
         """Return each mailbox: when it was last read, since when it cannot be read, and why."""
         return self._rows("SELECT name, read, failing, problem FROM mailboxes ORDER BY name")
+
+    def signups(self, now: datetime) -> dict[str, int]:
+        """Return how many requests to subscribe are `pending` (not confirmed) or `waiting` for their confirmation mail.
+
+        `today` is how many confirmation mails were written since midnight in the time zone of `now`, the real time.
+        """
+        open_since = utc(now - CONFIRM_WITHIN)
+        midnight = utc(datetime.combine(now.date(), time(), now.tzinfo))
+        return {
+            "pending": self._number("SELECT count(*) FROM requests WHERE used IS NULL AND answered > ?", [open_since]),
+            "waiting": self._number("SELECT count(*) FROM requests WHERE answered IS NULL AND asked > ?", [open_since]),
+            "today": self._number("SELECT count(*) FROM requests WHERE answered >= ?", [midnight]),
+        }
+
+    def answers_by_state(self) -> dict[str, int]:
+        """Return the number of answers to letters in each state that has any."""
+        return dict(self._connection.execute("SELECT state, count(*) FROM answer_mails GROUP BY state").fetchall())
 
     def size(self) -> dict[str, int]:
         """Return the numbers of papers, subscribers who get mail, editions and messages."""

@@ -14,9 +14,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from digest.mail.address import address_key, normalize_address
+from digest.mail.requests import feedback_token
 from digest.ranking import DEFAULT_PROFILE, Profile
 from digest.settings import WEEKDAYS, weekday_names, weekdays
 from digest.store.database import transaction
+from digest.store.labels import Label
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -41,7 +43,8 @@ class SubscriberStatus:
     """The status of a subscriber on a day.
 
     `state` is `active`, `paused` (until `paused`), `suspended` (for the reason `why`), `left` (unsubscribed) or
-    `dropped` (no longer in digest.to, and never added by hand). `configured` is whether digest.to has the address.
+    `dropped` (no longer in digest.to, and never added by hand). `configured` is whether digest.to has the address,
+    `confirmed` the day on which they subscribed by mail, None if they were added.
     """
 
     address: str
@@ -51,6 +54,7 @@ class SubscriberStatus:
     paused: date | None = None
     why: str = ""
     bounces: int = 0
+    confirmed: date | None = None
 
     @property
     def silence(self) -> str:
@@ -70,7 +74,8 @@ class ImportedSubscriber:
 
     Empty `topics` or `days` mean all, 0 papers `digest.max_papers`. `state` is one of those of `SubscriberStatus` or
     ''; `why` is the reason for a suspension. `shown` are names of papers that another digest has sent to this
-    subscriber, up to the day `last_mail`.
+    subscriber, up to the day `last_mail`. `confirmed` is the day on which they subscribed by mail,
+    `labels` are what they said about papers.
     """
 
     address: str
@@ -82,6 +87,8 @@ class ImportedSubscriber:
     days: frozenset[int] | None = None
     shown: tuple[str, ...] = ()
     last_mail: date | None = None
+    confirmed: date | None = None
+    labels: tuple[Label, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Subscribers:
     def __init__(self, db: "Database", secret: bytes) -> None:
         self._db = db
         self._secret = secret
+        self._by_feedback_token: dict[str, int] | None = None
 
     def configure(self, addresses: Iterable[str]) -> None:
         """Make the addresses of digest.to the configured subscribers: add new ones, drop those no longer in it."""
@@ -123,6 +131,17 @@ class Subscribers:
         """Return the subscriber with this token; None if there is none."""
         return self._one(_BY_TOKEN, token.lower())
 
+    def by_feedback_token(self, token: str) -> Subscriber | None:
+        """Return the subscriber who votes with this token; None if there is none.
+
+        The first call reads all subscribers, of which each reading of the mailbox makes one at most.
+        """
+        if self._by_feedback_token is None:
+            rows = self._db.execute("SELECT id, token FROM subscribers")
+            self._by_feedback_token = {feedback_token(token): row for row, token in rows}
+        row = self._by_feedback_token.get(token.lower())
+        return None if row is None else self.by_id(row)
+
     def by_id(self, row: int) -> Subscriber | None:
         """Return the subscriber of this row; None if there is none."""
         return self._one(_BY_ID, row)
@@ -144,23 +163,34 @@ class Subscribers:
         """Return the status of every subscriber, by row; read as needed."""
         return (_status(row, day) for row in self._db.execute(_STATUSES + " ORDER BY id"))
 
-    def add(self, address: str, profile: Profile) -> None:
+    def add(self, address: str, profile: Profile, confirmed: date | None = None) -> None:
         """Subscribe an address with this profile; end any pause, suspension or earlier unsubscribe.
 
-        Raises ValueError when it is not an address.
+        `confirmed` is the day on which they subscribed by mail. Who already is subscribed remains so as before. Raises
+        ValueError when it is not an address.
         """
         with transaction(self._db):
             self._db.execute(
-                "INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days)"
-                " VALUES (?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1, gone = NULL,"
-                " paused = NULL, suspended = '', refusals = 0, refused = NULL, bounces = 0, bounced = NULL,"
-                " topics = excluded.topics, max_papers = excluded.max_papers, days = excluded.days",
+                "INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days,"
+                " confirmed) VALUES (?, ?, ?, 0, 1, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET subscribed = 1,"
+                " gone = NULL, paused = NULL, suspended = '', refusals = 0, refused = NULL, bounces = 0,"
+                " bounced = NULL, topics = excluded.topics, max_papers = excluded.max_papers, days = excluded.days,"
+                " confirmed = iif(gone IS NULL AND (configured OR subscribed), confirmed, excluded.confirmed)",
                 [
                     address_key(address),
                     normalize_address(address),
                     make_token(self._secret, address),
                     *profile_columns(profile),
+                    confirmed and confirmed.isoformat(),
                 ],
+            )
+
+    def choose(self, subscriber: Subscriber, profile: Profile) -> None:
+        """Change what a subscriber chose, but not their labels."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE subscribers SET topics = ?, max_papers = ?, days = ? WHERE id = ?",
+                [*profile_columns(profile), subscriber.id],
             )
 
     def unsubscribe(self, subscriber: Subscriber, day: date) -> bool:
@@ -209,12 +239,13 @@ class Subscribers:
         """
         self._db.execute(
             "CREATE TEMP TABLE IF NOT EXISTS incoming (key TEXT PRIMARY KEY, address TEXT, token TEXT, topics TEXT,"
-            " max_papers INTEGER, days TEXT, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT)"
+            " max_papers INTEGER, days TEXT, paused TEXT, subscribed INTEGER, gone TEXT, suspended TEXT,"
+            " confirmed TEXT)"
         )
         with self._db.atomic():  # for the temporary table only: no run has to wait while a long file is read
             self._db.execute("DELETE FROM temp.incoming")
             self._db.conn.executemany(
-                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self._import_row(row, day) for row in rows),
             )
         with transaction(self._db):
@@ -233,6 +264,7 @@ class Subscribers:
             row.state not in ("left", "dropped"),
             day.isoformat() if row.state == "left" else None,
             (row.why or "was suspended before it was imported") if row.state == "suspended" else "",
+            row.confirmed and row.confirmed.isoformat(),
         ]
 
     def _known_in_import(self) -> tuple[int, list[str]]:
@@ -244,22 +276,29 @@ class Subscribers:
         return sum(not gone for _, gone in rows), [address for address, gone in rows if gone]
 
 
-_BY_KEY = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE key = ?"
-_BY_TOKEN = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE token = ?"  # noqa: S105  a query
-_BY_ID = "SELECT id, address, token, topics, max_papers, days FROM subscribers WHERE id = ?"
+# A subscriber's labels as text, like "+12 -5", NULL for none. The order makes it the same for the same labels.
+LABELS = (
+    "(SELECT group_concat(iif(liked, '+', '-') || paper, ' ')"
+    " FROM (SELECT liked, paper FROM labels WHERE subscriber = s.id ORDER BY paper))"
+)
+_COLUMNS = f"s.id, s.address, s.token, s.topics, s.max_papers, s.days, {LABELS}"
+_BY_KEY = f"SELECT {_COLUMNS} FROM subscribers s WHERE key = ?"  # noqa: S608  ours, as below
+_BY_TOKEN = f"SELECT {_COLUMNS} FROM subscribers s WHERE token = ?"  # noqa: S608
+_BY_ID = f"SELECT {_COLUMNS} FROM subscribers s WHERE id = ?"  # noqa: S608
 _FIRST = (
-    "SELECT id, address, token, topics, max_papers, days FROM receivers"
+    f"SELECT {_COLUMNS} FROM receivers s"  # noqa: S608
     " WHERE since <= ? AND (days IS NULL OR instr(days, ?)) ORDER BY id LIMIT 1"
 )
 _STATUSES = (
-    "SELECT address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces"
+    "SELECT address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces, confirmed"
     " FROM subscribers"
 )
 # An empty list means all topics, 0 means digest.max_papers, no days mean every day, and NULL means no change.
 _IMPORT = """
-INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days, paused, gone, suspended)
+INSERT INTO subscribers (key, address, token, configured, subscribed, topics, max_papers, days, paused, gone, suspended,
+    confirmed)
 SELECT key, address, token, 0, subscribed, nullif(topics, '[]'), nullif(max_papers, 0), nullif(days, ''), paused, gone,
-    suspended
+    suspended, confirmed
 FROM temp.incoming WHERE true ORDER BY rowid
 ON CONFLICT (key) DO UPDATE SET
     subscribed = excluded.gone IS NULL AND max(excluded.subscribed, subscribed),
@@ -270,15 +309,24 @@ ON CONFLICT (key) DO UPDATE SET
     max_papers = (SELECT nullif(coalesce(i.max_papers, subscribers.max_papers), 0)
                   FROM temp.incoming i WHERE i.key = excluded.key),
     days = (SELECT nullif(coalesce(i.days, subscribers.days), '') FROM temp.incoming i WHERE i.key = excluded.key),
-    paused = coalesce(excluded.paused, paused)
+    paused = coalesce(excluded.paused, paused),
+    confirmed = coalesce(confirmed, excluded.confirmed)
 WHERE subscribers.gone IS NULL
 """
 
 
-def profile_from_columns(topics: str | None, max_papers: int | None, days: str | None = None) -> Profile:
+def profile_from_columns(
+    topics: str | None, max_papers: int | None, days: str | None = None, labels: str | None = None
+) -> Profile:
     """Return the profile in the columns of a subscriber; without `days`, what matters for the papers of a mail."""
-    chosen = None if topics is None else tuple(json.loads(topics))
-    return Profile(chosen, max_papers, weekdays(days.split(",")) if days else None)
+    labelled = [int(label) for label in (labels or "").split()]
+    return Profile(
+        topics=None if topics is None else tuple(json.loads(topics)),
+        max_papers=max_papers,
+        days=weekdays(days.split(",")) if days else None,
+        liked=tuple(paper for paper in labelled if paper > 0),
+        disliked=tuple(-paper for paper in labelled if paper < 0),
+    )
 
 
 def profile_columns(profile: Profile) -> tuple[str | None, int | None, str | None]:
@@ -294,7 +342,7 @@ def make_token(secret: bytes, address: str) -> str:
 
 
 def _status(row: Any, day: date) -> SubscriberStatus:
-    address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces = row
+    address, topics, max_papers, days, configured, subscribed, gone, paused, suspended, bounces, confirmed = row
     until = date.fromisoformat(paused) if paused and paused > day.isoformat() else None
     known = configured or subscribed
     state = (
@@ -302,4 +350,8 @@ def _status(row: Any, day: date) -> SubscriberStatus:
     )
     why = f"unsubscribed on {gone}" if gone else suspended
     profile = profile_from_columns(topics, max_papers, days)
-    return SubscriberStatus(address, state, profile, bool(configured), until, why, bounces)
+    return SubscriberStatus(address, state, profile, bool(configured), until, why, bounces, _date(confirmed))
+
+
+def _date(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -19,6 +19,7 @@ from digest.config import DigestSettings, NotifySettings
 from digest.delivery import MaildirSettings, SmtpSettings
 from digest.files import bundled_file
 from digest.inbound import InboxSettings
+from digest.mail.requests import FeedbackSettings, SignupSettings
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.ranking.topics import Topic
 from digest.sources.registry import SOURCE_TYPES, source_class
@@ -121,6 +122,8 @@ def keys(kind: type) -> list[str]:
         SmtpSettings,
         MaildirSettings,
         UnsubscribeSettings,
+        SignupSettings,
+        FeedbackSettings,
         InboxSettings,
         ArchiveSettings,
         NotifySettings,

@@ -380,6 +380,8 @@ def test_export_writes_csv_that_a_spreadsheet_reads_to_standard_output(place: Wo
         "max_papers": "",
         "paused_until": "",
         "days": "",
+        "joined_by_mail": "",
+        "feedback": "",
     }
 
 
@@ -395,7 +397,9 @@ def test_reading_only_the_first_lines_is_no_failure(place: Workplace) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
-        assert process.stdout.readline() == b"address,state,topics,max_papers,paused_until,days\n"
+        assert (
+            process.stdout.readline() == b"address,state,topics,max_papers,paused_until,days,joined_by_mail,feedback\n"
+        )
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
@@ -714,7 +718,9 @@ def test_a_weekly_reader_gets_the_papers_of_the_week_on_her_day(place: Workplace
 def test_days_are_listed_shown_kept_and_reset(place: Workplace) -> None:
     digest(place, "subscribers", "add", "wil@example.org", "--days", "mon")
     assert re.search(
-        r"^wil@example\.org +active +all +default +mon$", digest(place, "subscribers", "list").stdout, re.M
+        r"^wil@example\.org +active +all +default +mon +added by hand$",
+        digest(place, "subscribers", "list").stdout,
+        re.M,
     )
     digest(place, "subscribers", "add", "wil@example.org", "--topic", "Even")
     row = json.loads(digest(place, "subscribers", "show", "WIL@example.org", "--json").stdout)

@@ -216,7 +216,7 @@ def test_apples_button_unsubscribes_unless_a_letter_is_automatic_in_another_way(
 
 def test_a_letter_has_at_most_ten_tokens() -> None:
     to = ", ".join(f"a+{chr(97 + number) * 26}@example.org" for number in range(26))
-    assert [event.token[0] for event in parse_letter(letter(f"To: {to}"))] == list("abcdefghij")
+    assert [getattr(event, "token", "")[0] for event in parse_letter(letter(f"To: {to}"))] == list("abcdefghij")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_report_attached_to_another_letter_does_not_count() -> None:
 @pytest.mark.parametrize("name", LETTERS)
 def test_the_header_tells_whether_the_whole_letter_is_needed(name: str) -> None:
     header = LETTERS[name].partition(b"\n\n")[0]
-    assert may_hold_event(header) == (name not in IDLE)
+    assert may_hold_event(header) == (name not in IDLE or name == "reply"), "a reply may hold commands"
     assert may_hold_event(header) or not parse_letter(LETTERS[name])
 
 
@@ -388,7 +388,11 @@ def check_parsing(raw: bytes) -> None:
     assert may_hold_event(raw[:MAX_HEADER_BYTES]) or not events
     assert len(events) <= 10
     for event in events:
-        shown = (event.recipient, event.status, event.diagnostic) if isinstance(event, Bounce) else (event.token,)
+        shown = (
+            (event.recipient, event.status, event.diagnostic)
+            if isinstance(event, Bounce)
+            else (getattr(event, "token", ""),)
+        )
         assert "".join(shown).isprintable()
         assert all(len(text) <= 320 for text in shown)
 

@@ -42,7 +42,7 @@ def read(inbox: InboxSettings, cursor: str = "", since: date = LONG_AGO) -> list
 
 
 def tokens(letters: list[ReadLetter]) -> list[str]:
-    return [event.token for letter in letters for event in letter.events]
+    return [getattr(event, "token", "") for letter in letters for event in letter.events]
 
 
 def cursors(letters: list[ReadLetter]) -> list[str]:

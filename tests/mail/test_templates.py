@@ -31,20 +31,26 @@ def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> 
 
 def test_the_templates_come_with_the_program() -> None:
     assert sorted(path.name for path in bundled_file("templates").iterdir()) == [
+        "_choices.txt",
+        "_commands.txt",
         "_editions.html",
         "_paper.html",
         "_site.html",
+        "choices.txt",
+        "confirmation.txt",
         "dark.css",
         "digest.html",
         "digest.txt",
         "edition.html",
         "feed_entry.html",
         "head.css",
+        "help.txt",
         "index.html",
         "inline.css",
         "month.html",
         "site.css",
         "subject.txt",
+        "welcome.txt",
     ]
 
 

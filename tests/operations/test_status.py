@@ -17,7 +17,7 @@ from tests.conftest import MONDAY, MORNING, Workplace, paper
 
 def show_status(database: Path, scheduled: Sequence[ScheduledRun] = ()) -> tuple[dict[str, Any], str]:
     with open_statistics(database) as statistics:
-        document = status_document(statistics, database, scheduled)
+        document = status_document(statistics, database, scheduled, MORNING)
     return document, format_status(document)
 
 

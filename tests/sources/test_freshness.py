@@ -16,7 +16,7 @@ from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
 from digest.sources.freshness import source_notices
 from digest.store.statistics import Statistics
-from tests.conftest import MONDAY, Workplace, at, html_of, paper
+from tests.conftest import MONDAY, MORNING, Workplace, at, html_of, paper
 
 SATURDAY, LABOUR_DAY = date(2026, 4, 25), date(2026, 9, 7)
 SOURCES = """
@@ -125,7 +125,7 @@ class Place:
 
     def status(self) -> tuple[dict[str, Any], str]:
         with open_context(self.workplace.config()) as d:
-            document = status_document(Statistics(d.db.conn), d.config.digest.database, ())
+            document = status_document(Statistics(d.db.conn), d.config.digest.database, (), MORNING)
         arxiv = next(source for source in document["sources"] if source["source"] == "arxiv")
         return arxiv, _format_sources(document["sources"])
 

@@ -5,10 +5,9 @@ from datetime import timedelta
 from digest.delivery import Outcome, State
 from digest.inbound import InboxSettings
 from digest.mail.message import MessageFrame
-from digest.pipeline.inbox import InboxReader
+from digest.pipeline.context import Context
 from digest.ranking import Profile
 from digest.store.database import open_database
-from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.runs import Runs
 from digest.store.statistics import Statistics
@@ -28,6 +27,8 @@ WHOLE = (
     "bounces FROM subscribers ORDER BY id",
     "FROM temp.incoming i JOIN subscribers",
     "SELECT count(*) FROM",
+    "SELECT DISTINCT paper FROM labels",
+    "SELECT id, token FROM subscribers",
     "SELECT state, count(*) FROM deliveries WHERE message_id",
 )
 
@@ -38,7 +39,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
     with open_database(workplace.folder / "history.db") as db:
         db.conn.set_trace_callback(asked.add)
         people, outbox = Subscribers(db, b"x"), Outbox(db)
-        inbox_reader = InboxReader(Mailboxes(db), people, outbox)
+        inbox_reader = Context(workplace.config(), db).inbox_reader(at(MONDAY))
         people.configure(["ann@example.org", "bob@example.org"])
         people.add("cyd@example.org", Profile(("Gone",), 2))
         people.import_all(
@@ -69,8 +70,8 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         back = "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <20260420.x@example.org>\n"
         for n, letter in enumerate((f"To: leave+{ann.token}@x.org\n\n", f"{report}--b--\n", f"{report}{back}--b--\n")):
             (workplace.folder / "box" / "new" / str(n)).write_text(letter)
-        inbox_reader.read(InboxSettings(path=workplace.folder / "box"), at(MONDAY))
-        inbox_reader.read(InboxSettings(path=workplace.folder / "none"), at(MONDAY))
+        inbox_reader.read(InboxSettings(path=workplace.folder / "box"))
+        inbox_reader.read(InboxSettings(path=workplace.folder / "none"))
         people.pause(people.by_address("bob@example.org"), TUESDAY)
         people.resume(people.by_address("bob@example.org"))
         outbox.withdraw(MONDAY)

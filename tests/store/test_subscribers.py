@@ -17,14 +17,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from digest.delivery import Message, Outcome, State
 from digest.inbound import InboxSettings
 from digest.mail.message import MessageFrame
-from digest.pipeline.inbox import InboxReader
+from digest.pipeline.context import Context
 from digest.ranking import Profile
 from digest.store.database import open_database
-from digest.store.mailboxes import Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.runs import Runs
 from digest.store.subscribers import ImportedSubscriber, Subscribers
-from tests.conftest import MONDAY
+from tests.conftest import MONDAY, Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +52,7 @@ class Weeks(RuleBasedStateMachine):
         self.opening = open_database(root / "history.db")
         self.db = self.opening.__enter__()
         self.people, self.outbox = Subscribers(self.db, b"secret"), Outbox(self.db)
-        self.inbox_reader, self.journal = InboxReader(Mailboxes(self.db), self.people, self.outbox), Runs(self.db)
+        self.context, self.journal = Context(Workplace(root).config(), self.db), Runs(self.db)
         self.day, self.papers, self.letters = MONDAY, 6, 0
         rows = ((n, MONDAY.isoformat()) for n in range(30))
         self.db.conn.executemany("INSERT INTO papers VALUES (?, 'A title', '', '{}', ?)", rows)
@@ -153,7 +152,7 @@ class Weeks(RuleBasedStateMachine):
     def letter(self, raw: str) -> None:
         self.letters += 1
         (self.box / "new" / f"{self.letters}.letter").write_text(raw)
-        self.inbox_reader.read(InboxSettings(path=self.box), self.now)
+        self.context.inbox_reader(self.now).read(InboxSettings(path=self.box))
         self.outbox.withdraw(self.day)
 
     # --- What the job does
