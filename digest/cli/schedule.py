@@ -1,6 +1,7 @@
 """The commands that show, install and remove the schedule of the daily job: in cron, systemd or GitHub Actions."""
 
 import os
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 
 from digest import __version__
 from digest.cli.app import App, clock, handle_errors, home, main
-from digest.errors import ScheduleError
+from digest.errors import ConfigError, ScheduleError
 
 if TYPE_CHECKING:
     from digest.config import Config
@@ -30,6 +31,21 @@ class TimeParam(click.ParamType[time]):
             return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007  a clock time without a zone
         except ValueError:
             self.fail(f"{value!r} is not a time of day; write it like 07:30", param, ctx)
+
+
+class IntervalParam(click.ParamType[int]):
+    """A number of minutes: 10m, 30m, 1h, 2h; 0 for off."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([1-9][0-9]?)(m|h)", str(value).strip().lower())
+        number, whole, unit = (int(found[1]), 60 if found[2] == "m" else 24, found[2]) if found else (0, 1, "")
+        if str(value).lower() != "off" and (not found or number > whole // 2 or whole % number):
+            self.fail(f"{value!r} does not divide an hour or a day; write one like 10m, 30m, 1h or off", param, ctx)
+        return number * 60 if unit == "h" else number
 
 
 systemd_option = click.option("--systemd", is_flag=True, help="With a systemd user timer instead of cron.")
@@ -52,18 +68,20 @@ requirement_option = click.option(
 
 
 def time_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --at and --weekdays, which are None unless given."""
+    """Add --at, --weekdays and --inbox-every, which are None unless given."""
     weekdays = click.option("--weekdays/--every-day", default=None, help="Run from Monday to Friday, or every day.")
     at = click.option("--at", type=TimeParam(), help="Time of day, in the digest's time zone. [07:30]")
-    return at(weekdays(command))
+    letters = click.option(
+        "--inbox-every", type=IntervalParam(), help="Read letters between runs as often: 10m, 1h, or off. [off]"
+    )
+    return at(weekdays(letters(command)))
 
 
 @main.group()
 def schedule() -> None:
     """Let cron, a systemd timer or GitHub Actions run the daily job.
 
-    Times are in the digest's time zone. To change the schedule, install it again; without --at and --weekdays it keeps
-    its time and its days.
+    Times are in the digest's time zone. To change the schedule, install it again; what is not given stays as it is.
     """
 
 
@@ -75,12 +93,18 @@ def schedule() -> None:
 @click.pass_obj
 @handle_errors
 def show(
-    app: App, at: time | None, weekdays: bool | None, systemd: bool, github: Path | None, requirement: str | None
+    app: App,
+    at: time | None,
+    weekdays: bool | None,
+    inbox_every: int | None,
+    systemd: bool,
+    github: Path | None,
+    requirement: str | None,
 ) -> None:
     """Print what install would write, and the next run."""
     config = app.config()
     if github:
-        plan = _plan(config, None, at, weekdays)
+        plan = _plan(config, None, at, weekdays, inbox_every)
         workflow = _github_workflow(config, github, systemd, requirement)
         app.write(workflow.text(plan))
         app.report(f"# {workflow.state(plan)}")
@@ -94,7 +118,7 @@ def show(
         installed = scheduler.installed(schedulable_path(config.path))
     except ScheduleError as error:
         installed, reason = None, f": {error}"
-    plan = _plan(config, installed, at, weekdays)
+    plan = _plan(config, installed, at, weekdays, inbox_every)
     app.write(scheduler.text(plan))
     if installed is None:
         state = f"Not installed{reason}."
@@ -114,13 +138,19 @@ def show(
 @click.pass_obj
 @handle_errors
 def install(
-    app: App, at: time | None, weekdays: bool | None, systemd: bool, github: Path | None, requirement: str | None
+    app: App,
+    at: time | None,
+    weekdays: bool | None,
+    inbox_every: int | None,
+    systemd: bool,
+    github: Path | None,
+    requirement: str | None,
 ) -> None:
     """Install the schedule, or change it."""
     config = app.config()
     if github:
         workflow = _github_workflow(config, github, systemd, requirement)
-        for message in workflow.install(_plan(config, None, at, weekdays)):
+        for message in workflow.install(_plan(config, None, at, weekdays, inbox_every)):
             app.report(message)
         return
     from digest.operations.crontab import find_cron_problem
@@ -128,7 +158,7 @@ def install(
 
     _, now = clock(config, None)
     scheduler = _scheduler(systemd, now().date())
-    plan = _plan(config, scheduler.installed(schedulable_path(config.path)), at, weekdays)
+    plan = _plan(config, scheduler.installed(schedulable_path(config.path)), at, weekdays, inbox_every)
     for message in scheduler.install(plan):
         app.report(message)
     app.report(_format_next_run(plan, now()))
@@ -184,18 +214,29 @@ def _github_workflow(config: "Config", folder: Path, systemd: bool, requirement:
     return GithubWorkflow(folder.absolute(), config.digest.database, secrets, requirement or f"{NAME}=={__version__}")
 
 
-def _plan(config: "Config", installed: "Plan | None", at: time | None, weekdays: bool | None) -> "Plan":
-    """Return the plan with what was asked for, else with what is installed, else for every day at 07:30."""
+def _plan(
+    config: "Config", installed: "Plan | None", at: time | None, weekdays: bool | None, letters_every: int | None
+) -> "Plan":
+    """Return the plan with what was asked for, else with what is installed, else for every day at 07:30.
+
+    Raises ConfigError when letters are to be read and there is no inbox.
+    """
     from digest.operations.timetable import DEFAULT_TIME, Plan, current_program, schedulable_path
 
     if weekdays is None:
         weekdays = installed is not None and installed.weekdays
+    if letters_every is None:
+        letters_every = installed.letters_every if installed else 0
+    if letters_every and config.inbox is None:
+        problem = "inbox: is missing, so --inbox-every has nothing to read; write [inbox] with host = … or path = …"
+        raise ConfigError([problem], str(config.path))
     return Plan(
         at=at or (installed.at if installed else DEFAULT_TIME),
         weekdays=weekdays,
         zone=config.digest.timezone,
         config=schedulable_path(config.path),
         program=current_program(),
+        letters_every=letters_every,
     )
 
 

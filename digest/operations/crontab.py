@@ -103,6 +103,8 @@ def _error_message(done: "subprocess.CompletedProcess[bytes]") -> str:
 def cron_lines(plan: Plan, machine: tzinfo, today: date) -> list[str]:
     r"""Return the lines that run a plan from a crontab on a machine in the time zone `machine`.
 
+    The last one reads letters, if the plan has that.
+
     Debian's cron has no CRON_TZ: it reads every line in the machine's zone. If that zone shows the same time as the
     plan's for two years from `today`, one plain line is enough. Otherwise there is a line for each minute at which the
     plan can be due on the machine's clock, with all its hours, and a guard that checks the plan's clock:
@@ -116,6 +118,18 @@ def cron_lines(plan: Plan, machine: tzinfo, today: date) -> list[str]:
     Known limit: on the day the clocks go forward, a guarded line does not run at a time that is skipped (02:30). The
     next run catches up; a systemd timer has no such gap. A time that comes twice may run twice, which is harmless.
     """
+    return [*_run_lines(plan, machine, today), *_letters_lines(plan)]
+
+
+def _letters_lines(plan: Plan) -> list[str]:
+    if not plan.letters_every:
+        return []
+    hours, minutes = divmod(plan.letters_every, 60)
+    when = f"*/{minutes} * * * *" if minutes else f"0 */{hours} * * *"
+    return [f"{when}  {' '.join(_quote(word) for word in plan.letters_command)}"]
+
+
+def _run_lines(plan: Plan, machine: tzinfo, today: date) -> list[str]:
     command = " ".join(_quote(word) for word in plan.command)
     moments = plan.moments(today)
     local = [at.astimezone(machine) for at in moments]
@@ -144,6 +158,8 @@ def _quote(word: str) -> str:
 
 # The comment that `format_block` writes; blocks of earlier versions have the same.
 _DESCRIPTION = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
+
+_LETTERS = re.compile(r"^(?:\*/(\d{1,2})|0 \*/(\d{1,2})) [* ]+ \S.* inbox$", re.MULTILINE)
 
 
 def format_block(plan: Plan, machine: tzinfo, today: date) -> bytes:
@@ -179,7 +195,10 @@ def parse_block(table: bytes, config: Path) -> Plan | None:
         return None
     at, zone, days = found.groups()
     try:
-        return Plan(time.fromisoformat(at), days != "every day", zoneinfo.ZoneInfo(zone), config, _parse_program(text))
+        return Plan(
+            time.fromisoformat(at), days != "every day", zoneinfo.ZoneInfo(zone), config, _parse_program(text),
+            _parse_letters(text),
+        )  # fmt: skip
     except (ValueError, OSError, KeyError):
         return None
 
@@ -191,6 +210,12 @@ def _parse_program(block: str) -> tuple[str, ...]:
         return tuple(words[words.index("exec") + 1 if "exec" in words else 0 : words.index("-q")])
     except (IndexError, ValueError):
         return ()
+
+
+def _parse_letters(block: str) -> int:
+    """Return every how many minutes letters are read, 0 for never."""
+    found = _LETTERS.search(block)
+    return int(found[1] or 0) + 60 * int(found[2] or 0) if found else 0
 
 
 def _commands(block: str) -> list[str]:

@@ -20,7 +20,8 @@ _WEEKEND = (5, 6)
 class Plan:
     """Run digest for one configuration at a time of day in a time zone, every day or only from Monday to Friday.
 
-    `config` is an absolute path; `program` holds the words that start digest.
+    `config` is an absolute path; `program` holds the words that start digest. Between runs, letters are read every
+    `letters_every` minutes, a divisor of an hour or a number of hours that divides a day; 0 for never.
     """
 
     at: time
@@ -28,13 +29,20 @@ class Plan:
     zone: ZoneInfo
     config: Path
     program: tuple[str, ...]
+    letters_every: int = 0
 
     @property
     def command(self) -> tuple[str, ...]:
         return (*self.program, "-q", "-c", str(self.config), "run")
 
+    @property
+    def letters_command(self) -> tuple[str, ...]:
+        return (*self.program, "-q", "-c", str(self.config), "inbox")
+
     def describe(self) -> str:
-        return f"{self.at:%H:%M} {self.zone.key}, {'Monday to Friday' if self.weekdays else 'every day'}"
+        letters = f"; letters every {format_interval(self.letters_every)}" if self.letters_every else ""
+        days = "Monday to Friday" if self.weekdays else "every day"
+        return f"{self.at:%H:%M} {self.zone.key}, {days}{letters}"
 
     def runs_on(self, day: date) -> bool:
         return not (self.weekdays and day.weekday() in _WEEKEND)
@@ -61,6 +69,12 @@ class Plan:
     def shifted_moments(self, today: date) -> list[datetime]:
         """Return the moments of the next two years at which the clock shows another time, because it skips `at`."""
         return [at for at in self.moments(today) if at.time() != self.at and self.runs_on(at.date())]
+
+
+def format_interval(minutes: int) -> str:
+    """Return "10 minutes", "hour" or "2 hours"."""
+    hours, rest = divmod(minutes, 60)
+    return f"{minutes} minutes" if rest else "hour" if hours == 1 else f"{hours} hours"
 
 
 class Scheduler(Protocol):
