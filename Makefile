@@ -58,6 +58,7 @@ eval: $(READY)  ## Measure ranking, similarity and excerpts on recorded lists, i
 	@$(PIP) --editable '.[dev,semantic,eval]'
 	$(BIN)/python -m tests.bench.trending
 	$(BIN)/python -m tests.bench.similarity
+	$(BIN)/python -m tests.bench.feedback
 	$(BIN)/python -m tests.bench.finding
 
 picture: $(READY)  ## Take the README's picture of the demo's mail

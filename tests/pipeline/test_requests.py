@@ -431,7 +431,8 @@ def test_votes_survive_export_prune_and_backup(post: Post, tmp_path_factory: pyt
         other.command("subscribers", "import", str(file))
         assert labels(other) == voted
         assert "joined by mail on 2026-04-20" in other.command("subscribers", "list").stdout
-        other.list_papers(*(paper(n, upvotes=9) for n in range(1, 3)))
+        other.later(days=1)  # the mail of the day came from the digest that was left
+        other.list_papers(*(paper(n, upvotes=9) for n in range(11, 13)))
         other.command("run")
         assert len(other.mails()) == 1
 

@@ -24,7 +24,7 @@ WHOLE = (
     "WHERE topics IS NOT NULL GROUP BY topics",
     "suspended AS why FROM subscribers",
     "ORDER BY id LIMIT 1",
-    "bounces FROM subscribers ORDER BY id",
+    "confirmed FROM subscribers ORDER BY id",
     "FROM temp.incoming i JOIN subscribers",
     "SELECT count(*) FROM",
     "SELECT DISTINCT paper FROM labels",
