@@ -29,8 +29,8 @@ FUNCTIONS = {f"re.{name}" for name in "compile search match fullmatch split find
 # The configuration, the command line, the crontab and the systemd units. The hider of secrets looks for literal texts.
 OWN = """
     delivery.smtp:_make_hider
-    cli. config: delivery: inbound:_read_authserv mail.message:_list_id mail.shard: operations.crontab:
-    operations.github: operations.init: operations.schedule: operations.systemd: settings: toml_hints:
+    archive:_read_url archive:tag cli. config: delivery: inbound:_read_authserv mail.message:_list_id mail.shard:
+    operations.crontab: operations.github: operations.init: operations.schedule: operations.systemd: settings: toml_hints:
 """.split()
 
 
@@ -55,6 +55,14 @@ class Worst:
 
 _J, _O, _C = latex._JOINT, latex._OPEN, latex._CLOSE
 WORST = [
+    Worst("archive:anchors", "", "a-", ""),
+    Worst("archive.bibtex:_NOT_PLAIN", "", "é", ""),
+    Worst("archive.bibtex:_WHOLE_NAME", "", "an ", ""),
+    Worst("archive.bibtex:_WHOLE_NAME", "", "a", " ", limit=120),
+    Worst("archive.bibtex:_fields", "", "a.", "!", "fullmatch"),
+    Worst("archive.bibtex:_keep_capitals", "", "a ", ""),
+    Worst("archive.bibtex:_published", "", "a", "!", "match"),
+    Worst("archive.site:_DRAFT", ".12.html.", "a", "!", "fullmatch"),
     Worst("mail.templates:_WIDTH", "", "123456a", ""),
     Worst("operations.subscriber_files:_NAME", "arxiv:", "a", "\n", "fullmatch"),
     Worst("operations.subscriber_files:_parse_days", "", "mon ", ""),
