@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from digest.archive import ArchiveSettings
-from digest.delivery import MaildirSettings, SmtpSettings
+from digest.delivery import MaildirSettings, SmtpSettings, is_loopback
 from digest.errors import ConfigError
 from digest.files import read_text
 from digest.inbound import DigestAddresses, InboxSettings
@@ -420,8 +420,8 @@ def _delivery(
         return None
     if smtp.security == "starttls" and smtp.port == 465:
         problems.add("smtp.security", 'must be "tls" for port 465, which is encrypted from the start; write "tls"')
-    if smtp.security == "none" and not smtp.loopback:
-        message = f'must not be "none" for {smtp.host}: mail would be sent unencrypted'
+    if smtp.security == "none" and (far := [host for host in smtp.host if not is_loopback(host)]):
+        message = f'must not be "none" for {" and ".join(far)}: mail would be sent unencrypted'
         problems.add("smtp.security", f'{message}; write "starttls" or "tls" (port 465)')
     return replace(smtp, password=Secret(environ.get("DIGEST_SMTP_PASSWORD", "")))
 

@@ -5,6 +5,7 @@ The fields of the dataclass are the keys, and their annotations are the types. A
     read      a function that converts the raw value, or raises ValueError with what is wrong
     type      the type of the raw value, where it is not that of the field
     example   a valid value, for messages about a missing or invalid one
+    or_string whether a string stands for a list of it alone
     secret    the environment variable that holds the value; the field is not a key then
 
 Every message has the form "KEY: what is wrong; what to write", as in `max_papers: must be a whole number, not "10";
@@ -162,10 +163,13 @@ def check_keys(
 def _read_value(raw: object, annotation: Any, field: "Field[Any]", key: str) -> Any:
     reader: Callable[[Any], Any] | None = field.metadata.get("read")
     wanted = _strip_optional(field.metadata.get("type", annotation))
+    or_string = "a string in quotes or " if field.metadata.get("or_string") else ""
+    if or_string and isinstance(raw, str):
+        raw = [raw]
     if not _has_type(raw, wanted):
         limits = f" {reader}" if isinstance(reader, _Range) else ""
         example = f"write something like {key} = {field.metadata['example']}" if "example" in field.metadata else ""
-        expected = _TYPE_NAMES[typing.get_origin(wanted) or wanted] + limits
+        expected = or_string + _TYPE_NAMES[typing.get_origin(wanted) or wanted] + limits
         raise invalid_value(expected, raw, _correct_line(raw, wanted, key) or example)
     return reader(raw) if reader else _convert(raw, wanted)
 

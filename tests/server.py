@@ -31,7 +31,7 @@ _DEFAULT_REPLIES = {
 
 @dataclass
 class Server:
-    """Listens on a free port of 127.0.0.1. `taken` are the (recipient, message) pairs that it accepted."""
+    """Listens on a free port, or on `port` of another `host`. `taken`: the (recipient, message) pairs it accepted."""
 
     answer: Answer = lambda *_: None
     features: Sequence[str] = ("PIPELINING",)
@@ -40,10 +40,12 @@ class Server:
     taken: list[tuple[str, bytes]] = field(default_factory=list)
     commands: list[tuple[str, str]] = field(default_factory=list)  # every (stage, argument) it got
     connections: int = 0
+    host: str = "127.0.0.1"
+    port: int = 0
 
     def __post_init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = socket.create_server((self.host, self.port))
+        self.port = self._socket.getsockname()[1]
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._clients: set[socket.socket] = set()

@@ -67,6 +67,13 @@ def test_the_bundled_example_is_valid(tmp_path: Path) -> None:
     assert config.delivery.password == "secret"
 
 
+def test_the_mail_server_is_one_or_a_list_of_relays_each_once(tmp_path: Path) -> None:
+    for words, hosts in (("'a'", ("a",)), ("['a']", ("a",)), ("['a', 'B', 'b']", ("a", "B"))):
+        config = read(tmp_path, GOOD + f"[smtp]\nhost = {words}\n")
+        assert isinstance(config.delivery, SmtpSettings)
+        assert tuple(map(str.lower, config.delivery.host)) == tuple(map(str.lower, hosts))
+
+
 def test_every_commented_out_line_of_the_example_is_valid(tmp_path: Path) -> None:
     text = bundled_file("config.example.toml").read_text(encoding="utf-8")
     (tmp_path / "my-templates").mkdir()
@@ -260,6 +267,18 @@ FILES = [
         'smtp.host: must be a host name, not "https://x.example"; write one like "smtp.example.org"',
     ),
     ("[smtp]\nhost = ''", 'smtp.host: must be a host name, not ""; write one like "smtp.example.org"'),
+    ("[smtp]\nhost = []", 'smtp.host: must not be empty; write one like "smtp.example.org"'),
+    ("[smtp]\nhost = ['a', 'b:25']", 'smtp.host: "b:25" contains a port; write host = "b" and port = 25'),
+    ("[smtp]\nhost = 'a, b'", 'smtp.host: must be a host name, not "a, b"; write several as host = ["a", "b"]'),
+    (
+        "[smtp]\nhost = ['a', 25]",
+        'smtp.host: must be a string in quotes or a list of strings, not ["a", 25];'
+        ' write something like host = "smtp.example.org"',
+    ),
+    (
+        "[smtp]\nhost = ['localhost', 'a.example', '127.0.0.2', 'b.example']\nsecurity = 'none'",
+        'smtp.security: must not be "none" for a.example and b.example: mail would be sent unencrypted; write "starttls" or "tls" (port 465)',
+    ),
     (
         "[smtp]\nhost = 'x'\nsecurity = 'ssl'",
         'smtp.security: must be "starttls", "tls" or "none", not "ssl"',

@@ -43,6 +43,7 @@ The public face of the package is `__all__`: the values that go in and out, the 
 `smtp` and `maildir`.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -53,11 +54,11 @@ from pathlib import Path
 from digest.settings import Secret, invalid_value, number_between, one_of, quote_value
 
 __all__ = [
-    "LOOPBACK", "Batches", "Deliver", "MaildirSettings", "Message", "Outcome", "Rate", "ServerRejected",
-    "ServerUnreachable", "SmtpSettings", "State", "maildir", "smtp",
+    "Batches", "Deliver", "MaildirSettings", "Message", "Outcome", "Rate", "ServerRejected",
+    "ServerUnreachable", "SmtpSettings", "State", "is_loopback", "maildir", "smtp",
 ]  # fmt: skip
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1|\[::1\]")  # RFC 6761 6.3, RFC 1122 3.2.1.3, RFC 4291 2.5.3
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -127,7 +128,22 @@ class Rate:
     seconds: int
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is always this machine."""
+    return bool(_LOOPBACK.fullmatch(host.lower()))
+
+
+def _parse_hosts(values: list[str]) -> tuple[str, ...]:
+    """Each host once, in any case."""
+    if not values:
+        raise ValueError('must not be empty; write one like "smtp.example.org"')
+    return tuple({host.lower(): host for host in map(_parse_host, values)}.values())
+
+
 def _parse_host(value: str) -> str:
+    if "," in value:
+        hosts = json.dumps([host.strip() for host in value.split(",") if host.strip()])
+        raise invalid_value("a host name", value, f"write several as host = {hosts}")
     name, _, port = value.rpartition(":")
     if name and port.isdecimal() and ":" not in name.strip("[]"):
         raise ValueError(f'{quote_value(value)} contains a port; write host = "{name}" and port = {port}')
@@ -155,9 +171,12 @@ def _parse_command(value: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """The `[smtp]` table. `timeout` is how many seconds to wait for each reply of the server."""
+    """The `[smtp]` table. `timeout` is how many seconds to wait for each reply of the server.
 
-    host: str = field(metadata={"read": _parse_host, "example": '"smtp.example.org"'})
+    `host` are the relays. All the other keys are the same for each of them; `connections` and `rate` are in all.
+    """
+
+    host: tuple[str, ...] = field(metadata={"read": _parse_hosts, "or_string": True, "example": '"smtp.example.org"'})
     port: int = field(default=587, metadata={"read": number_between(1, 65535)})
     security: str = field(default="starttls", metadata={"read": one_of("starttls", "tls", "none")})
     username: str = ""
@@ -166,10 +185,6 @@ class SmtpSettings:
     rate: Rate | None = field(default=None, metadata={"read": _parse_rate, "type": str, "example": '"14/s"'})
     timeout: float = field(default=30.0, metadata={"read": number_between(0.1, 600)})
     password: Secret = field(default=Secret(""), metadata={"secret": "DIGEST_SMTP_PASSWORD"})
-
-    @property
-    def loopback(self) -> bool:
-        return self.host.lower() in LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from digest.delivery import Batches, Deliver, Message, ServerRejected, ServerUnreachable, SmtpSettings
-from digest.delivery.smtp_pool import CONNECT_STEPS, ConnectionClosed, ConnectionPool, Throttle
-from digest.delivery.smtp_protocol import ReplyClassifier, printable_reply, size_limit
+from digest.delivery.smtp_pool import CONNECT_STEPS, ConnectionClosed, ConnectionPool, Relay, Throttle
+from digest.delivery.smtp_protocol import printable_reply, size_limit
 from digest.settings import Secret
 
 _MAX_LOGIN_BYTES = 64_000  # that a server may send up to the login; they all need less than 4,000
@@ -36,21 +36,23 @@ _TOKEN_LIFETIME = 300  # seconds to reuse a token; most are valid for an hour
 
 
 def smtp_delivery(settings: SmtpSettings) -> Deliver:
-    """Return a delivery method over up to `settings.connections` connections, opened as needed.
+    """Return a delivery method over up to `settings.connections` connections in all, opened as needed.
 
-    It can be called several times in a run: the throttle, the access token, and whether the server has accepted mail of
-    ours are remembered between calls. A call ends early if no connection can be opened or kept, or a reply says that
-    the server rejects us.
+    It can be called several times in a run: the throttle, the access token, and what is known of each relay are
+    remembered between calls. A call ends early if no connection can be opened or kept, or replies say that the relays
+    reject us.
     """
-    token, throttle, classifier = _AccessToken(settings.token_command), Throttle(settings.rate), ReplyClassifier()
+    token, throttle = _AccessToken(settings.token_command), Throttle(settings.rate)
     context = _tls_context(settings)  # shared, because loading the system's certificates takes 30 ms
 
-    def connect() -> SmtpConnection:
-        return SmtpConnection(*_connect(settings, context, token))
+    def relay(host: str) -> Relay:
+        name = f"{host}:{settings.port}" if len(settings.host) > 1 else ""
+        return Relay(name, lambda: SmtpConnection(*_connect(host, settings, context, token)))
+
+    relays = [relay(host) for host in settings.host]
 
     def deliver(messages: Iterator[Message], stopped: Callable[[], bool]) -> Batches:
-        pool = ConnectionPool(connect, settings.connections, settings.timeout, throttle, classifier)
-        return pool.deliver(messages, stopped)
+        return ConnectionPool(relays, settings.connections, settings.timeout, throttle).deliver(messages, stopped)
 
     return deliver
 
@@ -68,9 +70,9 @@ class ServerInfo:
     max_bytes: int
 
 
-def check_server(settings: SmtpSettings) -> ServerInfo:
-    """Connect and log in as a delivery does, then disconnect. Raises ServerUnreachable or ServerRejected."""
-    session, _ = _connect(settings, _tls_context(settings), _AccessToken(settings.token_command))
+def check_server(settings: SmtpSettings, host: str) -> ServerInfo:
+    """Connect to a relay and log in as a delivery does. Raises ServerUnreachable or ServerRejected."""
+    session, _ = _connect(host, settings, _tls_context(settings), _AccessToken(settings.token_command))
     try:
         max_bytes = size_limit(session.esmtp_features) or 0
         tls, expires = "", None
@@ -185,13 +187,13 @@ class _Client(smtplib.SMTP):
     smtplib reads the lines of a reply for as long as they come, and its timeout limits each wait, but not their number.
     """
 
-    def __init__(self, settings: SmtpSettings, **more: Any) -> None:
+    def __init__(self, host: str, settings: SmtpSettings, **more: Any) -> None:
         self._settings = settings
-        self._server = f"{settings.host}:{settings.port}"
+        self._server = f"{host}:{settings.port}"
         self._seconds = settings.timeout * CONNECT_STEPS
         self._deadline = time.monotonic() + self._seconds
         self._bytes_left = _MAX_LOGIN_BYTES
-        super().__init__(settings.host, settings.port, timeout=settings.timeout, **more)
+        super().__init__(host, settings.port, timeout=settings.timeout, **more)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect. Raises ServerRejected if the server says nothing, because it waits for TLS that we start later."""
@@ -264,7 +266,7 @@ class _Replies(io.RawIOBase):
 
 
 def _connect(
-    settings: SmtpSettings, context: ssl.SSLContext | None, token: _AccessToken
+    host: str, settings: SmtpSettings, context: ssl.SSLContext | None, token: _AccessToken
 ) -> tuple[_Client, Callable[[bytes], bytes]]:
     """Return a client that is encrypted, verified and logged in, and what hides its login in replies of the server.
 
@@ -274,7 +276,7 @@ def _connect(
     hide_secrets = _make_hider(settings, access_token)
     client: _Client | None = None
     try:
-        client = _open(settings, context)
+        client = _open(host, settings, context)
         client.ehlo_or_helo_if_needed()
         if settings.username:
             _log_in(client, settings, access_token)
@@ -284,16 +286,16 @@ def _connect(
         # Every smtplib.SMTPException is an OSError. A ValueError is what smtplib and the modules that it uses raise for
         # replies that make no sense.
         if isinstance(error, OSError | ValueError):
-            raise _explain_error(error, settings, hide_secrets) from None
+            raise _explain_error(error, f"{host}:{settings.port}", settings, hide_secrets) from None
         raise
     return client, hide_secrets
 
 
-def _open(settings: SmtpSettings, context: ssl.SSLContext | None) -> _Client:
+def _open(host: str, settings: SmtpSettings, context: ssl.SSLContext | None) -> _Client:
     """Connect, with TLS unless `security` is "none": never fall back to an unencrypted session."""
     if settings.security == "tls":
-        return _TlsClient(settings, context=context)
-    client = _Client(settings)
+        return _TlsClient(host, settings, context=context)
+    client = _Client(host, settings)
     if settings.security == "starttls":
         try:
             client.starttls(context=context)  # raises if it is not offered, or refused
@@ -344,10 +346,9 @@ def _cut(text: bytes) -> Iterator[bytes]:
 
 
 def _explain_error(
-    error: OSError | ValueError, settings: SmtpSettings, hide_secrets: Callable[[bytes], bytes]
+    error: OSError | ValueError, server: str, settings: SmtpSettings, hide_secrets: Callable[[bytes], bytes]
 ) -> Exception:
     """Turn an error into a sentence: ServerUnreachable if it may pass, ServerRejected if somebody has to fix it."""
-    server = f"{settings.host}:{settings.port}"
     if isinstance(error, smtplib.SMTPResponseException):
         return _explain_reply(error, server, settings, hide_secrets)
     if isinstance(error, ssl.SSLCertVerificationError):

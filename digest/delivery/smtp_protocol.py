@@ -35,6 +35,7 @@ _BAD_SENDER = ("5.1.7", "5.1.8")  # RFC 3463 3.2: bad sender's mailbox address, 
 _TOO_LARGE = "5.3.4"  # RFC 3463 3.4: message too big for system
 _MAILBOX_FULL = "5.2.2"  # may have space tomorrow, like 552 without an enhanced code
 _MAX_POLICY_REFUSALS = 3
+_MAX_PUT_OFF = 3
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 3
 
 _ADDRESS = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")  # printable ASCII without spaces, < and >: cannot end a command
@@ -63,6 +64,11 @@ class Reply:
         """The enhanced status code (RFC 3463), or ''."""
         match = _ENHANCED_CODE.match(self.text)
         return match[0] if match else ""
+
+    @property
+    def about_server(self) -> bool:
+        """Whether a rejection is about the server rather than an address: X.3.X (RFC 3463 3.4); else 421 or 452."""
+        return self.enhanced_code[1:4] == ".3." if self.enhanced_code else self.code in (421, 452)
 
 
 class ReplyParser:
@@ -135,12 +141,23 @@ class ReplyClassifier:
     enhanced status code (RFC 3463), except for a policy refusal (5.7.x). That one can be about an address that accepts
     mail from few senders, or about us, if the server does not relay our mail. After any message of the run was accepted
     it is about the address. While none was, three such refusals are about us. Until then the messages stay pending, so
-    one such address at the head of the queue does not hold up the mail to everyone else.
+    so one such address at the head of the queue does not hold up the mail to everyone else.
+
+    `overloaded`: for now the server takes no messages, whoever they are to, as its last few rejections say.
     """
 
     def __init__(self) -> None:
         self.accepted = False
         self._policy_refusals = 0
+        self._put_off = 0  # in a row
+
+    @property
+    def overloaded(self) -> bool:
+        return self._put_off >= _MAX_PUT_OFF
+
+    def accept(self) -> None:
+        """Take note that the server accepted a message."""
+        self.accepted, self._put_off = True, 0
 
     def classify(self, message: Message, stage: Stage, reply: Reply) -> Outcome:
         """Return the outcome of a message that the server rejected at `stage` with `reply`."""
@@ -148,6 +165,7 @@ class ReplyClassifier:
         if reply.enhanced_code == _TOO_LARGE or (reply.code == 552 and stage is Stage.SENDER):  # RFC 1870 6.1
             return Outcome(message.key, State.PENDING, f"{text}; lower digest.max_papers", stop=True)
         if reply.code < 500 or reply.code == 552 or reply.enhanced_code == _MAILBOX_FULL:
+            self._put_off += reply.code < 500 and (stage is Stage.SENDER or reply.about_server)
             return Outcome(message.key, State.PENDING, text)
         if stage is Stage.SENDER or reply.code in _LOGIN_CODES or reply.enhanced_code in _BAD_SENDER:
             return Outcome(message.key, State.PENDING, f"{text}; check digest.from and smtp.username", stop=True)
@@ -299,7 +317,7 @@ class SmtpSession:
             self.outcomes.append(Outcome(message.key, State.DOUBT, reason))
             raise SessionLost(f"unexpected reply from the server: {reply}")
         if reply.code // 100 == 2:
-            self._classifier.accepted = True
+            self._classifier.accept()
             self.outcomes.append(Outcome(message.key, State.SENT, str(reply)))
         else:
             self.outcomes.append(self._classifier.classify(message, Stage.BODY, reply))

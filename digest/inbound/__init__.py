@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from digest.delivery import LOOPBACK
+from digest.delivery import is_loopback
 from digest.settings import Secret, invalid_value, number_between, one_of
 
 __all__ = [
@@ -52,7 +52,7 @@ class InboxSettings:
 
     @property
     def loopback(self) -> bool:
-        return self.host.lower() in LOOPBACK
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)

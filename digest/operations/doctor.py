@@ -72,7 +72,7 @@ def run_checks(
     yield check_clock(config, now, readable)
     yield check_schedule(scheduled, cron_problem)
     yield from check_sources(config, local_now, fetcher, readable)
-    yield check_delivery(config, local_now, largest)
+    yield from check_delivery(config, local_now, largest)
     if config.archive is not None:
         yield check_archive(config, config.archive, local_now)
     if config.inbox is not None:

@@ -5,6 +5,7 @@ and logging in as a run does.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from digest.config import Config
@@ -58,18 +59,17 @@ def _check_size_and_links(renderer: Renderer, edition: Edition) -> Iterator[Prob
             yield Problem(Mark.WARN, f"{name} has no unsubscribe link", fix)
 
 
-def check_delivery(config: Config, now: datetime, largest: int) -> Check:
-    """Check that a mail of `largest` bytes could be delivered, without sending one."""
-    problems = []
+def check_delivery(config: Config, now: datetime, largest: int) -> Iterator[Check]:
+    """Check that a mail of `largest` bytes could be delivered, without sending one: a check for each relay."""
     try:
         delivery_method(config)
     except ConfigError as error:
-        problems = [Problem.parse(error.problems[0])]
+        yield Check.of("delivery", "", [Problem.parse(error.problems[0])])
+        return
     if isinstance(config.delivery, MaildirSettings):
-        return _check_maildir(config.delivery)
-    if isinstance(config.delivery, SmtpSettings) and not problems:
-        return _check_smtp(config.delivery, now, largest)
-    return Check.of("delivery", "", problems)
+        yield _check_maildir(config.delivery)
+    elif isinstance(config.delivery, SmtpSettings):
+        yield from _check_relays(config.delivery, now, largest)
 
 
 def _check_maildir(settings: MaildirSettings) -> Check:
@@ -81,17 +81,27 @@ def _check_maildir(settings: MaildirSettings) -> Check:
     return Check("maildir", Mark.OK, f"{settings.path} is writable")
 
 
-def _check_smtp(settings: SmtpSettings, now: datetime, largest: int) -> Check:
+def _check_relays(settings: SmtpSettings, now: datetime, largest: int) -> Iterator[Check]:
+    """Check each relay. One that does not work is left out of a run, so it fails only if none does."""
+    checks = [_check_relay(settings, host, now, largest) for host in settings.host]
+    if any(check.mark is not Mark.FAIL for check in checks):
+        checks = [replace(check, mark=Mark.WARN) if check.mark is Mark.FAIL else check for check in checks]
+    if len(checks) > 1:
+        checks = [replace(check, name=f"smtp {host}") for check, host in zip(checks, settings.host, strict=True)]
+    yield from checks
+
+
+def _check_relay(settings: SmtpSettings, host: str, now: datetime, largest: int) -> Check:
     from digest.delivery import smtp
 
     try:
-        server = smtp.check_server(settings)
+        server = smtp.check_server(settings, host)
     except ServerUnreachable as error:
         fix = "check smtp.host, smtp.port and your network; some providers block the ports of mail servers"
         return Check("smtp", Mark.FAIL, str(error), fix)
     except ServerRejected as error:
         return Check("smtp", Mark.FAIL, str(error))
-    facts = [f"{settings.host}:{settings.port}", server.tls or "unencrypted, on this machine"]
+    facts = [f"{host}:{settings.port}", server.tls or "unencrypted, on this machine"]
     expires = None if server.expires is None else datetime.fromtimestamp(server.expires, UTC)
     if expires:
         facts.append(f"certificate valid until {expires:%Y-%m-%d}")

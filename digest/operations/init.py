@@ -15,7 +15,7 @@ import tomlkit
 from tomlkit.items import AoT, Item, Table
 
 from digest.config import parse
-from digest.delivery import LOOPBACK
+from digest.delivery import is_loopback
 from digest.errors import ConfigError, SourceError
 from digest.files import bundled_file, write_file
 from digest.mail.address import parse_mailbox
@@ -225,7 +225,7 @@ def add_defaults(answers: Answers, zone: str) -> dict[str, Answer]:
 
 def _add_server_defaults(found: dict[str, Answer], address: str) -> None:
     """Add the usual port and security, and the address as user name; a server on this machine needs none."""
-    local = str(found.get("host")).lower() in LOOPBACK
+    local = is_loopback(str(found.get("host")))
     ports = {"tls": 465, "starttls": 587, "none": 25}
     security = found.get("security") or ("none" if local else "starttls")
     found.setdefault("port", ports.get(str(security).lower(), 587))

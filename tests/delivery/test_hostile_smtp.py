@@ -83,9 +83,9 @@ from digest.delivery import Message, ServerRejected, ServerUnreachable, SmtpSett
 from digest.delivery.smtp import check_server, smtp_delivery
 
 resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9, 2 * 10**9))
-smtp = SmtpSettings("127.0.0.1", int(sys.argv[1]), "none", timeout=1.0)
+smtp = SmtpSettings(("127.0.0.1",), int(sys.argv[1]), "none", timeout=1.0)
 try:
-    print("check:", check_server(smtp))
+    print("check:", check_server(smtp, "127.0.0.1"))
 except (ServerRejected, ServerUnreachable) as error:
     print("check:", error)
 mail = Message(1, "digest@example.org", "ann@example.org", b"Subject: x\\r\\n\\r\\nx\\r\\n")
@@ -141,7 +141,7 @@ def test_a_reply_that_never_gets_finished_times_out(talk: Talk) -> None:
     with talking(talk) as port:
         started = time.monotonic()
         with pytest.raises(ServerUnreachable, match="took longer than 1 seconds"):
-            check_server(settings(port, timeout=0.2))
+            check_server(settings(port, timeout=0.2), "127.0.0.1")
         assert send(settings(port, timeout=0.2), message(1))[0].state is State.PENDING
     assert time.monotonic() - started < 30
 
@@ -151,7 +151,7 @@ def test_a_tls_handshake_that_never_gets_finished_times_out() -> None:
     with talking(without_end(hello, b"x", 0.02)) as port:
         started = time.monotonic()
         with pytest.raises(ServerUnreachable):
-            check_server(settings(port, security="tls", timeout=0.2))
+            check_server(settings(port, security="tls", timeout=0.2), "127.0.0.1")
     assert time.monotonic() - started < 30
 
 
@@ -174,7 +174,7 @@ def test_a_login_that_makes_no_sense_ends_in_a_sentence(
     with Server(answer, (feature,)).running() as server:
         smtp = settings(server.port, username="me", password=Secret(SECRET))
         with pytest.raises(kind, match=words) as caught:
-            check_server(smtp)
+            check_server(smtp, "127.0.0.1")
         (outcome,) = send(smtp, message(1))
     assert (outcome.state, outcome.reply) == (State.PENDING, str(caught.value))
     assert outcome.stop == (kind is ServerRejected)
@@ -183,7 +183,7 @@ def test_a_login_that_makes_no_sense_ends_in_a_sentence(
 @pytest.mark.parametrize("size", ["9" * 5000, "9" * 21, "٣", "-1", "1e3", "0x10"])
 def test_a_size_that_makes_no_sense_is_none(size: str) -> None:
     with Server(features=("PIPELINING", f"SIZE {size}")).running() as server:
-        assert check_server(settings(server.port)).max_bytes == 0
+        assert check_server(settings(server.port), "127.0.0.1").max_bytes == 0
         assert send(settings(server.port), message(1))[0].state is State.SENT
 
 
@@ -346,7 +346,7 @@ def hold(seed: str) -> None:
     with talking(dialogue.talk) as port:
         smtp = dialogue.smtp(port)
         with suppress(ServerRejected, ServerUnreachable):
-            check_server(smtp)
+            check_server(smtp, "127.0.0.1")
         ended: dict[int, State] = {}
         for batch in smtp_delivery(smtp)(iter(map(message, range(count))), lambda: False):
             for outcome in batch:

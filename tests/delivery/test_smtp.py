@@ -36,7 +36,7 @@ def message(key: int, address: str = "", text: str = "hello") -> Message:
 
 
 def settings(port: int, **more: Any) -> SmtpSettings:
-    return replace(SmtpSettings("127.0.0.1", port, "none", timeout=2.0), **more)
+    return replace(SmtpSettings(("127.0.0.1",), port, "none", timeout=2.0), **more)
 
 
 def send(smtp: SmtpSettings, *messages: Message) -> list[Outcome]:

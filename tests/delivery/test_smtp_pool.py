@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.delivery import Message, Outcome, ServerUnreachable, State
-from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, Throttle
-from digest.delivery.smtp_protocol import ReplyClassifier
+from digest.delivery import Message, Outcome, ServerRejected, ServerUnreachable, State
+from digest.delivery.smtp_pool import ConnectionClosed, ConnectionPool, Relay, Throttle
 
 HANG_UP, SWALLOW = "hang up", "swallow"
 EMPTY = -1  # the key of an empty message
@@ -157,17 +156,22 @@ def settle(world: World, batch: Sequence[Outcome]) -> None:
     pipelining=st.booleans(),
     chunk=st.sampled_from([7, 40, 100_000]),
     limit=st.integers(1, 20),
+    relays=st.integers(1, 3),
 )
-def test_whatever_the_server_does_no_body_precedes_the_last_outcome_and_every_body_has_one(
-    seed: int, count: int, connections: int, pipelining: bool, chunk: int, limit: int
+def test_whatever_the_servers_do_no_body_precedes_the_last_outcome_and_every_body_has_one(
+    seed: int, count: int, connections: int, pipelining: bool, chunk: int, limit: int, relays: int
 ) -> None:
-    world = World(Random(seed).choice)  # not drawn one by one: connections open in threads, in any order
+    random = Random(seed)
+    world = World(random.choice)  # not drawn one by one: connections open in threads, in any order
 
     def connect() -> MemoryTransport:
+        if relays > 1 and random.random() < 0.3:
+            raise random.choice([ServerUnreachable("421 not now"), ServerRejected("554 not you")])
         return MemoryTransport(world, pipelining, chunk)
 
     outcomes: dict[int, Outcome] = {}
-    pool = ConnectionPool(connect, connections, 5.0, Throttle(None), ReplyClassifier())
+    several = [Relay(f"r{n}" if relays > 1 else "", connect) for n in range(relays)]
+    pool = ConnectionPool(several, connections, 5.0, Throttle(None))
     batches = pool.deliver(queue(count), lambda: len(outcomes) > limit)
     for batch in batches:
         for outcome in batch:
@@ -190,9 +194,7 @@ def test_whatever_the_server_does_no_body_precedes_the_last_outcome_and_every_bo
 @pytest.mark.parametrize("connections", [1, 3])
 def test_an_announcement_shares_the_commit_of_the_outcomes_before_it(connections: int) -> None:
     world = World(lambda replies: replies[0])
-    pool = ConnectionPool(
-        lambda: MemoryTransport(world, True, 100_000), connections, 5.0, Throttle(None), ReplyClassifier()
-    )
+    pool = ConnectionPool([Relay("", lambda: MemoryTransport(world, True, 100_000))], connections, 5.0, Throttle(None))
     commits = 0
     for batch in pool.deliver(queue(60), lambda: False):
         settle(world, batch)
@@ -216,7 +218,7 @@ def test_a_server_gets_everything_however_few_connections_it_allows(
         return transports[-1]
 
     outcomes: list[Outcome] = []
-    for batch in ConnectionPool(connect, connections, 5.0, Throttle(None), ReplyClassifier()).deliver(
+    for batch in ConnectionPool([Relay("", connect)], connections, 5.0, Throttle(None)).deliver(
         queue(count), lambda: False
     ):
         outcomes += [outcome for outcome in batch if outcome.state is not State.SENDING]

@@ -386,8 +386,9 @@ def certified(folder: Path, days: int) -> ssl.SSLContext:
 
 
 def check_server(config: Config, server: Server, largest: int = 50_000, **more: Any) -> Check:
-    settings = SmtpSettings("127.0.0.1", server.port, "none", timeout=2.0)
-    return check_delivery(replace(config, delivery=replace(settings, **more)), NOW, largest)
+    settings = SmtpSettings(("127.0.0.1",), server.port, "none", timeout=2.0)
+    (check,) = check_delivery(replace(config, delivery=replace(settings, **more)), NOW, largest)
+    return check
 
 
 def login(given: str) -> dict[str, Any]:
@@ -475,6 +476,18 @@ def test_a_server_without_a_limit_or_with_a_larger_one_passes(place: Workplace, 
         check = check_server(place.config(), server)
     assert check.mark is Mark.OK
     assert "unencrypted, on this machine, no login" in check.message
+
+
+def test_each_relay_is_checked_and_fails_only_if_none_works(place: Workplace) -> None:
+    with Server().running() as server:
+        set_delivery(place, f'[smtp]\nhost = ["127.0.0.1", "127.0.0.2"]\nport = {server.port}\nsecurity = "none"')
+        checks = run_doctor(place)
+        assert checks["smtp 127.0.0.1"].mark is Mark.OK
+        down = checks["smtp 127.0.0.2"]
+        assert (down.mark, down.fix[:15]) == (Mark.WARN, "check smtp.host")
+        assert down.message == f"127.0.0.2:{server.port} cannot be reached: Connection refused"
+    checks = run_doctor(place)
+    assert {check.mark for name, check in checks.items() if name.startswith("smtp ")} == {Mark.FAIL}
 
 
 def test_an_installation_with_smtp_and_its_own_domain_passes_every_check(

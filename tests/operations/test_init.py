@@ -113,7 +113,11 @@ def test_on_a_terminal_it_asks_and_enter_accepts_the_default(tmp_path: Path) -> 
     assert [getattr(source, "categories", None) for source in config.sources] == [None, ("cs.LG", "stat.ML")]
     assert str(config.digest.timezone) == "Europe/Berlin"
     assert isinstance(config.delivery, SmtpSettings)
-    assert (config.delivery.host, config.delivery.port, config.delivery.security) == ("smtp.gmail.com", 587, "starttls")
+    assert (config.delivery.host, config.delivery.port, config.delivery.security) == (
+        ("smtp.gmail.com",),
+        587,
+        "starttls",
+    )
     assert (config.delivery.username, config.delivery.password) == ("ann@gmail.com", "it's #1\\")
 
 

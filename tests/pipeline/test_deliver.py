@@ -2,11 +2,14 @@
 
 import io
 import re
+import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -25,6 +28,7 @@ from digest.settings import Secret
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database
 from digest.store.statistics import Statistics
+from tests.certificates import self_signed
 from tests.conftest import MONDAY, Workplace, at, paper, titles
 from tests.delivery.test_smtp import at as answers
 from tests.server import DROP, STALL, SWALLOW, Answer, Server
@@ -63,8 +67,13 @@ class Installation:
     def readers(self, count: int) -> None:
         self.workplace.to = [f"reader{n}@example.org" for n in range(count)]
 
+    def run_with_relays(self, server: Server, **more: Any) -> RunReport:
+        """A run over the relays 127.0.0.1 and 127.0.0.2, with the port of `server`."""
+        settings: dict[str, Any] = {"host": ("127.0.0.1", "127.0.0.2"), "connections": 4, "timeout": 0.5, **more}
+        return self.run(server.port, **settings)
+
     def config(self, port: int, **more: object) -> Config:
-        smtp = SmtpSettings("127.0.0.1", port, "none", timeout=2.0)
+        smtp = SmtpSettings(("127.0.0.1",), port, "none", timeout=2.0)
         return replace(self.workplace.config(), delivery=replace(smtp, **more))  # type: ignore[arg-type]
 
     def run(
@@ -399,6 +408,113 @@ def test_a_login_that_is_half_configured_is_refused(tmp_path: Path, words: str, 
     with pytest.raises(DigestError, match=problem) as caught:
         delivery_method(load(path, {}))
     assert caught.value.exit_code == 2
+
+
+# --- Several relays
+
+DOWN: list[tuple[str, Answer | None, str]] = [
+    ("nobody listens", None, "Connection refused"),
+    ("too many connections", answers("GREETING", "421 4.7.0 too many"), "421 4.7.0 too many"),
+    ("not for us", answers("GREETING", "554 5.7.1 go away"), "554 5.7.1 go away"),
+    ("hangs up at once", answers("GREETING", DROP), "closed"),
+    ("silent", answers("GREETING", STALL), "did not answer"),
+    ("silent later", answers("RCPT", STALL), "did not answer"),
+    ("hangs up later", answers("MAIL", DROP), "closed the connection"),
+    ("closes", answers("MAIL", "421 4.3.2 closing"), "421 4.3.2 closing"),
+    ("full", answers("MAIL", "452 4.3.1 full"), "452 4.3.1 full"),
+    ("full for a recipient", answers("RCPT", "452 full"), "452 full"),
+    ("full for a body", answers("BODY", "452 4.3.1 full"), "452 4.3.1 full"),
+    ("does not relay", answers("RCPT", "554 5.7.1 relay access denied"), "554 5.7.1 relay access denied"),
+    ("wants a login", answers("MAIL", "530 5.7.0 log in"), "530 5.7.0 log in"),
+    ("takes small messages", answers("BODY", "552 5.3.4 too big"), "552 5.3.4 too big"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "reason"), DOWN, ids=[name for name, *_ in DOWN])
+def test_a_relay_that_does_not_work_is_left_out_and_everyone_gets_the_mail_once(
+    installation: Installation, name: str, answer: Answer | None, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    installation.readers(20)
+    with ExitStack() as stack:
+        good = stack.enter_context(Server().running())
+        if answer is not None:
+            stack.enter_context(Server(answer, host="127.0.0.2", port=good.port).running())
+        installation.run_with_relays(good)
+    assert installation.counts() == {"sent": 20}
+    assert sorted(good.recipients()) == sorted(installation.workplace.to)
+    (left_out,) = (record.args for record in caplog.records if record.msg == "relay left out")
+    assert isinstance(left_out, dict)
+    assert left_out["relay"] == f"127.0.0.2:{good.port}"
+    assert reason in str(left_out["why"])
+
+
+def test_a_relay_with_an_untrusted_certificate_gets_neither_mail_nor_password(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)  # for 127.0.0.1 only
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    features = ("PIPELINING", "STARTTLS", "AUTH PLAIN")
+    installation.readers(10)
+    with (
+        Server(features=features, context=context).running() as good,
+        Server(features=features, context=context, host="127.0.0.2", port=good.port).running() as bad,
+    ):
+        installation.run_with_relays(good, security="starttls", username="me", password=Secret(SECRET), timeout=5.0)
+    assert sorted(good.recipients()) == sorted(installation.workplace.to)
+    assert bad.connections > 0
+    assert not bad.heard("AUTH") + bad.heard("MAIL")
+
+
+def test_connections_are_spread_over_the_relays(installation: Installation) -> None:
+    installation.readers(40)
+    with Server().running() as one, Server(host="127.0.0.2", port=one.port).running() as two:
+        installation.run_with_relays(one)
+    assert sorted(one.recipients() + two.recipients()) == sorted(installation.workplace.to)
+    assert (one.connections, two.connections) == (2, 2)
+    assert min(len(one.taken), len(two.taken)) > 4
+
+
+def test_what_a_dying_relay_may_have_delivered_is_in_doubt_and_goes_to_no_other_relay(
+    installation: Installation,
+) -> None:
+    """It dies for good while it has messages: the other gets the rest, and the next run sends those in doubt again."""
+
+    def dies(stage: str, _argument: str, _connection: int) -> str | None:
+        if len(dying.taken) < 4:
+            return None
+        return {"BODY": SWALLOW, "GREETING": DROP}.get(stage)
+
+    installation.readers(40)
+    with Server().running() as good:
+        with Server(dies, host="127.0.0.2", port=good.port).running() as dying, pytest.raises(Undelivered):
+            installation.run_with_relays(good)
+        taken = good.recipients() + dying.recipients()
+        counts = installation.counts()
+        assert sorted(taken) == sorted(installation.workplace.to)  # nobody has it twice
+        assert counts == {"sent": 40 - counts["in doubt"], "in doubt": counts["in doubt"]}
+        assert 1 <= counts["in doubt"] <= 2  # a message for each connection to it
+        installation.run_with_relays(good)
+    assert installation.counts() == {"sent": 40}
+    assert len(good.taken) + len(dying.taken) == 40 + counts["in doubt"]
+    again = set(good.recipients()) & set(dying.recipients())
+    assert {to: dict(good.taken)[to] for to in again} == {to: dict(dying.taken)[to] for to in again}
+
+
+def test_without_a_relay_that_works_the_mail_waits_and_each_relay_is_named(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    installation.readers(5)
+    with Server(answers("GREETING", "554 5.7.1 go away")).running() as server, pytest.raises(Undelivered):
+        installation.run_with_relays(server)
+    assert installation.counts() == {"pending": 5}
+    for words in (f"127.0.0.1:{server.port} rejected the connection", f"127.0.0.2:{server.port} cannot be reached"):
+        assert words in str([record.args for record in caplog.records])
+    with Server().running() as fixed:
+        installation.run(fixed.port)
+    assert sorted(fixed.recipients()) == sorted(installation.workplace.to)
 
 
 # --- run --hold

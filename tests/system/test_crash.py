@@ -227,7 +227,7 @@ def test_after_five_hundred_kills_only_mail_that_the_server_may_have_got_is_lost
     workplace.digest = {"max_papers": 20}
     workplace.to = [f"reader{n}@example.org" for n in range(60)]
     with Server(fickle.answer).running() as server:
-        config = replace(workplace.config(), delivery=SmtpSettings("127.0.0.1", server.port, "none", connections=2))
+        config = replace(workplace.config(), delivery=SmtpSettings(("127.0.0.1",), server.port, "none", connections=2))
         while kills < MORE_KILLS:
             # Killed on a first day and never finished; away for four, so that this mail expires; then back.
             for number, fickle.away in enumerate((False, True, True, True, True, False)):
@@ -330,7 +330,9 @@ def test_a_run_killed_at_each_of_its_steps_is_made_good_by_the_next(tmp_path: Pa
         folder.mkdir()
         workplace = Workplace(folder, digest={"max_papers": 3}, to=[f"reader{n}@example.org" for n in range(4)])
         with Server().running() as server:
-            config = replace(workplace.config(), delivery=SmtpSettings("127.0.0.1", server.port, "none", connections=2))
+            config = replace(
+                workplace.config(), delivery=SmtpSettings(("127.0.0.1",), server.port, "none", connections=2)
+            )
             list_papers(workplace, MONDAY)
             died = dies(config, step)
             if died:
