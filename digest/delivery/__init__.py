@@ -82,7 +82,8 @@ class Message:
 
     `key` identifies it to the caller, `sender` and `address` are its envelope (without a sender, '', nothing is ever
     sent back: RFC 5321 4.5.5), `content` is the whole message with CRLF line ends. `repeated` is set if an earlier run
-    may have delivered it already.
+    may have delivered it already. `leading_dots` is False only if no line of `content` begins with a dot, for certain:
+    SMTP need not search it for them then.
     """
 
     key: int
@@ -90,6 +91,7 @@ class Message:
     address: str
     content: bytes
     repeated: bool = False
+    leading_dots: bool = True
 
 
 @dataclass(frozen=True, slots=True)

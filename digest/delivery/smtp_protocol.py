@@ -247,7 +247,9 @@ class SmtpSession:
         if message is None:
             raise RuntimeError("the server does not wait for a body")
         self._envelope, self.next_body, self._body, self._transaction_open = None, None, message, False
-        self.outgoing += dot_stuff(message.content)
+        content = message.content
+        self.outgoing += double_leading_dots(content) if message.leading_dots else content
+        self.outgoing += b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n"
         self._expected_replies.append(Stage.BODY)
         before = len(self.outgoing)
         if next_message is not None:
@@ -360,10 +362,7 @@ class SmtpSession:
             self._expected_replies.append(Stage.EMPTY_BODY)
 
 
-def dot_stuff(body: bytes) -> bytes:
-    """Return the body as SMTP sends it (RFC 5321 4.5.2): dots at line starts doubled, then the final dot."""
-    if b"\r\n." in body:
-        body = body.replace(b"\r\n.", b"\r\n..")
-    if body.startswith(b"."):
-        body = b"." + body
-    return body + (b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n")
+def double_leading_dots(body: bytes) -> bytes:
+    """Return the body with another dot before each at the start of a line (RFC 5321 4.5.2)."""
+    body = body.replace(b"\r\n.", b"\r\n..")
+    return b"." + body if body.startswith(b".") else body

@@ -113,10 +113,22 @@ def build_frame(
 
 def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
     """Return the message to one subscriber: `frame` with address and tokens filled in; `day` is the edition's."""
-    parts = {"address": to.encode(), "token": token.encode(), "id": message_id(token, day, frame.sender).encode()}
-    parts["address-qp"] = _between_soft_breaks(to.encode())
-    parts["token-qp"] = _between_soft_breaks(token.encode())
-    parts["feedback-qp"] = _between_soft_breaks(feedback_token(token).encode())
+    identifier = message_id(token, day, frame.sender).encode()
+    return _fill(frame, to.encode(), token.encode(), feedback_token(token).encode(), identifier)
+
+
+def has_leading_dots(frame: MessageFrame) -> bool:
+    """Whether a line of a message of this frame may begin with a dot, whatever fills its gaps.
+
+    None does in a frame that `build_frame` made; frames in older histories may be of another make.
+    """
+    return b"\n." in b"\n" + _fill(frame, b".", b".", b".", b".")
+
+
+def _fill(frame: MessageFrame, to: bytes, token: bytes, feedback: bytes, identifier: bytes) -> bytes:
+    parts = {"address": to, "token": token, "id": identifier}
+    parts |= {"address-qp": _between_soft_breaks(to), "token-qp": _between_soft_breaks(token)}
+    parts["feedback-qp"] = _between_soft_breaks(feedback)
     pieces, start = [], 0
     for offset, part in frame.gaps:
         pieces += [frame.content[start:offset], parts[part]]
@@ -212,7 +224,10 @@ def quoted_printable(text: str) -> bytes:
 
 
 def _between_soft_breaks(value: bytes) -> bytes:
-    """Return `value` between soft line breaks, so that the lines around it keep their length whatever its own is."""
+    """Return `value` between soft line breaks, so that the lines around it keep their length whatever its own is.
+
+    A dot at the start of a line is encoded.
+    """
     step = _LINE - 1 - 3 * 8  # room for a few characters that need three columns each
-    encoded = [value[i : i + step].replace(b"=", b"=3D") for i in range(0, len(value), step)]
-    return b"=\r\n" + b"".join(chunk + b"=\r\n" for chunk in encoded)
+    lines = [value[i : i + step].replace(b"=", b"=3D") + b"=\r\n" for i in range(0, len(value), step)]
+    return b"=\r\n" + b"".join(b"=2E" + line[1:] if line.startswith(b".") else line for line in lines)

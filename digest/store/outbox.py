@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 
 from digest.delivery import Message, Outcome, State
 from digest.errors import MailPruned
-from digest.mail.message import MessageFrame, fill_frame, message_id
+from digest.mail.message import MessageFrame, fill_frame, has_leading_dots, message_id
 from digest.ranking import Profile
 from digest.settings import WEEKDAYS
 from digest.store.database import transaction
@@ -102,6 +102,7 @@ class Outbox:
     def __init__(self, db: "Database") -> None:
         self._db = db
         self._frame = lru_cache(_MAX_FRAMES)(self._read_frame)
+        self._leading_dots = lru_cache(_MAX_FRAMES)(lambda edition: has_leading_dots(self._frame(edition)))
         self._names = lru_cache(_MAX_NAMED)(self._read_names)
         db.register_function(_message_id, name="message_id", deterministic=True)
 
@@ -490,7 +491,7 @@ class Outbox:
         for delivery, edition, day, doubt, address, token in rows:
             frame = self._frame(edition)
             content = fill_frame(frame, address, token, date.fromisoformat(day))
-            yield Message(delivery, frame.sender, address, content, bool(doubt))
+            yield Message(delivery, frame.sender, address, content, bool(doubt), self._leading_dots(edition))
 
     def _read_frame(self, edition: int) -> MessageFrame:
         sender, body, gaps = self._db.execute(

@@ -11,11 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.mail.address import Mailbox
-from digest.mail.message import RenderedEdition, build_frame, fill_frame, message_id, quoted_printable
+from digest.mail.message import (
+    MessageFrame,
+    RenderedEdition,
+    build_frame,
+    fill_frame,
+    has_leading_dots,
+    message_id,
+    quoted_printable,
+)
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.fit import header_text
 from tests.editions import DAY, LEAVE, NOW, PLACEHOLDERS, SENDER, TOKEN, edition, framed, mail, plain_papers
 
+PARTS = ["", "address", "token", "id", "address-qp", "token-qp"]
 ONCE = (
     "from to subject date message-id list-id list-unsubscribe auto-submitted precedence feedback-id mime-version"
     " content-type"
@@ -60,6 +69,31 @@ def test_lines_end_with_crlf_and_none_is_too_long() -> None:
 def test_no_line_begins_with_a_dot() -> None:
     assert b"\n." not in mail(edition(plain_papers(3), ".hidden\n.dots"))
     assert quoted_printable(".a\n..b\n") == b"=2Ea\r\n=2E.b\r\n"
+
+
+LINES = st.text(st.sampled_from(".\n a=<ä" + PLACEHOLDERS.address[-1]), max_size=200)
+LOCAL = st.text(st.sampled_from(".a="), min_size=1, max_size=64)
+
+
+@given(text=LINES, title=LINES, local=LOCAL, gaps=st.integers(0, 3))
+def test_no_message_that_is_built_has_a_line_with_a_leading_dot(text: str, title: str, local: str, gaps: int) -> None:
+    content = text + f".{PLACEHOLDERS.address}.{PLACEHOLDERS.token}." * gaps + text
+    frame = build_frame(RenderedEdition(title, content, content), title, SENDER, LEAVE, PLACEHOLDERS, DAY, NOW)
+    assert not has_leading_dots(frame)
+    assert b"\n." not in b"\n" + fill_frame(frame, f"{local}@example.org", TOKEN, DAY)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b".", b"\r\n", b"a"]), st.sampled_from(PARTS)), max_size=12), LOCAL)
+def test_a_frame_of_any_make_is_without_leading_dots_only_if_no_message_of_it_has_one(
+    pieces: list[tuple[bytes, str]], local: str
+) -> None:
+    whole, gaps = b"", []
+    for piece, part in pieces:
+        whole += piece
+        gaps += [(len(whole), part)] if part else []
+    frame = MessageFrame("a@example.org", whole, tuple(gaps))
+    if not has_leading_dots(frame):
+        assert b"\n." not in b"\n" + fill_frame(frame, f"{local}@example.org", TOKEN, DAY)
 
 
 def test_an_independent_parser_finds_plain_text_before_html() -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from digest.delivery import Message, Outcome, State
+from digest.delivery import Message, Outcome, SmtpSettings, State
+from digest.delivery.smtp import smtp_delivery
 from digest.mail.message import MessageFrame
 from digest.store.database import open_database
 from digest.store.outbox import Outbox
 from digest.store.statistics import Statistics
 from digest.store.subscribers import Subscribers
+from tests.server import Server
 
 MONDAY = date(2026, 4, 20)
 
@@ -220,3 +222,21 @@ def test_an_edition_is_stored_once_however_many_get_it(db: Database, path: Path)
     settle(db, *((message, State.SENT) for message in claimed(db, 1)))
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size < 2000 * 500 + 100_000
+
+
+def test_lines_with_leading_dots_in_an_older_history_arrive_unchanged(db: Database) -> None:
+    body = b"Subject: x\r\n.\r\n\r\n.\r\n..\r\n.\r\nQUIT\r\nto\r\n.\r\n"
+    publish(db, MONDAY, 3, body)
+    messages = claimed(db, 1)
+    assert [message.leading_dots for message in messages] == [True] * 3
+    with Server().running() as server:
+        deliver = smtp_delivery(SmtpSettings(("127.0.0.1",), server.port, "none"))
+        for batch in deliver(iter(messages), lambda: False):
+            Outbox(db).settle(1, batch, now())
+    assert states(db) == {"sent": 3}
+    assert server.taken == [(f"reader{n}@example.org", body + f"reader{n}@example.org\r\n".encode()) for n in range(3)]
+
+
+def test_a_message_without_leading_dots_says_so(db: Database) -> None:
+    publish(db, MONDAY, 2)
+    assert [message.leading_dots for message in claimed(db, 1)] == [False, False]
