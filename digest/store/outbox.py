@@ -448,7 +448,11 @@ class Outbox:
                 "UPDATE deliveries SET state = 'sending', run = ? WHERE id = ?",
                 [(run, outcome.key) for outcome in outcomes if outcome.state is State.SENDING],
             )
-            self._reset_refusals([outcome.key for outcome in done if outcome.state is State.SENT])
+            self._db.conn.executemany(  # an address that accepts mail is not suspended for earlier refusals
+                "UPDATE subscribers SET refusals = 0 WHERE refusals > 0"
+                " AND id = (SELECT subscriber FROM deliveries WHERE id = ?)",
+                [(outcome.key,) for outcome in done if outcome.state is State.SENT],
+            )
             for outcome in done:
                 if outcome.state is State.REFUSED:
                     self._count_refusal(outcome.key, now)
@@ -498,14 +502,6 @@ class Outbox:
             "SELECT sender, bytes, gaps FROM editions WHERE id = ?", [edition]
         ).fetchone()
         return MessageFrame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
-
-    def _reset_refusals(self, deliveries: Sequence[int]) -> None:
-        """Set the refusals of these messages' subscribers back to 0, as their mail was accepted."""
-        self._db.execute(
-            "UPDATE subscribers SET refusals = 0 WHERE refusals > 0 AND id IN"
-            " (SELECT subscriber FROM deliveries WHERE id IN (SELECT value FROM json_each(?)))",
-            [json.dumps(deliveries)],
-        )
 
     def _count_refusal(self, delivery: int, now: datetime) -> None:
         """Count a refusal, at most one a day; after the third the subscriber is suspended."""
