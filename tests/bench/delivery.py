@@ -1,6 +1,6 @@
 """How fast the whole `digest run` delivers, beside Postfix's smtp-source and beside smtplib; how much it takes.
 
-    python -m tests.bench.delivery [--messages 10000] [--rounds 3]
+    python -m tests.bench.delivery [--messages 10000] [--rounds 3] [--connections 4]
 
 smtp-sink and smtp-source are Debian's package postfix; nothing of it needs to be configured or running.
 """
@@ -30,7 +30,6 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = "2026-04-20"
-CONNECTIONS = 4
 PAPERS = 11  # as many as make a message of about 40 KB
 LATENCY = 0.020
 TOOLS = "/usr/sbin:/usr/bin:" + os.environ.get("PATH", "")
@@ -116,15 +115,16 @@ async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
 
 @dataclass(frozen=True)
 class Run:
-    """One `digest run`: seconds, peak memory in MB, database bytes a subscriber, bytes of a message."""
+    """One `digest run`: seconds, seconds of CPU, peak memory in MB, database bytes a subscriber, bytes of a message."""
 
     seconds: float
+    cpu: float
     memory: float
     database: float
     size: int
 
 
-def prepare(folder: Path, port: int, messages: int) -> Path:
+def prepare(folder: Path, port: int, messages: int, connections: int) -> Path:
     rows = (
         {
             "id": f"arxiv:2604.{n:05}",
@@ -140,14 +140,14 @@ def prepare(folder: Path, port: int, messages: int) -> Path:
     (folder / "config.toml").write_text(
         f'[digest]\nfrom = "Paper Digest <digest@example.org>"\nmax_papers = {PAPERS}\nto = {readers}\n'
         '[[sources]]\ntype = "file"\npath = "papers.jsonl"\n'
-        f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nconnections = {CONNECTIONS}\n'
+        f'[smtp]\nhost = "127.0.0.1"\nport = {port}\nsecurity = "none"\nconnections = {connections}\n'
     )
     return folder / "config.toml"
 
 
-def digest(port: int, messages: int) -> Run:
+def digest(port: int, messages: int, connections: int) -> Run:
     with tempfile.TemporaryDirectory() as name:
-        config = prepare(Path(name), port, messages)
+        config = prepare(Path(name), port, messages, connections)
         words = [sys.executable, "-m", "digest", "-q", "-c", str(config), "run", "--date", DAY]
         begun = time.perf_counter()
         process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -170,17 +170,17 @@ def digest(port: int, messages: int) -> Run:
             "reader000001@example.org",
         ]
         size = len(subprocess.check_output(preview, env={**os.environ, "PYTHONPATH": str(ROOT)}))
-    return Run(seconds, usage.ru_maxrss / 1024, database / messages, size)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, database / messages, size)
 
 
-def source(port: int, messages: int, size: int) -> float:
-    words = [str(shutil.which("smtp-source", path=TOOLS)), "-s", str(CONNECTIONS), "-m", str(messages), "-l", str(size)]
+def source(port: int, messages: int, size: int, connections: int) -> float:
+    words = [str(shutil.which("smtp-source", path=TOOLS)), "-s", str(connections), "-m", str(messages), "-l", str(size)]
     begun = time.perf_counter()
     subprocess.check_call([*words, "-f", "digest@example.org", "-t", "reader@example.org", f"127.0.0.1:{port}"])
     return time.perf_counter() - begun
 
 
-def by_smtplib(port: int, messages: int, size: int) -> float:
+def by_smtplib(port: int, messages: int, size: int, connections: int) -> float:
     """As many connections, each in a thread of its own, one `sendmail` after the other."""
     body = (b"x" * 76 + b"\r\n") * (size // 78)
 
@@ -190,19 +190,19 @@ def by_smtplib(port: int, messages: int, size: int) -> float:
                 session.sendmail("digest@example.org", ["reader@example.org"], body)
 
     begun = time.perf_counter()
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(work, [messages // CONNECTIONS] * CONNECTIONS))
+    with ThreadPoolExecutor(connections) as pool:
+        list(pool.map(work, [messages // connections] * connections))
     return time.perf_counter() - begun
 
 
-def where_the_time_goes(port: int, messages: int) -> str:
+def where_the_time_goes(port: int, messages: int, connections: int) -> str:
     """The functions that cost most, in one run in this process under cProfile, which itself doubles the time."""
     from click.testing import CliRunner
 
     from digest.cli import main
 
     with tempfile.TemporaryDirectory() as name:
-        config = prepare(Path(name), port, messages)
+        config = prepare(Path(name), port, messages, connections)
         profile = cProfile.Profile()
         result = profile.runcall(CliRunner().invoke, main, ["-q", "-c", str(config), "run", "--date", DAY])
         if result.exit_code:
@@ -220,24 +220,26 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     options.add_argument("--messages", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--connections", type=int, default=4)
     chosen = options.parse_args()
-    count = chosen.messages
+    count, connections = chosen.messages, chosen.connections
     if not shutil.which("smtp-sink", path=TOOLS):
         raise SystemExit("smtp-sink is not installed; on Debian: apt install postfix (it need not run)")
     with sink() as port:
         runs, sources = [], []
         for _ in range(chosen.rounds):
-            runs.append(digest(port, count))
-            sources.append(source(port, count, runs[-1].size))
+            runs.append(digest(port, count, connections))
+            sources.append(source(port, count, runs[-1].size, connections))
         ours, theirs = median(run.seconds for run in runs), median(sources)
         few = max(count // 5, 400)
         with far_away(port) as door:
-            far = digest(door, few)
-            plain = by_smtplib(door, few // 4, far.size) * 4
+            far = digest(door, few, connections)
+            plain = by_smtplib(door, few // 4, far.size, connections) * 4
         best = runs[0]
         memory, database = max(run.memory for run in runs), best.database
-        print(f"{count:,} messages of {best.size:,} bytes, {CONNECTIONS} connections, median of {chosen.rounds}")
+        print(f"{count:,} messages of {best.size:,} bytes, {connections} connections, median of {chosen.rounds}")
         print(f"  digest run, all of it   {ours:7.2f} s  {count / ours:8,.0f}/s")
+        print(f"  CPU                     {1e6 * median(run.cpu for run in runs) / count:7.0f} µs a message")
         print(f"  smtp-source             {theirs:7.2f} s  {count / theirs:8,.0f}/s")
         print(f"  ratio                   {theirs / ours:7.2f}      at least 0.75 is wanted")
         print(f"{few:,} messages through a server that answers after {LATENCY * 1000:.0f} ms")
@@ -246,7 +248,7 @@ def main() -> None:
         print(f"  ratio                   {plain / far.seconds:7.2f}      at least 3 is wanted")
         print(f"peak memory               {memory:7.1f} MB     under 100 is wanted")
         print(f"database                  {database:7.0f} bytes a subscriber, under 1,000 is wanted")
-        print(f"where the time goes\n{where_the_time_goes(port, count // 2)}")
+        print(f"where the time goes\n{where_the_time_goes(port, count // 2, connections)}")
 
 
 if __name__ == "__main__":
