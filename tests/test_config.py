@@ -88,7 +88,9 @@ def test_every_commented_out_line_of_the_example_is_valid(tmp_path: Path) -> Non
     assert config.shard == Shard(3, 8)
     assert config.topics[0].name == "Diffusion"
     assert config.unsubscribe.url.endswith("{token}")
-    assert config.inbox == InboxSettings(host="imap.example.org", username="digest@example.org")
+    assert config.inbox == InboxSettings(
+        host="imap.example.org", username="digest@example.org", authserv="mx.example.org"
+    )
     assert tomllib.loads(on)["digest"]["window_days"] == config.digest.window_days
 
 

@@ -30,7 +30,8 @@ FUNCTIONS = {f"re.{name}" for name in "compile search match fullmatch split find
 OWN = """
     delivery.smtp:_make_hider
     archive:_read_url archive:tag cli. config: delivery: inbound:_read_authserv mail.message:_list_id mail.shard:
-    operations.crontab: operations.github: operations.init: operations.schedule: operations.systemd: settings: toml_hints:
+    operations.crontab: operations.github: operations.init: operations.schedule: operations.systemd: settings:
+    toml_hints:
 """.split()
 
 

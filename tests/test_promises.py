@@ -135,7 +135,7 @@ PROMISES = {
     ),
     "each result is on disk before the next message leaves": (
         "store/outbox::what_is_settled_is_on_disk",
-        "delivery/smtp_pool::whatever_the_server_does_no_body_precedes_the_last_outcome_and_every_body_has_one",
+        "delivery/smtp_pool::whatever_the_servers_do_no_body_precedes_the_last_outcome_and_every_body_has_one",
     ),
     "Only a connection that dies between the server's acceptance and its reply can cause a second copy": (
         "pipeline/deliver::mail_in_doubt_is_sent_again_by_the_next_run_byte_for_byte",
