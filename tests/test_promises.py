@@ -68,7 +68,7 @@ PROMISES = {
         "pipeline/inbox::a_thousand_damaged_letters_unsubscribe_and_suspend_nobody",
         "cli/subscribers::a_token_is_that_of_its_subscriber_and_no_other",
     ),
-    "bounces are counted, and addresses that do not exist get no more mail": (
+    "Bounces are counted, and addresses that do not exist get no more mail": (
         "pipeline/inbox::an_address_that_does_not_exist_gets_no_more_mail",
         "pipeline/inbox::mail_that_comes_back_on_five_days_in_a_row_suspends",
         "pipeline/inbox::nobody_is_suspended_by_forged_reports_on_however_many_days",
