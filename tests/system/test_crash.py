@@ -1,8 +1,9 @@
 """Killed at any instant and run again: nobody is missed, hardly anything comes twice, and nothing that does differs.
 
 The first test kills a real process at random instants, over days. The second kills one at every single step between
-the first question to the outbox and the end of the run, once each. The third kills five hundred runs while the server
-is away for days, so that mail expires. For the same kills again, or another number, run it by hand:
+the first question to the outbox and the end of the run, once each. The third kills five hundred runs, at such steps,
+at words of the server and at random instants, while the server is away for days, so that mail expires. For the same
+choices again, or another number of kills, run it by hand:
 
     DIGEST_KILLS=5000 DIGEST_SEED=7 python -m pytest -m slow -s tests/system/test_crash.py -k five_hundred
 """
@@ -11,15 +12,15 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from email import message_from_bytes, policy
@@ -174,10 +175,10 @@ class FickleServer:
         self._chance = chance
         self._excuse = AWAY[0]
         self._recipients: dict[int, str] = {}
-        self._process, self._words_left = 0, 0
+        self._process, self._words_left, self._only_bodies = 0, 0, False
 
     def answer(self, stage: str, argument: str, connection: int) -> str | None:
-        self._words_left -= 1
+        self._words_left -= not self._only_bodies or stage == "BODY"
         if self._words_left == 0 and self._process:
             os.kill(self._process, signal.SIGKILL)
         if stage == "RCPT":
@@ -188,30 +189,40 @@ class FickleServer:
             self.offers[self._recipients[connection]] += 1
         return None
 
-    def run(self, config: Config, day: date, *, kill: bool) -> bool:
-        """A run of that day in a process of its own; return whether it was killed, at a random instant."""
-        self._excuse, self._words_left, patience = self._chance.choice(AWAY), 0, 60.0
-        if kill and self._chance.random() < 0.8:
-            self._words_left = self._chance.randint(1, 120)
-        elif kill:
-            patience = self._chance.uniform(0, 0.3)
+    def run(self, config: Config, day: date, way: str = "") -> bool:
+        """A run of that day in a process of its own; return whether it was killed, in one of the `WAYS`."""
+        self._excuse = self._chance.choice(AWAY)
+        number = self._chance.randint(1, 5 if way == "body" else self._chance.choice((10, 30, 100)))
+        patience = self._chance.uniform(0, 200) if way == "instant" else 60_000  # milliseconds
+        self._words_left, self._only_bodies = number if way in ("word", "body") else 0, way == "body"
         self._process = os.fork()
         if self._process == 0:
-            os._exit(run_here(config, day))
-        end = time.monotonic() + patience
-        while os.waitid(os.P_PID, self._process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            if time.monotonic() > end:
-                os.kill(self._process, signal.SIGKILL)
-            time.sleep(0.002)
+            os._exit(run_here(config, day, number if way == "step" else 0))
+        ended = select.poll()
+        descriptor = os.pidfd_open(self._process)
+        ended.register(descriptor, select.POLLIN)
+        if not ended.poll(patience):
+            os.kill(self._process, signal.SIGKILL)
+        ended.poll()
+        os.close(descriptor)
         process, self._process = self._process, 0
         _, status = os.waitpid(process, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) in (0, 4), "the traceback is above"
-        return os.WIFSIGNALED(status)
+        if os.WIFSIGNALED(status):
+            assert way, "it took too long"
+            return True
+        assert os.WEXITSTATUS(status) in (0, 4), "the traceback is above"
+        return False
 
 
-def run_here(config: Config, day: date) -> int:
+# When a run is killed: at a body or any word that the server hears, before it answers; at a statement to SQLite or a
+# word with the server, as the run counts them itself; or at any instant.
+WAYS = ("body", "word", "step", "instant")
+
+
+def run_here(config: Config, day: date, last_step: int = 0) -> int:
     try:
-        run_daily(config, day, at(day), Fetcher("digest@example.org"), Impatient())
+        with dying_at(last_step) if last_step else nullcontext():
+            run_daily(config, day, at(day), Fetcher("digest@example.org"), Impatient())
     except Undelivered as problem:
         return problem.exit_code
     except BaseException:  # noqa: BLE001  nothing may leave a forked process
@@ -220,26 +231,34 @@ def run_here(config: Config, day: date) -> int:
     return 0
 
 
+def list_daily_paper(workplace: Workplace, day: date) -> None:
+    """One paper is new each day."""
+    age = (day - MONDAY).days
+    workplace.lists(*(paper(n) for n in range(max(0, age - 9), age + 1)))
+
+
 def test_after_five_hundred_kills_only_mail_that_the_server_may_have_got_is_lost(workplace: Workplace) -> None:
     seed = int(os.environ.get("DIGEST_SEED", random.randrange(10**9)))
     chance = random.Random(seed)
     fickle, kills, day = FickleServer(chance), 0, MONDAY
     workplace.digest = {"max_papers": 20}
-    workplace.to = [f"reader{n}@example.org" for n in range(60)]
+    workplace.to = [f"reader{n}@example.org" for n in range(20)]
     with Server(fickle.answer).running() as server:
         config = replace(workplace.config(), delivery=SmtpSettings(("127.0.0.1",), server.port, "none", connections=2))
+        list_daily_paper(workplace, day)
+        run_here(config, day)  # what it imports and compiles, the forked runs need not
         while kills < MORE_KILLS:
             # Killed on a first day and never finished; away for four, so that this mail expires; then back.
             for number, fickle.away in enumerate((False, True, True, True, True, False)):
-                age = (day - MONDAY).days
-                workplace.lists(*(paper(n) for n in range(max(0, age - 9), age + 1)))
-                kills += sum(fickle.run(config, day, kill=True) for _ in range(chance.randint(3, 7)))
-                if number > 0:
-                    assert not fickle.run(config, day, kill=False)
                 day += timedelta(1)
-    print(f"seed {seed}: {kills} kills, {(day - MONDAY).days} days")
+                list_daily_paper(workplace, day)
+                ways = WAYS[1:] if fickle.away else WAYS
+                kills += sum(fickle.run(config, day, chance.choice(ways)) for _ in range(chance.randint(4, 8)))
+                if number > 0:
+                    assert not fickle.run(config, day)
+    print(f"seed {seed}: {kills} kills, {(day - MONDAY).days + 1} days")
     with open_database(config.digest.database) as db:
-        check_all_was_shown_once(db, server, fickle.offers, (day - MONDAY).days, kills)
+        check_all_was_shown_once(db, server, fickle.offers, (day - MONDAY).days + 1, kills)
 
 
 def check_all_was_shown_once(db: Database, server: Server, offers: Counter[str], days: int, kills: int) -> None:
