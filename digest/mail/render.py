@@ -87,7 +87,7 @@ class Renderer:
 
     `title` is the digest's; `secret` makes placeholders that nobody can guess. A template in the folder `overrides`
     replaces the bundled one of the same name; `archive_home` is the address of the archive, if there is one; with
-    `feedback`, readers can vote about papers. Templates are compiled once per renderer.
+    `feedback`, readers can vote about papers.
     """
 
     def __init__(
