@@ -38,6 +38,7 @@ import tenacity
 from digest import __version__
 from digest.errors import SourceError, TemporaryError, Unreachable
 from digest.files import read_file
+from digest.logs import escape
 from digest.sources import Batch, CachedResponse, Fetched, Page, PreviousRuns, Request, Source
 from digest.sources.rate_limit import RateLimit
 from digest.sources.sandbox import Sandbox
@@ -170,7 +171,7 @@ class _StatusLine:
         if not names:
             return ""
         others = f"; also {', '.join(names[1:])}" if names[1:] else ""
-        return f"{names[0]}: {self._doing[names[0]] or 'waiting'}{others}"[:78]
+        return escape(f"{names[0]}: {self._doing[names[0]] or 'waiting'}{others}")[:78]
 
 
 @dataclass(slots=True)
