@@ -2,16 +2,11 @@
 
 import json
 import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-from contextlib import suppress
 from datetime import timedelta
-from fcntl import ioctl
 from pathlib import Path
-from termios import TIOCSWINSZ
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +16,7 @@ from digest.cli import main
 from digest.cli.terminal import ERROR, STATUS, fit, paint
 from digest.papers.text.clean import display_width
 from digest.papers.text.fit import format_table
+from tests import terminal
 from tests.conftest import MONDAY, Workplace, paper, text_of
 
 WIDTHS = (60, 80, 160)
@@ -42,22 +38,11 @@ def place(workplace: Workplace) -> Workplace:
 
 def on_terminal(place: Workplace, columns: int, *words: str, code: int = 0, **environ: str) -> str:
     """What a command prints on a terminal of so many columns."""
-    outside, inside = pty.openpty()
-    ioctl(inside, TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     given = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "digest", "-c", str(place.path), *words]
-    process = subprocess.Popen(
-        command, cwd=place.folder, stdin=inside, stdout=inside, stderr=inside,
-        env={**given, "TERM": "xterm", "LANG": "C.UTF-8", **environ},
-    )  # fmt: skip
-    os.close(inside)
-    said = b""
-    with suppress(OSError):  # EIO: the end
-        while part := os.read(outside, 4096):
-            said += part
-    os.close(outside)
-    assert process.wait(60) == code, said
-    return re.sub(r".*\r\x1b\[K", "", said.decode().replace("\r\n", "\n"))
+    environ = {**given, "TERM": "xterm", "LANG": "C.UTF-8", **environ}
+    ended, said = terminal.on_terminal(place.folder, columns, ("-c", str(place.path), *words), environ)
+    assert ended == code, said
+    return re.sub(r".*\r\x1b\[K", "", said)
 
 
 def digest(place: Workplace, *words: str) -> Result:

@@ -2,13 +2,10 @@
 
 import json
 import os
-import pty
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,6 +23,7 @@ from digest.store.subscribers import Subscribers
 from tests.conftest import MONDAY, Workplace, paper
 from tests.delivery.test_smtp import at as answers
 from tests.server import Server
+from tests.terminal import on_terminal
 
 RED = "\x1b[31m\x9b31m\x7f\u202ered\u2066\r\b"
 OBEYED = re.compile("[\0-\b\v-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
@@ -143,30 +141,22 @@ def test_every_log_line_and_error_is_harmless_as_well(place: Workplace) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("status", RED), b"Error: Got unexpected extra argument ("),
-        (("subscribers", "import", f"{RED}.csv"), b"cannot be read: No such file or directory"),
-        (("preview", "-o", f"{RED}/x"), b"cannot be written: No such file or directory"),
-        (("search", "paper"), b"u202e"),
+        (("status", RED), "Error: Got unexpected extra argument ("),
+        (("subscribers", "import", f"{RED}.csv"), "cannot be read: No such file or directory"),
+        (("preview", "-o", f"{RED}/x"), "cannot be written: No such file or directory"),
+        (("search", "paper"), "u202e"),
     ],
 )
-def test_a_real_terminal_gets_no_commands(place: Workplace, words: tuple[str, ...], line: bytes) -> None:
+def test_a_real_terminal_gets_no_commands(place: Workplace, words: tuple[str, ...], line: str) -> None:
     """Elsewhere click itself removes some of them."""
     assert digest(place, "-q", "run").exit_code == 0
     with open_database(place.folder / "history.db") as db, db.conn:
         db.execute("UPDATE papers SET title = ?", [f"{RED} paper"])  # as no source would record it
-    terminal, inside = pty.openpty()
-    command = [sys.executable, "-m", "digest", "-c", str(place.path), *words]
     plain = {**os.environ, "NO_COLOR": "1", "COLUMNS": "1000"}
-    process = subprocess.Popen(command, cwd=place.folder, stdin=inside, stdout=inside, stderr=inside, env=plain)
-    os.close(inside)
-    said = b""
-    with suppress(OSError):  # EIO: the end
-        while part := os.read(terminal, 4096):
-            said += part
-    os.close(terminal)
-    assert process.wait(30) == (0 if words[0] == "search" else 2)
+    code, said = on_terminal(place.folder, 80, ("-c", str(place.path), *words), plain)
+    assert code == (0 if words[0] == "search" else 2)
     assert line in said
-    assert not OBEYED.search(said.decode().replace("\r\n", "\n").replace("\r\x1b[K", "")), said
+    assert not OBEYED.search(said.replace("\r\x1b[K", "")), said
 
 
 # ---- secrets ---------------------------------------------------------------------------------------------------------
