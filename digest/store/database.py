@@ -40,10 +40,18 @@ def open_database(path: Path, *, create: bool = True) -> "Iterator[Database]":
 
     Every failure of SQLite inside the block, from a corrupt file to a full disk, becomes a HistoryError.
     """
-    if not create and not path.exists():
+    if not create and not exists(path):
         raise HistoryError(f"{path} does not exist yet; the first `digest run` or `digest fetch` creates it")
     with _session(path, _connect) as db:
         yield db
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a database at `path`. Raises HistoryError when nobody may look into its folder."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _cannot_be_opened(path, error) from None
 
 
 @contextmanager
@@ -189,6 +197,10 @@ def _session(path: Path, connect: "Callable[[Path], Database]") -> "Iterator[Dat
                 db.close()
 
 
+def _cannot_be_opened(path: Path, error: OSError) -> HistoryError:
+    return HistoryError(f"the history {path} cannot be opened: {error.strerror}")
+
+
 def _connect_read_only(path: Path) -> "Database":
     from sqlite_utils import Database
 
@@ -205,7 +217,7 @@ def _connect(path: Path) -> "Database":
         # It contains addresses: nobody else may read it. SQLite gives its side files the same mode.
         os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     except OSError as error:
-        raise HistoryError(f"the history {path} cannot be opened: {error.strerror}") from None
+        raise _cannot_be_opened(path, error) from None
     db = Database(sqlite3.connect(path, timeout=_WAIT, check_same_thread=False))
     try:
         db.conn.execute("PRAGMA foreign_keys = ON")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from digest.mail.requests import CONFIRM_WITHIN
-from digest.store.database import database_error, open_database, utc
+from digest.store.database import database_error, exists, open_database, utc
 from digest.store.schema import MIGRATIONS
 
 GOOD_STATES = ("read", "partial", "stale", "empty")  # of a fetch that did not fail
@@ -157,11 +157,11 @@ def open_statistics(path: Path) -> Iterator[Statistics]:
 
     Raises HistoryError when it cannot be read.
     """
-    if path.exists() and not _is_current(path):
+    if exists(path) and not _is_current(path):
         with open_database(path):
             pass  # migrates it, or raises why it cannot be used
     try:
-        with closing(sqlite3.connect(path) if path.exists() else _empty_database()) as connection:
+        with closing(sqlite3.connect(path) if exists(path) else _empty_database()) as connection:
             yield Statistics(connection)
     except sqlite3.Error as error:
         raise database_error(path, error) from error
