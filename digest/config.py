@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -397,7 +398,7 @@ def _source_type(value: object) -> str:
 def _with_unique_name(source: Any, taken: set[str]) -> Any:
     """`source` with a name that is not `taken`: its own or a default, and a number where that is taken."""
     name = (clean(source.name) or clean(source.default_name) or "source")[:60].strip()
-    unique = next(n for n in (name, *(f"{name}-{i}" for i in range(2, 10_000))) if n not in taken)
+    unique = next(n for n in chain([name], (f"{name}-{i}" for i in count(2))) if n not in taken)
     return replace(source, name=unique)
 
 
