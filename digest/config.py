@@ -1,5 +1,6 @@
 """The configuration file: read it into a `Config`, or report every problem in it at once."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ class Config:
         """Return one of the files with addresses or secrets if it is in `folder`, which is to be published."""
         mail = self.delivery.path if isinstance(self.delivery, MaildirSettings) else None
         files = (self.digest.database, self.path, mail, self.inbox and self.inbox.path)
-        inside = (file for file in files if file and file.resolve().is_relative_to(folder.resolve()))
+        inside = (file for file in files if file and _real(file).is_relative_to(_real(folder)))
         return next(inside, None)
 
     @property
@@ -307,6 +308,11 @@ def _of_readers(kind: type[T], table: Mapping[str, Any], key: str, problems: Pro
     return read_table(kind, table[key], key, problems)
 
 
+def _real(path: Path) -> Path:
+    """`path` without symbolic links. Unlike Path.resolve, accepts a link that leads to itself."""
+    return Path(os.path.realpath(path))
+
+
 def _absolute(folder: Path, path: Path) -> Path:
     return (folder / path).absolute()
 
@@ -383,7 +389,7 @@ def _source(entry: object, where: str, folder: Path, environ: Mapping[str, str],
 
 def _check_source_paths(sources: Sequence[Any], database: Path, problems: Problems) -> None:
     for number, source in enumerate(sources, start=1):
-        if getattr(source, "path", None) and source.path.resolve() == database.resolve():
+        if getattr(source, "path", None) and _real(source.path) == _real(database):
             problems.add(f"sources[{number}].path", "is this digest's own history; name that of another digest")
 
 
