@@ -43,8 +43,9 @@ def snippet(text: str, limit: int) -> str:
 
 # Words that a line of a title does not end with: what they lead to is missing.
 _LOOSE_END = re.compile(
+    r"(?<![\s,:;–—-])"  # begins at the first sign only, and is short: else it takes quadratic time
     r"(?:[\s,:;–—-]+(?:a|an|and|as|at|by|for|from|in|into|is|of|on|or|over|that|the|their|through|to|under|using|via|with"
-    r"|without))+…$",
+    r"|without)){1,9}…$",
     re.IGNORECASE,
 )
 
