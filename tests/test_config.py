@@ -561,7 +561,8 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
 def test_a_city_suggests_its_own_zone() -> None:
     for zone, others in _CITIES.items():
         for city in (zone.rpartition("/")[2], *others.split(", ")):
-            for name in (city, city.lower(), f"Europe/{city}", f"{city} "):
+            own = city == zone.rpartition("/")[2]  # the ways to write it are the same for the others
+            for name in (city, city.lower(), f"Europe/{city}", f"{city} ") if own else (city,):
                 if name != zone:
                     with pytest.raises(ValueError, match=f'did you mean "{zone}"'):
                         time_zone(name)
