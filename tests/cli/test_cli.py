@@ -353,7 +353,8 @@ def test_status_stays_short_however_much_is_wrong_with_a_source(place: Workplace
     assert len(json.loads(digest("status", "--json").stdout)["sources"][0]["errors"]) == 3000
 
 
-def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path) -> None:
+def test_the_demo_says_in_a_sentence_that_the_disk_is_full(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["digest"])
     words = ["-c", 'ulimit -f 4; exec "$0" -m digest demo "a demo"', sys.executable]
     done = subprocess.run(["/bin/bash", *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "digest: a demo cannot be written to: File too large\n")
