@@ -120,6 +120,7 @@ def test_ctrl_c_waits_for_no_slow_source_and_ends_in_a_sentence(place: Workplace
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it in the background
         )
         with silent.accept()[0] as asked:  # and never answers
             asked.recv(1)
