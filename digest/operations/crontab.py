@@ -18,10 +18,10 @@ from digest.errors import ScheduleError
 from digest.operations.timetable import Plan, Scheduler
 
 _TIMEOUT = 5  # seconds
-# What crontab -l prints when there is no crontab: Debian's, cronie's and macOS's; BusyBox's.
 _PROC = Path("/proc")
 _UNITS = Path("/run/systemd/generator")  # where systemd-cron, which has no daemon, writes a timer for each line
 _DAEMONS = ("cron", "crond", "fcron")  # names of processes: of Debian's cron, and of cronie, dcron and others
+# What crontab -l prints when there is no crontab: Debian's, cronie's and macOS's; BusyBox's.
 _NO_CRONTAB = re.compile(rb"no crontab for|can't open '[^']*': No such file")
 
 
@@ -158,7 +158,6 @@ def _quote(word: str) -> str:
 
 # The comment that `format_block` writes; blocks of earlier versions have the same.
 _DESCRIPTION = re.compile(r"^# (\d\d:\d\d) (\S+), (every day|Monday to Friday)[.;]", re.MULTILINE)
-
 _LETTERS = re.compile(r"^(?:\*/(\d{1,2})|0 \*/(\d{1,2})) [* ]+ \S.* inbox$", re.MULTILINE)
 
 

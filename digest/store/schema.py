@@ -128,45 +128,6 @@ CREATE TABLE letters (
 ) WITHOUT ROWID
 """
 
-# What readers ask for by mail, and the mail that answers them. Moments are in UTC, to the second.
-_CORRESPONDENCE = """
-ALTER TABLE subscribers ADD COLUMN confirmed TEXT;  -- the day they subscribed by mail, NULL if they were added
-CREATE TABLE requests (            -- to subscribe, from addresses of strangers, deleted after three days
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,             -- the address without case
-    address TEXT NOT NULL,
-    letter TEXT NOT NULL,          -- the Message-ID of the letter, to answer it
-    asked TEXT NOT NULL,           -- when the letter was read
-    answered TEXT,                 -- when the confirmation mail was queued, NULL while it waits
-    used TEXT                      -- when it was confirmed: its token confirms nothing more
-);
-CREATE INDEX requests_key ON requests (key);
-CREATE TABLE answer_mails (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,             -- the address of the recipient without case
-    address TEXT NOT NULL,
-    kind TEXT NOT NULL,            -- confirmation, welcome, choices or help
-    message_id TEXT NOT NULL,
-    bytes BLOB NOT NULL,           -- the message, empty when it is no longer in the queue
-    created TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    doubt INTEGER NOT NULL DEFAULT 0,  -- may have been delivered, but no reply confirmed it
-    reply TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX answer_mails_key ON answer_mails (key);
-CREATE INDEX answer_mails_queue ON answer_mails (id) WHERE state IN ('pending', 'sending', 'in doubt');
-CREATE VIEW answer_queue AS SELECT * FROM answer_mails WHERE state IN ('pending', 'sending', 'in doubt');
-CREATE TABLE labels (              -- "more like this" and "not for me"
-    subscriber INTEGER NOT NULL REFERENCES subscribers (id),
-    paper INTEGER NOT NULL REFERENCES papers (id),
-    liked INTEGER NOT NULL,
-    day TEXT NOT NULL,
-    PRIMARY KEY (subscriber, paper)
-) WITHOUT ROWID;
-CREATE INDEX labels_paper ON labels (paper)
-"""
-
 # The search index has no text of its own; only these triggers keep it up to date with `papers`. One string per
 # statement, since triggers contain semicolons.
 _WORDS = (
@@ -259,12 +220,51 @@ CREATE TABLE public_papers (
 CREATE INDEX public_papers_edition ON public_papers (edition)
 """
 
+# What readers ask for by mail, and the mail that answers them. Moments are in UTC, to the second.
+_CORRESPONDENCE = """
+ALTER TABLE subscribers ADD COLUMN confirmed TEXT;  -- the day they subscribed by mail, NULL if they were added
+CREATE TABLE requests (            -- to subscribe, from addresses of strangers, deleted after three days
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,             -- the address without case
+    address TEXT NOT NULL,
+    letter TEXT NOT NULL,          -- the Message-ID of the letter, to answer it
+    asked TEXT NOT NULL,           -- when the letter was read
+    answered TEXT,                 -- when the confirmation mail was queued, NULL while it waits
+    used TEXT                      -- when it was confirmed: its token confirms nothing more
+);
+CREATE INDEX requests_key ON requests (key);
+CREATE TABLE answer_mails (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,             -- the address of the recipient without case
+    address TEXT NOT NULL,
+    kind TEXT NOT NULL,            -- confirmation, welcome, choices or help
+    message_id TEXT NOT NULL,
+    bytes BLOB NOT NULL,           -- the message, empty when it is no longer in the queue
+    created TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    doubt INTEGER NOT NULL DEFAULT 0,  -- may have been delivered, but no reply confirmed it
+    reply TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX answer_mails_key ON answer_mails (key);
+CREATE INDEX answer_mails_queue ON answer_mails (id) WHERE state IN ('pending', 'sending', 'in doubt');
+CREATE VIEW answer_queue AS SELECT * FROM answer_mails WHERE state IN ('pending', 'sending', 'in doubt');
+CREATE TABLE labels (              -- "more like this" and "not for me"
+    subscriber INTEGER NOT NULL REFERENCES subscribers (id),
+    paper INTEGER NOT NULL REFERENCES papers (id),
+    liked INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    PRIMARY KEY (subscriber, paper)
+) WITHOUT ROWID;
+CREATE INDEX labels_paper ON labels (paper)
+"""
+
 MIGRATIONS: dict[str, tuple[str, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
-    # Such as 'mon,thu': a subscriber gets mail only on these days; NULL means every day.
     # Papers that a topic likes and that arXiv was asked for, whether it has them or not: it is asked once.
     "lookups": ("CREATE TABLE lookups (name TEXT PRIMARY KEY, asked TEXT NOT NULL) WITHOUT ROWID",),
+    # Such as 'mon,thu': a subscriber gets mail only on these days; NULL means every day.
     "days": ("ALTER TABLE subscribers ADD COLUMN days TEXT",),
     # The sources of another history that this digest reads, and the name of the source that reads it.
     "origins": ("CREATE TABLE origins (source TEXT PRIMARY KEY, history TEXT NOT NULL) WITHOUT ROWID",),
