@@ -26,13 +26,13 @@ LEAVE = UnsubscribeSettings(mailto="unsubscribe@mail.example.org", url="https://
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 
 
-def ranked(number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY, labels: Sequence[str] = ()) -> Ranked:
+def ranked(number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY, badges: Sequence[str] = ()) -> Ranked:
     day = DAY - timedelta(3) if kind is TrendKind.RISING else DAY
     earlier = () if votes is None or kind is not TrendKind.TODAY else ((DAY - timedelta(1), max(0, votes - 30)),)
     listing = Listing("hf", day, (*earlier, (DAY, votes)))
     return Ranked(
         Trend(number, 1.0, kind, listing),
-        (ScorePart(1.0, ""), *(ScorePart(0.1, f"matches your topic {label}", label) for label in labels)),
+        (ScorePart(1.0, ""), *(ScorePart(0.1, f"matches your topic {badge}", badge) for badge in badges)),
     )
 
 
@@ -98,7 +98,7 @@ def plain_papers(count: int) -> list[Paper]:
 
 
 def full_edition(count: int) -> Edition:
-    """An edition in which nothing is missing: labels, feedback, a page in the archive and a way to subscribe."""
+    """An edition in which nothing is missing: badges, feedback, a page in the archive and a way to subscribe."""
     made = edition(plain_papers(count), notices=["arXiv was unavailable today; its papers follow tomorrow."])
     say = tuple(
         (label, f"mailto:feedback+{'x' * 26}@example.org?subject=more%20arxiv:2604.00001")
@@ -106,7 +106,7 @@ def full_edition(count: int) -> Edition:
     )
 
     def filled(entry: Entry) -> Entry:
-        return replace(entry, labels=("World models", "Video", "Otters"), feedback=say, origin="from Fri 17 Apr")
+        return replace(entry, badges=("World models", "Video", "Otters"), feedback=say, origin="from Fri 17 Apr")
 
     return replace(
         made,

@@ -16,7 +16,7 @@ _MAX_TLDR = 600  # characters of a given summary, shown word for word up to here
 _MAX_LINK = 300  # characters of a link beside the title; a longer one costs more than it is worth
 _TOP_VOTES = 3  # of a top pick, and of a paper that is called trending: the first one is its submitter's
 _LONG_AGO = timedelta(60)
-_MAX_LABELS = 3
+_MAX_BADGES = 3
 _MIN_STARS, _MIN_COMMENTS = 10, 3  # from how many on a reader learns something: 90 % of papers have 0 or 1 comment
 
 
@@ -31,10 +31,10 @@ class Entry:
     movement       like "+30 since yesterday"
     finding        what the paper found: its summary, or sentences of its `abstract`
     finding_by     the service whose program wrote the summary, '' if none did
-    labels         why the paper was selected, in a word or two each: names of topics
+    badges         why the paper was selected, in a word or two each: names of topics
     reasons        the same in full
-    links          (label, address) of what else there is about the paper
-    feedback       (label, address) of what a reader can say about it
+    links          (words, address) of what else there is about the paper
+    feedback       (words, address) of what a reader can say about it
     """
 
     place: int
@@ -51,7 +51,7 @@ class Entry:
     abstract: str = ""
     finding: str = ""
     finding_by: str = ""
-    labels: tuple[str, ...] = ()
+    badges: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     feedback: tuple[tuple[str, str], ...] = ()
@@ -160,9 +160,9 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
         abstract=paper.abstract,
         finding=snippet(paper.tldr, _MAX_TLDR) or find_finding(paper.title, paper.abstract, EXCERPT),
         finding_by=paper.tldr_by,
-        labels=tuple(dict.fromkeys(part.label for part in parts if part.label))[:_MAX_LABELS],
+        badges=tuple(dict.fromkeys(part.badge for part in parts if part.badge))[:_MAX_BADGES],
         reasons=tuple(part.reason for part in parts),
-        links=tuple((label, link) for label, link in _links(paper) if len(link) <= _MAX_LINK),
+        links=tuple((words, link) for words, link in _links(paper) if len(link) <= _MAX_LINK),
     )
 
 
@@ -179,7 +179,7 @@ def _is_good(ranked: Ranked) -> bool:
 
 
 def _is_asked_for(ranked: Ranked) -> bool:
-    return any(part.label for part in ranked.parts)
+    return any(part.badge for part in ranked.parts)
 
 
 def _kind(ranked: Ranked) -> TrendKind | _Kind:
@@ -256,7 +256,7 @@ def _links(paper: Paper) -> tuple[tuple[str, str], ...]:
         (f"Discussion ({paper.comments:,})", talk),
         ("Hugging Face", "" if talk.startswith(paper.huggingface) else paper.huggingface),
     )
-    return tuple((label, link) for label, link in named if link and link != paper.link)
+    return tuple((words, link) for words, link in named if link and link != paper.link)
 
 
 def _short(count: int) -> str:

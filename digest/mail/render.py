@@ -32,11 +32,11 @@ _FULL = 5  # papers in full after the top pick: what a reader gets through in tw
 _COST = {"top": 1_150, "full": 900, "brief": 640, "row": 500, "line": 410}
 _LEVELS = tuple(_COST)
 _PAGE_COST = 7_500  # bytes besides title, notices and entries
-_LINK, _LABEL = 100, 270  # bytes of each besides its words
+_LINK, _BADGE = 100, 270  # bytes of each besides its words
 _HEADLINE = 64  # characters of the first title in the subject: phones show 40 of them, desktops 70
 _BRIEF = 110  # characters of the finding at the level "brief"
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
-_SECOND_LINK = ("Code", "Discussion", "Project")  # labels of what the plain text adds to the paper's page
+_SECOND_LINK = ("Code", "Discussion", "Project")  # words of the link that the plain text adds to the paper's page
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,10 @@ class Renderer:
 
         def with_votes(entry: Entry) -> Entry:
             ways = [
-                (label, feedback_link(feedback, self._sender, token, word, entry.name))
-                for label, word in (("More like this", "more"), ("Not for me", "less"))
+                (words, feedback_link(feedback, self._sender, token, word, entry.name))
+                for words, word in (("More like this", "more"), ("Not for me", "less"))
             ]
-            return replace(entry, feedback=tuple((label, link) for label, link in ways if link))
+            return replace(entry, feedback=tuple((words, link) for words, link in ways if link))
 
         return replace(
             edition,
@@ -218,8 +218,8 @@ def _weight(view: FittedEntry) -> int:
         texts += [text for pair in pairs for text in pair]
         extra += _LINK * len(pairs)
     if view.detailed or view.level == "brief":
-        texts += [view.finding, entry.origin, *entry.labels]
-        extra += _LABEL * len(entry.labels)
+        texts += [view.finding, entry.origin, *entry.badges]
+        extra += _BADGE * len(entry.badges)
     return _COST[view.level] + sum(_size(text) for text in texts) + extra
 
 

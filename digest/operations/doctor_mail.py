@@ -164,9 +164,9 @@ def _full_entry(place: int) -> Entry:
         abstract=sentence * 6,
         finding=sentence * 3,
         finding_by="a made-up service",
-        labels=("Made-up topic",),
+        badges=("Made-up topic",),
         reasons=("matches a topic",),
-        links=tuple((label, f"https://example.org/{place}/{label}") for label in ("HTML", "PDF", "Code", "Project")),
+        links=tuple((words, f"https://example.org/{place}/{words}") for words in ("HTML", "PDF", "Code", "Project")),
     )
 
 

@@ -41,7 +41,7 @@ _POOL = 3  # times the papers of a mail: how far down `diversify` looks
 _MIN_COSINE = 0.2
 _MIN_SHARED_WORDS = 3
 _MAX_PER_THEME = 3
-_MIN_LABEL = 0.3  # share of a reader's taste from which on the mail says so
+_MIN_BADGE = 0.3  # share of a reader's taste from which on the paper has a badge
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def _taste_part(share: float, title: str) -> ScorePart:
     if share < 0:
         return ScorePart(share, f"because “{snippet(title, 80)}” was not for you")
     asked = "because you asked for more like"
-    label = f"{asked} “{snippet(title, 40)}”" if share >= _MIN_LABEL else ""
-    return ScorePart(share, f"{asked} “{snippet(title, 80)}”", label)
+    badge = f"{asked} “{snippet(title, 40)}”" if share >= _MIN_BADGE else ""
+    return ScorePart(share, f"{asked} “{snippet(title, 80)}”", badge)
 
 
 class Selection:

@@ -32,14 +32,14 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """Points of a paper's score, the reason for them in the reader's words, and the same in a word or two.
+    """Points of a paper's score, the reason for them in the reader's words, and the same in a word or two: a badge.
 
     Both are '' for the trending score.
     """
 
     points: float
     reason: str
-    label: str = ""
+    badge: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,14 @@ class Request:
     """An HTTP GET request, or a file: URL to read.
 
     parse               turns the body into a `Page`, or raises SourceError; must accept any bytes
-    label               names the request in messages, like "category cs.LG"; without secrets
+    name                names the request in messages, like "category cs.LG"; without secrets
     not_yet_statuses    HTTP statuses that mean "nothing there yet" and count as an empty page
     due                 the response must list papers that this source has never listed before, else it is late
     """
 
     url: str
     parse: Callable[[bytes], Page]
-    label: str
+    name: str
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a token
     not_yet_statuses: frozenset[int] = frozenset()
@@ -123,7 +123,7 @@ class CachedResponse:
 class Batch:
     """What the response to a request listed that was `due`."""
 
-    label: str
+    name: str
     sightings: tuple[Sighting, ...]
 
 
@@ -135,7 +135,7 @@ class Fetched:
     errors          a message for each request that failed
     read            how many requests succeeded
     batches         those that were due
-    stale, empty    the labels of late batches, see `freshness.check_freshness`
+    stale, empty    the names of late batches, see `freshness.check_freshness`
     responses       to be cached for the next run
     history         of a digest whose papers are to be copied, then with no sightings; `copied` is their number
     worst           the worst state of that digest's sources

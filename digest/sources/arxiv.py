@@ -65,7 +65,7 @@ class Arxiv:
         today = feed_day(now)
         due = has_batch(today) and (since is None or feed_day(since) < today)
         feeds = (
-            Request(url=self.url + quote(category), parse=_parse_feed, label=f"category {category}", due=due)
+            Request(url=self.url + quote(category), parse=_parse_feed, name=f"category {category}", due=due)
             for category in self.categories
         )
         return (*search, *feeds)
@@ -118,7 +118,7 @@ def search_request(url: str, categories: Sequence[str], first: date, now: dateti
             "sortOrder": "ascending",
         },
         parse=partial(_parse_results, partial(search_request, url, categories, first, now), start),
-        label=f"papers announced since {first}",
+        name=f"papers announced since {first}",
     )
 
 
@@ -128,7 +128,7 @@ def lookup_request(url: str, identifiers: Sequence[str]) -> Request:
         url=url,
         params={"id_list": ",".join(identifiers), "max_results": str(len(identifiers))},
         parse=_parse_lookup,
-        label=f"{len(identifiers)} liked papers",
+        name=f"{len(identifiers)} liked papers",
     )
 
 

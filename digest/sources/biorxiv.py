@@ -41,7 +41,7 @@ class Biorxiv:
         return Request(
             url=f"{self.url.rstrip('/')}/{self.server}/{first}/{last}/{cursor}",
             parse=partial(self._parse, first, last, cursor),
-            label=f"papers posted from {first} to {last}",
+            name=f"papers posted from {first} to {last}",
         )
 
     def _parse(self, first: date, last: date, cursor: int, body: bytes) -> Page:

@@ -33,13 +33,13 @@ class Feed:
         return (urlsplit(self.url).hostname or "").removeprefix("www.")
 
     @property
-    def _label(self) -> str:
+    def _request_name(self) -> str:
         """The address without user, password and query, any of which may be a secret."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        return (Request(url=self.url, parse=partial(self._parse, now.date()), label=self._label),)
+        return (Request(url=self.url, parse=partial(self._parse, now.date()), name=self._request_name),)
 
     def _parse(self, today: date, body: bytes) -> Page:
         _, entries = parse_feed(body)

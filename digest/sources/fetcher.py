@@ -208,7 +208,7 @@ class _SourceFetch:
             skipped=tuple(skipped),
             errors=tuple(self.errors),
             read=len(self.pages),
-            batches=tuple(Batch(request.label, page.sightings) for request, page in self.pages if request.due),
+            batches=tuple(Batch(request.name, page.sightings) for request, page in self.pages if request.due),
             previous=previous,
             responses=tuple(self.to_cache),
             unreachable=bool(self.errors) and self.all_unreachable and not self.pages,
@@ -219,17 +219,17 @@ class _SourceFetch:
         while requests and not self._is_enough(requests[0]):
             request = requests.popleft()
             number = total - len(requests)
-            self._show(request.label + (f" ({number} of {total})" if total > 1 else ""))
+            self._show(request.name + (f" ({number} of {total})" if total > 1 else ""))
             try:
                 page = self._fetch_page(request)
             except SourceError as problem:
-                self.errors.append(f"{request.label}: {problem}")
+                self.errors.append(f"{request.name}: {problem}")
                 if isinstance(problem, Unreachable):
                     self.unreachable.add(urlsplit(request.url).netloc)
                 else:
                     self.all_unreachable = False
             except Exception:  # noqa: BLE001 -- logged there
-                self._report_bug(f"{request.label}: ")
+                self._report_bug(f"{request.name}: ")
             else:
                 self.pages.append((request, page))
                 if page.next:
@@ -246,14 +246,14 @@ class _SourceFetch:
             limit = f"{_MAX_PAGES // 2**20} MB"
         else:
             return False
-        self.errors.append(f"{request.label}: not requested: the limit is {limit} per run")
+        self.errors.append(f"{request.name}: not requested: the limit is {limit} per run")
         return True
 
-    def _report_bug(self, label: str) -> None:
+    def _report_bug(self, where: str) -> None:
         """Make an unexpected exception an error of this source; -v shows where it comes from."""
         log.debug("traceback", {"source": self.source.name}, exc_info=True)
         self.all_unreachable = False
-        self.errors.append(f"{label}unexpected error; -v shows the traceback")
+        self.errors.append(f"{where}unexpected error; -v shows the traceback")
 
     def _show(self, doing: str) -> None:
         self.doing = doing

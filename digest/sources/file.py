@@ -32,7 +32,7 @@ class File:
         return self.path.stem
 
     def requests(self, now: datetime, since: datetime | None = None) -> tuple[Request, ...]:
-        return (Request(url=self.path.absolute().as_uri(), parse=self._parse, label=str(self.path)),)
+        return (Request(url=self.path.absolute().as_uri(), parse=self._parse, name=str(self.path)),)
 
     def _parse(self, body: bytes) -> Page:
         page = build_page(BytesIO(body.removeprefix(b"\xef\xbb\xbf")), self._parse_line, "line")

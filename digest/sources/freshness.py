@@ -13,16 +13,16 @@ def check_freshness(fetched: Fetched, known: Callable[[Sequence[Sighting]], bool
     """
     return replace(
         fetched,
-        stale=tuple(batch.label for batch in fetched.batches if batch.sightings and known(batch.sightings)),
-        empty=tuple(batch.label for batch in fetched.batches if not batch.sightings),
+        stale=tuple(batch.name for batch in fetched.batches if batch.sightings and known(batch.sightings)),
+        empty=tuple(batch.name for batch in fetched.batches if not batch.sightings),
     )
 
 
 def late_batches(fetched: Fetched) -> tuple[str, ...]:
     """Return a message for each batch that was due and is late."""
     return (
-        *(f"{label} still shows an earlier day's papers, although new ones are due" for label in fetched.stale),
-        *(f"{label} lists nothing, although new papers are due" for label in fetched.empty),
+        *(f"{name} still shows an earlier day's papers, although new ones are due" for name in fetched.stale),
+        *(f"{name} lists nothing, although new papers are due" for name in fetched.empty),
     )
 
 

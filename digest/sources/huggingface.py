@@ -48,7 +48,7 @@ class HuggingFace:
             params={"date": day.isoformat(), "limit": str(_PAGE_SIZE), "p": str(page)},
             parse=partial(self._parse, day, page, is_today),
             headers=self._headers,
-            label=f"the list of {day}",
+            name=f"the list of {day}",
             # East of Greenwich a day begins before it does for the service.
             not_yet_statuses=frozenset({400}) if is_today else frozenset(),
         )

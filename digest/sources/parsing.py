@@ -16,25 +16,25 @@ _MAX_SKIPPED = 10_000  # entries of a page: each leaves a message in the databas
 def build_page(
     entries: Iterable[Entry],
     parse: Callable[[Entry], Sighting | None],
-    label: str,
+    noun: str,
     first: int = 1,
     next_request: Request | None = None,
 ) -> Page:
     """Parse each entry; skip those for which `parse` raises ValueError or returns None (not wanted).
 
-    Messages number the entries from `first` on: "row 3: it has no title", with "row" as the `label`.
+    Messages number the entries from `first` on: "row 3: it has no title", with "row" as the `noun`.
     """
     sightings: list[Sighting] = []
     skipped: list[str] = []
     for number, entry in enumerate(entries, start=first):
         if len(skipped) == _MAX_SKIPPED:
-            skipped.append(f"{label} {number}: not read, after so many invalid ones")
+            skipped.append(f"{noun} {number}: not read, after so many invalid ones")
             break
         try:
             if sighting := parse(entry):
                 sightings.append(sighting)
         except ValueError as problem:
-            skipped.append(f"{label} {number}: {problem}")
+            skipped.append(f"{noun} {number}: {problem}")
     return Page(tuple(sightings), next_request, tuple(skipped))
 
 

@@ -111,7 +111,7 @@ def test_what_hardly_anybody_voted_for_is_no_top_pick_unless_it_was_asked_for() 
     assert "TOP PICK" not in rendered(thin).html + rendered(thin).text
     assert composed(ranked(1, votes=3)).top is not None
     assert composed(ranked(1, votes=None)).top is None, "first in a list without votes is only first come"
-    asked = composed(ranked(1, votes=0, labels=["Otters"]), ranked(2, votes=0, labels=["Otters"]), *weak[1:])
+    asked = composed(ranked(1, votes=0, badges=["Otters"]), ranked(2, votes=0, badges=["Otters"]), *weak[1:])
     assert asked.top is not None
     assert [section.heading for section in asked.sections] == ["Picked for you", "More papers"]
 
