@@ -411,17 +411,17 @@ def _parse_label(label: Mapping[str, Any]) -> Label:
 
 
 def import_labels(context: Context, imported: Iterable[ImportedSubscriber], today: date) -> int:
-    """Store the labels of subscribers who were imported; return how many there were of papers that nobody can tell.
+    """Store the labels of subscribers who were imported; return how many there were for papers that are not known.
 
-    A paper that this history does not know is stored under its name and title, and is listed nowhere.
+    A paper that this history does not know is stored under its name and title, if it has one.
     """
     unknown = 0
     for row in imported:
         subscriber = context.subscribers.by_address(row.address)
         for label in row.labels if subscriber.id else ():
-            paper = context.papers.by_name(label.paper) or context.papers.find(label.paper)
+            paper = context.papers.find_named(label.paper)
             if paper is None and label.title:
-                paper = context.papers.remember(label.paper, label.title, today)
+                paper = context.papers.record_unlisted(label.paper, label.title)
             if paper is None:
                 unknown += 1
             else:

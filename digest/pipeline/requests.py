@@ -154,7 +154,7 @@ class Requests:
         if command.argument.isdecimal():
             paper = (self._outbox.papers_of_message(letter.replied_to, reader) or {}).get(int(command.argument))
         else:
-            paper = self._papers.by_name(command.argument) or self._papers.find(command.argument)
+            paper = self._papers.find_named(command.argument)
         if paper is None:
             return False
         self._labels.put(reader.id, paper, command.word == "more", self._clock().date())

@@ -341,7 +341,7 @@ def look_up_likes(context: Context, fetcher: Fetcher, day: date, now: datetime) 
             log.warning("liked papers not looked up", {"why": problem})
         if not fetched.errors:
             asked = [f"arxiv:{identifier}" for identifier in lookup.identifiers]
-            context.papers.keep((sighting.paper for sighting in fetched.sightings), asked, day)
+            context.papers.record_lookup((sighting.paper for sighting in fetched.sightings), asked, day)
             log.info("looked up liked papers", {"asked": len(asked), "found": len(fetched.sightings)})
 
 

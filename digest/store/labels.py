@@ -55,9 +55,8 @@ class Labels:
     def _read(self, where: str, values: list[int]) -> Iterator[tuple[str, Label]]:
         """Yield (address, label); of a paper's names, the most reliable one (see `digest.papers`)."""
         rows = self._db.execute(
-            "SELECT s.address, coalesce((SELECT name FROM names n WHERE n.paper = l.paper"  # noqa: S608  ours
-            " ORDER BY instr('arxiv doi id title', substr(name, 1, instr(name, ':') - 1)), name LIMIT 1), ''),"
-            " p.title, l.liked, l.day FROM labels l JOIN papers p ON p.id = l.paper"
+            "SELECT s.address, coalesce((SELECT min(name) FROM names WHERE paper = l.paper), ''), p.title,"  # noqa: S608  ours
+            "  l.liked, l.day FROM labels l JOIN papers p ON p.id = l.paper"
             f" JOIN subscribers s ON s.id = l.subscriber{where} ORDER BY l.day, l.paper",
             values,
         )

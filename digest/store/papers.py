@@ -19,7 +19,8 @@ from digest.store.database import transaction
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_UNLISTED = date.max  # the day on which a paper was first seen that no source listed: the first listing is earlier
+# The day on which a paper was first seen that no source listed: every listing is earlier. In the table it is ''.
+_UNLISTED = date.max
 _MAX_OPEN = 256  # texts in memory while a list is recorded
 
 
@@ -115,7 +116,7 @@ class Papers:
         return dict(self._db.execute("SELECT source, history FROM origins").fetchall())
 
     def never_asked(self, names: Iterable[str]) -> list[str]:
-        """Return the names, like arxiv:2011.13456, of papers that are not recorded and that `keep` has not had."""
+        """Return the names, like arxiv:2011.13456, of papers that are not recorded and were never looked up."""
         rows = self._db.execute(
             "SELECT DISTINCT value FROM json_each(?) WHERE NOT EXISTS"
             " (SELECT 1 FROM names n JOIN papers p ON p.id = n.paper WHERE n.name = value AND p.title <> '')"
@@ -124,7 +125,7 @@ class Papers:
         )
         return [row[0] for row in rows]
 
-    def keep(self, papers: Iterable[Paper], names: Iterable[str], day: date) -> None:
+    def record_lookup(self, papers: Iterable[Paper], names: Iterable[str], day: date) -> None:
         """Store papers that no source listed: the answer to a question for `names`, which may lack some.
 
         They can be found by `find` and be compared with, but are no candidates before a source lists them.
@@ -180,9 +181,8 @@ class Papers:
 
         Such a row is no candidate. The first source that lists the paper fills it in, as if it were new on that day.
         """
-        row = self._db.execute("SELECT paper FROM names WHERE name = ?", [name]).fetchone()
-        if row:
-            return int(row[0])
+        if (paper_id := self._by_name(name)) is not None:
+            return paper_id
         kind, _, value = name.partition(":")
         arxiv, doi, ident = (value if kind == own else "" for own in ("arxiv", "doi", "id"))
         known = Paper(title="", arxiv=arxiv, doi=doi, ident=ident, from_feed=True)
@@ -210,23 +210,27 @@ class Papers:
         return int(found[0]) if title and (unlisted or first_seen) else None
 
     def find_by_beginning(self, text: str, limit: int) -> list[int]:
-        """Return the papers whose titles begin with `text`, at most `limit`, by title; none for no text."""
+        """Return the listed papers whose titles begin with `text`, at most `limit`, by title; none for no text."""
         from digest.papers.text.readable import fold_title
 
         start = "title:" + fold_title(text)[:400]
         rows = self._db.execute(
-            "SELECT DISTINCT paper FROM names WHERE name >= :start AND substr(name, 1, length(:start)) = :start"
-            " AND name < 'title;' AND :start <> 'title:' ORDER BY name LIMIT :limit",
+            "SELECT DISTINCT paper FROM names JOIN papers ON id = paper WHERE name >= :start"
+            " AND substr(name, 1, length(:start)) = :start AND name < 'title;' AND :start <> 'title:'"
+            " AND first_seen <> '' ORDER BY name LIMIT :limit",
             {"start": start, "limit": limit},
         )
         return [row[0] for row in rows]
 
-    def by_name(self, name: str) -> int | None:
-        """Return the id of the paper with exactly this name (see `digest.papers`); None if there is none."""
+    def find_named(self, text: str) -> int | None:
+        """Return the id of the paper with exactly this name, listed or not, else what `find` returns."""
+        return self._by_name(text) or self.find(text)
+
+    def _by_name(self, name: str) -> int | None:
         row = self._db.execute("SELECT paper FROM names WHERE name = ?", [name]).fetchone()
         return int(row[0]) if row else None
 
-    def remember(self, name: str, title: str, day: date) -> int | None:
+    def record_unlisted(self, name: str, title: str) -> int | None:
         """Store a paper that no source has listed, so that no mail has it; None if it cannot be stored under its name.
 
         It counts as from a feed: whatever a source says of it later takes its place.
@@ -241,7 +245,7 @@ class Papers:
             return None
         with transaction(self._db):
             texts = _Texts(self._db)
-            paper_id, _ = self._store(texts, paper, day)
+            paper_id, _ = self._store(texts, paper, _UNLISTED)
             texts.write()
         return paper_id
 

@@ -96,6 +96,11 @@ def test_a_paper_that_was_looked_up_is_new_when_a_source_lists_it(place: Workpla
         papers = Papers(db)
         assert papers.find("2001.00001") is None
         assert papers.find("2001.00001", unlisted=True) is not None
+        assert papers.find_by_beginning("Knots in Looms", 9) == [], "explain shows only what was listed"
+        labelled = papers.record_unlisted("arxiv:2001.00009", "A paper of another digest")
+        assert labelled is not None
+        assert papers.find("2001.00009") is None
+        assert papers.find_named("arxiv:2001.00009") == labelled
         assert papers.arrivals(MONDAY)[0] == len(services.listed)
     services.listed = [{"id": "arxiv:2001.00001", "title": "Knots in Looms 2001.00001"}]
     run(place, services, later)
