@@ -343,20 +343,18 @@ class Outbox:
 
     def subscriber_of_message(self, message_id: str) -> int | None:
         """Return the row of the subscriber whose message has this Message-ID; None when it is not ours."""
-        day = message_id[1:9]  # see `digest.mail.message.message_id`
         row = self._db.execute(
             "SELECT d.subscriber FROM editions e JOIN deliveries d ON d.edition = e.id"
             " WHERE e.day = ? AND d.message_id = ?",
-            [f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
+            [_day_of(message_id), message_id],
         ).fetchone()
         return int(row[0]) if row else None
 
     def papers_of_message(self, message_id: str, subscriber: Subscriber) -> dict[int, int] | None:
         """Return place -> paper of the message with this Message-ID; None if it is not one to this subscriber."""
-        day = message_id[1:9]  # see `digest.mail.message.message_id`
         row = self._db.execute(
             "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ? AND message_id = ?",
-            [subscriber.id, f"{day[:4]}-{day[4:6]}-{day[6:]}", message_id],
+            [subscriber.id, _day_of(message_id), message_id],
         ).fetchone()
         if row is None:
             return None
@@ -515,6 +513,11 @@ class Outbox:
 
 def _message_id(token: str, day: str, sender: str) -> str:
     return message_id(token, date.fromisoformat(day), sender)
+
+
+def _day_of(message_id: str) -> str:
+    """Return the day in a Message-ID (see `digest.mail.message.message_id`); of another one, what no row has."""
+    return f"{message_id[1:5]}-{message_id[5:7]}-{message_id[7:9]}"
 
 
 def _oldest(today: date) -> str:

@@ -15,7 +15,6 @@ Names and deliveries are kept, so a paper is never sent twice, however old it is
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from digest.errors import HistoryError
 from digest.ranking.similarity import BACKGROUND
-from digest.store.database import open_database, run_lock, transaction
+from digest.store.database import open_database, rolled_back, run_lock, transaction
 from digest.store.papers import Papers
 from digest.store.statistics import size_on_disk
 
@@ -50,10 +49,6 @@ class PruneResult:
     after: int
 
 
-class _RollbackError(Exception):
-    """Rolls back a dry run."""
-
-
 def min_days(window_days: int) -> int:
     """Return how many days must be kept: a paper may trend through the whole window, and be found late."""
     return max(_MIN_DAYS, window_days + _MAX_LATE_DAYS)
@@ -66,13 +61,11 @@ def prune(database: Path, today: date, days: int, likes: Sequence[str], *, dry_r
     is killed. Raises AlreadyRunning during a run.
     """
     with open_database(database, create=False) as db, run_lock(database):
-        before, counts = size_on_disk(database), dict[str, int]()
+        before = size_on_disk(database)
         # Else SQLite would search all deliveries for each deleted run; the check before the commit searches them once.
         db.conn.execute("PRAGMA foreign_keys = OFF")
-        with suppress(_RollbackError), transaction(db):
+        with rolled_back(db) if dry_run else transaction(db):
             counts = _delete(db, today - timedelta(days), _find_liked(db, likes))
-            if dry_run:
-                raise _RollbackError
         if not dry_run:
             _shrink(db)
         return PruneResult(**counts, before=before, after=size_on_disk(database))

@@ -9,7 +9,7 @@ subscribed. Nothing is kept of a request that three days have not confirmed.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from digest.mail.address import address_key
@@ -20,6 +20,7 @@ from digest.mail.requests import (
     read_confirmation_token,
 )
 from digest.store.database import transaction, utc
+from digest.store.statistics import Statistics
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -68,7 +69,7 @@ class Signups:
         """
         with transaction(self._db):
             self._db.execute("DELETE FROM requests WHERE coalesce(answered, asked) <= ?", [utc(now - CONFIRM_WITHIN)])
-            if self.answered_today(now) >= max_per_day:
+            if Statistics(self._db.conn).signups(now)["today"] >= max_per_day:
                 return None
             row = self._db.execute(
                 "UPDATE requests SET answered = ? WHERE id = (SELECT min(id) FROM requests WHERE answered IS NULL)"
@@ -78,12 +79,6 @@ class Signups:
         if row is None:
             return None
         return Signup(row[2], row[3], confirmation_token(self._secret, row[0], row[1], now + CONFIRM_WITHIN))
-
-    def answered_today(self, now: datetime) -> int:
-        """Return how many confirmation mails were queued since midnight in the time zone of `now`."""
-        midnight = datetime.combine(now.date(), time(), now.tzinfo)
-        row = self._db.execute("SELECT count(*) FROM requests WHERE answered >= ?", [utc(midnight)]).fetchone()
-        return int(row[0])
 
     def confirm(self, token: str, now: datetime) -> str | None:
         """Return the address that a token of 40 letters and digits confirms, None if it is forged, expired or used.
