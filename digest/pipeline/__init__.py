@@ -2,9 +2,10 @@
 
     run        fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
     archive    the public edition of each day, and its pages and feeds
+    inbox      letters, acted on before each run and between runs; `requests` does what readers ask for
     preview    the same, up to the rendered mail
     explain    why a paper was or was not in it          backtest   what another configuration would have chosen
-    inbox      replies, acted on before each run         similar    papers by words and by similarity
+    similar    papers by words and by similarity
 
 `context` opens what the steps use. `select`, `deliver` and `notify` are parts of the job.
 """

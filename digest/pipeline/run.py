@@ -2,24 +2,27 @@
 
     fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
 
-Before the steps, `run_daily` takes the run lock, opens the database and reads the replies: those who unsubscribed get
-nothing from now on. Mail that earlier runs left behind is recovered or expires, so that its papers can be chosen again.
-Then each step is a function:
+Before the steps, `run_daily` takes the run lock, opens the database and reads the letters of readers (`inbox`): those
+who unsubscribed get nothing from now on, and the answers to the others are queued. A restored backup ends the run. Mail
+that earlier runs left behind is recovered or expires, so that its papers can be chosen again. Then each step is a
+function:
 
 1. `fetch` asks every source, side by side, with what earlier runs remember (validators, missed days).
-2. `record` stores what a source lists: papers and sightings. A recorded paper is not yet a sent one.
+2. `record` stores what a source lists: papers and sightings. A recorded paper is not yet a sent one. Papers that topics
+   like, and that no source ever listed, are looked up once (`look_up_likes`).
 3. `select` loads the day's candidates and groups subscribers who chose the same and were shown the same papers; each
    group gets one list of papers, best first (`digest.pipeline.select`).
 4. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
 5. `render` makes it a message with gaps for address and token (`digest.mail.render`).
 6. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
    count as shown, and no later run makes another mail for that day. With an archive, the public edition of the day is
-   frozen before, and its pages are written after this step (`digest.pipeline.archive`).
-7. `deliver` sends the queue. Each outcome is on disk before the next message leaves on the same connection.
+   frozen before, and its pages are written after this step (`digest.pipeline.archive`), also on a day without mail.
+7. `deliver` sends the queued answers to letters, and then the queued mail. Each outcome is on disk before the next
+   message leaves on the same connection.
 
 What they count is collected in a `RunReport`. Every step but compose and render may write, in transactions that are
 safe to repeat: a run may be killed at any moment and run again. `preview` is the same path up to step 5, and
-`--dry-run` up to step 4.
+`--dry-run` up to step 4. Between runs, `read_inbox` reads the letters and sends the answers to them, and no other mail.
 """
 
 import logging

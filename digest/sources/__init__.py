@@ -8,13 +8,13 @@ next `Request`. Paging, retries and rate limits are written once, in `fetcher`; 
 Other packages use the records below and these modules:
 
     arxiv_categories    check the names of categories
-    registry    the class of each source, by the `type` in the configuration
-    fetcher     fetch all sources of a run
-    history     the history of another digest, which no request reads
+    registry            the class of each source, by the `type` in the configuration
+    fetcher             fetch all sources of a run
+    history             the history of another digest, which no request reads
     library             read the export of a reference manager
     lookup              ask for papers by their identifiers
-    freshness   check for batches that are late, and write the notices for readers
-    web         send a GET request to a server that may be hostile, slow or broken
+    freshness           check for batches that are late, and write the notices for readers
+    web                 send a GET request to a server that may be hostile, slow or broken
 
 To add a source, write its module, add it to `registry.SOURCE_TYPES`, and show its keys in config.example.toml.
 """
