@@ -5,7 +5,6 @@ A name may lead to anything: a link that somebody else put there, a pipe that no
 
 import errno
 import os
-import secrets
 import shlex
 import stat
 import time
@@ -141,7 +140,7 @@ def whole_file(
         if path.exists():
             _check_regular(path.stat())
     # A name nobody can guess, and O_EXCL: another user must not be able to put a link there first.
-    temporary = draft or path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = draft or path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
     try:
         yield temporary

@@ -16,12 +16,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from digest.mail.edition import Arrivals, Edition, compose
 from digest.papers import Paper, paper_names
-from digest.ranking.trending import Ranked
 from digest.settings import invalid_value, web_address
+
+if TYPE_CHECKING:
+    from digest.mail.edition import Arrivals, Edition
+    from digest.ranking.trending import Ranked
 
 __all__ = ["ArchiveSettings", "PublicEdition", "pages", "site"]
 
@@ -68,13 +71,15 @@ class PublicEdition:
     created: datetime
     tag: str
     title: str
-    arrivals: Arrivals
-    ranked: tuple[Ranked, ...]
+    arrivals: "Arrivals"
+    ranked: "tuple[Ranked, ...]"
     papers: dict[int, Paper]
 
     @cached_property
-    def composed(self) -> Edition:
+    def composed(self) -> "Edition":
         """The edition as a mail would have it."""
+        from digest.mail.edition import compose  # not needed for the settings, which every command reads
+
         return compose(self.title, self.day, self.ranked, self.papers, self.arrivals, ())
 
     @cached_property
