@@ -12,8 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from digest.archive import PublicEdition, edition_path, month_path
-from digest.files import bundled_file
-from digest.mail.edition import Edition, format_date
+from digest.mail.edition import Edition, format_date, format_short_date
 from digest.mail.render import FittedEntry
 from digest.mail.templates import Templates
 from digest.papers.text.fit import plural, snippet
@@ -39,7 +38,7 @@ class Pages:
     def __init__(self, url: str, title: str, overrides: Path | None = None) -> None:
         self.url = url
         self.title = title
-        self._templates = Templates([folder for folder in (overrides, bundled_file("templates")) if folder])
+        self._templates = Templates(overrides)
 
     def edition(self, edition: PublicEdition, earlier: date | None, later: date | None) -> bytes:
         """Return the page of an edition; `earlier` and `later` are the days of those before and after it."""
@@ -54,8 +53,8 @@ class Pages:
             "earlier": earlier and _day_link(earlier),
             "later": later and _day_link(later),
         }
-        top = headline(edition)
-        return self._page("edition.html", edition_path(edition.day), f"{top} · {short_date(edition.day)}", values)
+        heading = f"{headline(edition)} · {format_short_date(edition.day)}"
+        return self._page("edition.html", edition_path(edition.day), heading, values)
 
     def month(self, editions: Sequence[PublicEdition], earlier: date | None, later: date | None) -> bytes:
         """Return the page of a month with these editions, oldest first; the others are days of the months around it."""
@@ -109,18 +108,13 @@ def headline(edition: PublicEdition) -> str:
     return snippet(first.title, 90) + (f" and {more} more" if more else "")
 
 
-def short_date(day: date) -> str:
-    """Return a date like "Mon 23 Nov 2026"."""
-    return f"{day:%a} {day.day} {day:%b %Y}"
-
-
 def _teaser(edition: PublicEdition) -> dict[str, object]:
     """Return what a list of editions says about one."""
     entries, anchors = edition.composed.entries, edition.anchors
     return {
         "link": _day_link(edition.day),
         "day": edition.day,
-        "date": short_date(edition.day),
+        "date": format_short_date(edition.day),
         "titles": [(entry.title, anchors[entry.id]) for entry in entries[:3]],
         "more": len(entries) - 3,
         "papers": plural(len(entries), "paper"),

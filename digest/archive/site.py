@@ -19,9 +19,10 @@ from pathlib import Path
 from digest.archive import PublicEdition, bibtex_path, edition_path, month_feed_path, month_path
 from digest.archive.bibtex import bibliography
 from digest.archive.feeds import FeedDocument, FeedEntry, atom_feed, json_feed, site_map
-from digest.archive.pages import Pages, headline, short_date
+from digest.archive.pages import Pages, headline
 from digest.errors import Unpublished
 from digest.files import read_file, write_file
+from digest.mail.edition import format_short_date
 
 _MIN_ENTRIES = 10  # in the main feeds, if there are as many
 _MONTHS_IN_MEMORY = 3
@@ -133,7 +134,7 @@ class Site:
             FeedEntry(
                 tag=edition.tag,
                 url=self._pages.url + edition_path(edition.day),
-                title=f"{short_date(edition.day)} · {headline(edition)}",
+                title=f"{format_short_date(edition.day)} · {headline(edition)}",
                 summary=edition.composed.intro,
                 content=self._pages.feed_entry(edition),
                 created=edition.created,

@@ -244,7 +244,7 @@ def pause(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus
 
     if until and until <= session.today:
         raise click.BadParameter(f"{until} is not after today, {session.today}", param_hint="--until")
-    if status.state in ("left", "dropped"):
+    if not status.subscribed:
         return f"{subscriber.address} gets no mail anyway: it {status.silence}."
     session.subscribers.pause(subscriber, until or FOREVER)
     return f"Paused {subscriber.address} " + (f"until {until}." if until else "until `digest subscribers resume`.")
@@ -258,7 +258,7 @@ def pause(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus
 def resume(session: _Session, subscriber: "Subscriber", status: "SubscriberStatus") -> str:
     """Resume mail to paused addresses."""
     session.subscribers.resume(subscriber)
-    if status.state in ("left", "dropped", "suspended"):
+    if not status.subscribed or status.state == "suspended":
         again = f"`digest subscribers add {subscriber.address}` subscribes it again"
         return f"{subscriber.address} gets no mail: it {status.silence}; {again}."
     return f"{subscriber.address} gets mail again." if status.paused else f"{subscriber.address} was not paused."
@@ -276,7 +276,7 @@ def list_(app: App, everyone: bool, form: str, as_json: bool) -> None:
 
     with _session(app) as session:
         statuses = session.subscribers.statuses(session.today)
-        listed = _with_pending(session, statuses) if everyone else (one for one in statuses if _gets_mail(one))
+        listed = _with_pending(session, statuses) if everyone else (one for one in statuses if one.subscribed)
         form = "json" if as_json else form
         for part in write_subscribers(listed, form, session.topics, session.context.labels.all(), width=app.width):
             if form == "table":
@@ -306,10 +306,6 @@ def show(app: App, address: str, as_json: bool) -> None:
             app.show(format_subscriber(status, mails, session.topics, labels, app.width))
 
 
-def _gets_mail(status: "SubscriberStatus") -> bool:
-    return status.state not in ("left", "dropped")
-
-
 def _with_pending(session: _Session, statuses: "Iterable[SubscriberStatus]") -> "Iterator[SubscriberStatus]":
     """All subscribers, and the addresses that asked to subscribe by mail and have not confirmed yet."""
     from digest.ranking import DEFAULT_PROFILE
@@ -318,7 +314,7 @@ def _with_pending(session: _Session, statuses: "Iterable[SubscriberStatus]") -> 
     pending = {address.lower(): address for address in session.pending()}
     for status in statuses:
         asked = pending.pop(status.address.lower(), None)
-        yield replace(status, state="pending", why="") if asked and not _gets_mail(status) else status
+        yield replace(status, state="pending", why="") if asked and not status.subscribed else status
     for address in pending.values():
         yield SubscriberStatus(address, "pending", DEFAULT_PROFILE, configured=False)
 
@@ -376,10 +372,10 @@ def import_(app: App, source: Path) -> None:
     bad: list[BadRow] = []
     others: list[str] = []
     mailed: list[ImportedSubscriber] = []
+    labelled: list[ImportedSubscriber] = []
     with _session(app) as session:
-        labelled: list[ImportedSubscriber] = []
         rows = split_rows(read_subscribers(_read_import(source), session.topic), bad)
-        own = _noting(labelled, _own_rows(session, rows, others, mailed))
+        own = _own_rows(session, rows, others, mailed, labelled)
         result = session.subscribers.import_all(own, session.today)
         unknown = import_labels(session.context, labelled, session.today)
         _, now = clock(session.context.config, None)
@@ -391,20 +387,17 @@ def import_(app: App, source: Path) -> None:
         raise RowsRejected(format_bad_rows(bad))
 
 
-def _noting(
-    labelled: "list[ImportedSubscriber]", rows: "Iterable[ImportedSubscriber]"
-) -> "Iterator[ImportedSubscriber]":
-    """The rows; those with labels are appended to `labelled`."""
-    for row in rows:
-        if row.labels:
-            labelled.append(row)
-        yield row
-
-
 def _own_rows(
-    session: _Session, rows: "Iterator[ImportedSubscriber]", others: list[str], mailed: "list[ImportedSubscriber]"
+    session: _Session,
+    rows: "Iterator[ImportedSubscriber]",
+    others: list[str],
+    mailed: "list[ImportedSubscriber]",
+    labelled: "list[ImportedSubscriber]",
 ) -> "Iterator[ImportedSubscriber]":
-    """Yield the rows of this shard's subscribers; collect the other addresses, and the rows of those who had mail."""
+    """Yield the rows of this shard's subscribers.
+
+    Collect the addresses of the others, and again the rows of those who had mail, and of those who labelled papers.
+    """
     shard = session.context.config.shard
     for row in rows:
         if shard and not shard.owns(row.address):
@@ -412,6 +405,8 @@ def _own_rows(
             continue
         if row.last_mail:
             mailed.append(row)
+        if row.labels:
+            labelled.append(row)
         yield row
 
 

@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator
 
 from digest.inbound import Command, DigestAddresses
+from digest.settings import WEEKDAYS
 
 _MAX_LINES = 200  # above the quotation
 _MAX_LINE = 300  # characters
 _MAX_COMMANDS = 50  # of a letter
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?"
 _VOTE = re.compile(r"([+-])\s?([0-9]{1,3})")
 _VOTES = re.compile(r"[+-]\s?[0-9]{1,3}(?:[\s,;]+[+-]\s?[0-9]{1,3})*")
@@ -90,6 +90,6 @@ def _weekdays(argument: str) -> str:
     if argument in ("all", "every day"):
         return "all"
     if argument == "weekdays":
-        return " ".join(_DAYS[:5])
+        return " ".join(WEEKDAYS[:5])
     named = {word[:3] for word in re.split(r"[\s,;]+", argument)}
-    return " ".join(day for day in _DAYS if day in named)
+    return " ".join(day for day in WEEKDAYS if day in named)

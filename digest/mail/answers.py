@@ -11,7 +11,6 @@ from email.headerregistry import Address
 from email.utils import format_datetime
 from pathlib import Path
 
-from digest.files import bundled_file
 from digest.mail.address import Mailbox
 from digest.mail.message import folded, folded_subject, quoted_printable
 from digest.mail.requests import FeedbackSettings, SignupSettings, tagged_address
@@ -65,7 +64,7 @@ class AnswerWriter:
         self._unsubscribe = unsubscribe
         self._signup = signup
         self._feedback = feedback
-        self._templates = Templates([folder for folder in (overrides, bundled_file("templates")) if folder])
+        self._templates = Templates(overrides)
 
     def confirmation(self, to: str, token: str, letter: str, now: datetime) -> AnswerMail:
         """Return the mail that asks whoever reads mail to this address to confirm, in reply to `letter`.

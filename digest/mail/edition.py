@@ -115,8 +115,7 @@ def compose(
     """Return the edition of `ranked`, best first: a top pick, then the others by section, in rank order in each.
 
     The best paper is the top pick if it is good enough; papers that are not count as "more papers". `papers` holds the
-    text of each, by id; `why_empty` says why there is none, as in "62 new papers, none on your
-    topics".
+    text of each, by id; `why_empty` says why there is none, as in "62 new papers, none on your topics".
     """
     top = ranked[:1] if ranked and _is_good(ranked[0]) else []
     rest = ranked[len(top) :]
@@ -223,6 +222,11 @@ def format_authors(authors: Sequence[str], limit: int = 3) -> str:
 def format_date(day: date) -> str:
     """Return a date like "Monday 23 November 2026"."""
     return f"{day:%A} {day.day} {day:%B %Y}"
+
+
+def format_short_date(day: date) -> str:
+    """Return a date like "Mon 23 Nov 2026"."""
+    return f"{day:%a} {day.day} {day:%b %Y}"
 
 
 def _intro(ranked: Sequence[Ranked], arrivals: Arrivals, day: date) -> str:

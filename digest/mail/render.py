@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from digest.errors import ConfigError
-from digest.files import bundled_file
 from digest.mail.address import Mailbox
-from digest.mail.edition import Edition, Entry
+from digest.mail.edition import Edition, Entry, format_short_date
 from digest.mail.message import MessageFrame, RenderedEdition, build_frame, make_placeholders, quoted_printable
 from digest.mail.requests import FeedbackSettings, feedback_link
 from digest.mail.templates import Templates
@@ -106,7 +105,7 @@ class Renderer:
         self._unsubscribe = unsubscribe
         self._secret = secret
         self._archive_home = archive_home
-        self._templates = Templates([folder for folder in (overrides, bundled_file("templates")) if folder])
+        self._templates = Templates(overrides)
 
     def frame(self, edition: Edition, now: datetime, subject_prefix: str = "") -> MessageFrame:
         """Return the message of an edition, with gaps for what differs between subscribers; `now` is its Date.
@@ -140,7 +139,7 @@ class Renderer:
             "unsubscribe_link": self.unsubscribe_link(edition),
             "count": len(entries),
             "headline": headline(edition.entries[0].title, _HEADLINE) if entries else "",
-            "short_date": f"{edition.day:%a} {edition.day.day} {edition.day:%b %Y}",
+            "short_date": format_short_date(edition.day),
             "top": by_id[edition.top.id] if edition.top else None,
             "sections": [(section.heading, [by_id[e.id] for e in section.entries]) for section in edition.sections],
             "summaries_by": sorted({fitted.finding_by for fitted in entries if fitted.finding_by}),

@@ -33,6 +33,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from digest.errors import ConfigError
+from digest.files import bundled_file
 from digest.papers.text.fit import snippet, wrap
 
 _COLUMNS = 72
@@ -44,9 +45,10 @@ _MAX_STEPS = 200_000  # rounds of loops, and calls; a mail with 120 papers takes
 
 
 class Templates:
-    """The templates in some folders; a file in an earlier one replaces that of the same name in a later one."""
+    """The bundled templates; a file in the folder `overrides` replaces the one of its name."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, overrides: Path | None = None) -> None:
+        folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
         self._env = _Environment(
             loader=FunctionLoader(partial(_load, folders)),
             autoescape=select_autoescape(["html"], default=False),

@@ -21,6 +21,7 @@ from digest.files import describe_exposed, format_mode
 from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
 from digest.mail.address import address_key
+from digest.mail.edition import format_date
 from digest.operations.checks import Check, Mark, Problem
 from digest.operations.doctor_archive import check_archive
 from digest.operations.doctor_domain import Nameserver, check_domain, is_reserved
@@ -270,7 +271,7 @@ def check_clock(config: Config, now: datetime, readable: bool) -> Check:
     """Check the clock: `now` is in the machine's time zone, `readable` says whether the database can be read."""
     zone = config.digest.timezone
     local_now = now.astimezone(zone)
-    message = f"{local_now:%A} {local_now.day} {local_now:%B %Y, %H:%M} in {zone.key}"
+    message = f"{format_date(local_now)}, {local_now:%H:%M} in {zone.key}"
     if local_now.utcoffset() != now.utcoffset():
         message += f"; cron uses this machine's time, {now:%H:%M} ({now.tzname()})"
     return Check.of("clock", message, _check_time(config.digest.database, now, readable))

@@ -117,12 +117,16 @@ def _source_problems(source: Mapping[str, Any]) -> Iterator[str]:
 
 def _format_queue(queue: Mapping[str, Any]) -> Iterator[str]:
     counts = queue["counts"]
-    yield "MAIL     " + (", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())) or "none yet")
+    yield f"MAIL     {_format_counts(counts) or 'none yet'}"
     for row in queue["problems"]:
         yield f"  ! {row['address']} ({row['day']}): {row['state']}, {row['reply']}"
     for row in queue["suspended"]:
         fix = f"to resume: `digest subscribers add {row['address']}`"
         yield f"  ! {row['address']}: suspended, {row['why']}; {fix}"
+
+
+def _format_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
 
 
 def _format_inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -135,7 +139,7 @@ def _format_inbox(mailboxes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _format_letters(document: Mapping[str, Any]) -> Iterator[str]:
     """Lines about requests to subscribe and the answers to letters."""
     if counts := document["answers"]:
-        yield "ANSWERS  " + ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+        yield f"ANSWERS  {_format_counts(counts)}"
     if signup := document["signup"]:
         yield f"SIGNUP   {describe_signups(signup)}"
         if signup["waiting"]:

@@ -45,7 +45,7 @@ def last_days(count: int, today: date) -> list[date]:
 
 
 def _choose(context: Context, day: date, shown: frozenset[int], profile: Profile) -> list[int]:
-    if day.weekday() not in context.config.digest.days:
+    if not context.config.digest.mails_on(day):
         return []
     return [ranked.trend.id for ranked in load_selection(context, day, as_mailed=True).pick(profile, shown)]
 

@@ -107,7 +107,7 @@ class Requests:
         if reader is None:
             return None
         served = Served(reader)
-        if self._status(reader).state in ("left", "dropped"):
+        if not self._status(reader).subscribed:
             self._refuse(letter, served)
         else:
             for command in letter.commands:
@@ -239,7 +239,7 @@ class Requests:
         names = [name for number, name in enumerate(_DAY_NAMES) if number in days]
         status = self._status(reader)
         return Choices(
-            subscribed=status.state not in ("left", "dropped"),
+            subscribed=status.subscribed,
             state=_describe_state(status),
             topics=profile.topics or (),
             known_topics=tuple(topic.name for topic in self._config.topics),

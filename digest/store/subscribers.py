@@ -43,7 +43,8 @@ class SubscriberStatus:
     """The status of a subscriber on a day.
 
     `state` is `active`, `paused` (until `paused`), `suspended` (for the reason `why`), `left` (unsubscribed) or
-    `dropped` (no longer in digest.to, and never added by hand). `configured` is whether digest.to has the address,
+    `dropped` (no longer in digest.to, and never added by hand); in lists also `pending` (asked by mail, and has not
+    confirmed it). `configured` is whether digest.to has the address,
     `confirmed` the day on which they subscribed by mail, None if they were added.
     """
 
@@ -55,6 +56,11 @@ class SubscriberStatus:
     why: str = ""
     bounces: int = 0
     confirmed: date | None = None
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether they are a subscriber, even if they get no mail for now."""
+        return self.state not in ("left", "dropped", "pending")
 
     @property
     def silence(self) -> str:
