@@ -136,7 +136,7 @@ def ask_password(answers: "dict[str, Answer]") -> str:
     """Ask for the password of the mail server; "" if it is skipped or not needed."""
     if not needs_password(answers):
         return ""
-    from digest.operations.init import find_provider
+    from digest.delivery.providers import find_provider
 
     provider = find_provider(str(answers.get("username")))
     if provider and provider.note and provider.host == answers.get("host"):

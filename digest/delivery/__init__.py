@@ -39,8 +39,8 @@ Every delivery method is a function of the type `Deliver`, which keeps these pro
   * Every body that it sends has an outcome, unless the process or the caller ends first.
   * Once `stopped()` is true, it starts nothing new, waits for the outcomes of the bodies already sent, and ends.
 
-The public face of the package is `__all__`: the values that go in and out, the settings, and the two delivery methods,
-`smtp` and `maildir`.
+The public face of the package is `__all__`: the values that go in and out, the settings, the two delivery methods
+`smtp` and `maildir`, and `providers`.
 """
 
 import json
@@ -55,7 +55,7 @@ from digest.settings import Secret, invalid_value, number_between, one_of, quote
 
 __all__ = [
     "Batches", "Deliver", "MaildirSettings", "Message", "Outcome", "Rate", "ServerRejected",
-    "ServerUnreachable", "SmtpSettings", "State", "is_loopback", "maildir", "smtp",
+    "ServerUnreachable", "SmtpSettings", "State", "is_loopback", "maildir", "providers", "smtp",
 ]  # fmt: skip
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1|\[::1\]")  # RFC 6761 6.3, RFC 1122 3.2.1.3, RFC 4291 2.5.3

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from digest.delivery import Batches, Deliver, Message, ServerRejected, ServerUnreachable, SmtpSettings
+from digest.delivery.providers import provider_of_server
 from digest.delivery.smtp_pool import CONNECT_STEPS, ConnectionClosed, ConnectionPool, Relay, Throttle
 from digest.delivery.smtp_protocol import printable_reply, size_limit
 from digest.settings import Secret
@@ -388,5 +389,7 @@ def _explain_reply(
     if isinstance(error, smtplib.SMTPAuthenticationError):
         secret = "smtp.token_command" if settings.token_command else "DIGEST_SMTP_PASSWORD"
         login = f"{server} rejected the login of {settings.username}"
-        return ServerRejected(f"{login} ({reply}); check smtp.username and {secret}")
+        provider = provider_of_server(server.rpartition(":")[0])
+        note = f". {provider.note}" if provider and provider.note else ""
+        return ServerRejected(f"{login} ({reply}); check smtp.username and {secret}{note}")
     return ServerRejected(f"{server} rejected the connection: {reply}")

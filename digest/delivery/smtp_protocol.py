@@ -101,13 +101,19 @@ class ReplyParser:
             raise InvalidReply(f"a reply of more than {_MAX_REPLY_LINES} lines")
         if match[2] == b"-":
             return None
-        text, self._lines = b" ".join(self._lines), []
+        text, self._lines = b"\n".join(self._lines), []
         return Reply(int(match[1]), printable_reply(self._hide_secrets(text)))
 
 
 def printable_reply(raw: bytes) -> str:
-    """Return a server's text as one line of at most 300 characters, without control characters."""
-    text = raw.decode("utf-8", "replace")
+    """Return the lines of a reply as one of at most 300 characters, without control characters.
+
+    The enhanced status code, which every line repeats (RFC 2034 4), is kept on the first one only.
+    """
+    first, *others = raw.decode("utf-8", "replace").split("\n")
+    if others and (code := _ENHANCED_CODE.match(first)):
+        others = [line.removeprefix(f"{code[0]} ") for line in others]
+    text = " ".join((first, *others))
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:300]

@@ -100,7 +100,7 @@ def _check_relay(settings: SmtpSettings, host: str, now: datetime, largest: int)
         fix = "check smtp.host, smtp.port and your network; some providers block the ports of mail servers"
         return Check("smtp", Mark.FAIL, str(error), fix)
     except ServerRejected as error:
-        return Check("smtp", Mark.FAIL, str(error))
+        return Check.of("smtp", "", [Problem.parse(str(error))])
     facts = [f"{host}:{settings.port}", server.tls or "unencrypted, on this machine"]
     expires = None if server.expires is None else datetime.fromtimestamp(server.expires, UTC)
     if expires:

@@ -407,6 +407,28 @@ def test_tls_from_the_first_byte(tls: ssl.SSLContext) -> None:
     assert server.recipients() == ["reader1@example.org"]
 
 
+def test_a_provider_that_needs_an_app_password_is_named_when_it_rejects_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The code that each line of the reply repeats is shown once."""
+    local = {"smtp.gmail.com": "127.0.0.1"}
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more, **named: resolve(local.get(host, host), *more, **named)
+    )
+    wrong = "535-5.7.8 Username and Password not accepted. Go to\r\n535 5.7.8  https://support.example/wrong\r\n"
+    with Server(at("AUTH", wrong), ("AUTH PLAIN",)).running() as server:
+        smtp = settings(server.port, host=("smtp.gmail.com",), username="ann@gmail.com", password=Secret(SECRET))
+        (outcome,) = send(smtp, message(1))
+    assert "(535 5.7.8 Username and Password not accepted. Go to https://support.example/wrong)" in outcome.reply
+    assert (
+        "; check smtp.username and DIGEST_SMTP_PASSWORD. Gmail needs an app password, not your normal" in outcome.reply
+    )
+    with Server(at("AUTH", "535 5.7.8 no"), ("AUTH PLAIN",)).running() as server:
+        (outcome,) = send(settings(server.port, username="me", password=Secret(SECRET)), message(1))
+    assert outcome.reply.endswith("DIGEST_SMTP_PASSWORD")
+
+
 @pytest.mark.parametrize(
     ("reply", "stop", "hint"),
     [

@@ -467,6 +467,7 @@ def test_a_server_that_rejects_us_fails_with_the_error_message_of_a_run(
     with Server(answer, features).running() as server:
         check = check_server(place.config(), server, **more)
     assert (check.name, check.mark, message in check.message) == ("smtp", Mark.FAIL, True), check
+    assert "; " not in check.message, "the advice is in `fix`"
     assert "Traceback" not in check.message
 
 

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from digest.cli import main
 from digest.config import load
 from digest.delivery import SmtpSettings
+from digest.delivery.providers import _BY_DOMAIN, find_provider
 from digest.operations import init
-from digest.operations.init import _BY_DOMAIN, find_provider
 from digest.operations.timetable import machine_zone
 
 ROOT = Path(__file__).resolve().parents[2]
