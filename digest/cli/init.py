@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from digest.cli import terminal
 from digest.cli.app import App, handle_errors, main, warn_about_env
 
 if TYPE_CHECKING:
@@ -69,23 +70,31 @@ def ask_questions(given: "dict[str, Answer]", zone: str) -> "dict[str, Answer]":
     from digest.operations.init import INTERESTS, add_defaults, split_interests
 
     known = dict(given)
-    click.echo("A few questions. Press Enter to accept the default in [brackets]; you can change everything later.")
+    tell("A few questions. Press Enter to accept the default in [brackets]; you can change everything later.")
     if "to" not in known:
         known |= ask("Your email address", "", known, parse_addresses)
     if not known.keys() & {"host", "maildir"}:
         usual = add_defaults(known, zone)
         server = f"{usual['host']}:{usual['port']}" if "host" in usual else ""
-        known |= ask("Mail server, like smtp.example.org or smtp.example.org:465", server, known, parse_server)
+        question = "Mail server" if server else "Mail server, like smtp.example.org or smtp.example.org:465"
+        known |= ask(question, server, known, parse_server)
     if not known.keys() & {"username", "maildir"}:
         username = str(add_defaults(known, zone).get("username") or "-")
         known |= ask("User name on the mail server (- for none)", username, known, parse_username)
     if "timezone" not in known:
         known |= ask("Time zone", zone, known, lambda text: {"timezone": text.strip()})
     if not known.keys() & set(INTERESTS):
-        click.echo("Papers on your interests come first in the mail; you can leave this empty.")
-        question = "Your interests: phrases, arXiv categories or a .bib file, with commas between them"
-        known |= ask(question, "", known, split_interests, optional=True)
+        tell(
+            "Papers on your interests come first in the mail. Write phrases, arXiv categories or a .bib file, with"
+            " commas between them, like: diffusion models, cs.LG. Press Enter to skip."
+        )
+        known |= ask("Your interests", "", known, split_interests, optional=True)
     return add_defaults(known, zone)
+
+
+def tell(text: str) -> None:
+    """Print something to know before a question."""
+    terminal.echo(text, sys.stdout)
 
 
 def ask(
@@ -103,7 +112,9 @@ def ask(
         answers = parse(text)
         problems = find_problems(add_defaults({**known, **answers}, "")).items()
         if messages := [message for option, message in problems if option in answers]:
-            raise click.UsageError(messages[0])
+            prefix = "Error: "  # which click puts before it
+            text = f"it {messages[0]}" if messages[0].startswith("must ") else messages[0]
+            raise click.UsageError(terminal.fit(prefix + text, terminal.columns(sys.stdout)).removeprefix(prefix))
         return answers
 
     answers: dict[str, Answer] = click.prompt(
@@ -136,11 +147,11 @@ def ask_password(answers: "dict[str, Answer]") -> str:
     """Ask for the password of the mail server; "" if it is skipped or not needed."""
     if not needs_password(answers):
         return ""
-    from digest.delivery.providers import find_provider
+    from digest.delivery.providers import provider_of_server
 
-    provider = find_provider(str(answers.get("username")))
-    if provider and provider.note and provider.host == answers.get("host"):
-        click.echo(provider.note)
+    provider = provider_of_server(str(answers.get("host")))
+    if provider and provider.note:
+        tell(provider.note)
     question = "Password (hidden; press Enter to skip)"
     password: str = click.prompt(question, default="", hide_input=True, show_default=False)
     return password

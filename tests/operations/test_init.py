@@ -126,7 +126,7 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
         person.answer("Your email address", "ann")
         assert "is not an email address" in person.answer("Your email address", "ann@lab.example, bob@lab.example")
         person.answer("Mail server", "https://mail.lab.example")
-        assert "must be a host name" in person.answer("Mail server", "mail.lab.example:99999")
+        assert "Error: it must be a host name" in person.answer("Mail server", "mail.lab.example:99999")
         assert "must be a number from 1 to 65535" in person.answer("Mail server", "mail.lab.example:465")
         person.answer("User name", "-")
         person.answer("Time zone", "Mars/Olympus")
@@ -141,6 +141,18 @@ def test_a_bad_answer_is_asked_again_with_what_is_wrong(tmp_path: Path) -> None:
     assert found["digest"]["timezone"] == "UTC"
     assert found["smtp"] == {"host": "mail.lab.example", "port": 465, "security": "tls", "username": ""}
     assert "Password" not in person.seen
+
+
+def test_on_a_narrow_terminal_no_line_is_broken_in_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with terminal(tmp_path, "--to", "ann@gmail.com") as (person, _):
+        person.answer("Mail server", "ann@gmail.com")
+        for question in ("Mail server", "User name", "Time zone", "Your interests", "Password"):
+            person.answer(question, "")
+        person.rest()
+    lines = person.seen.splitlines()
+    assert "myaccount.google.com/apppasswords" in lines
+    assert all(len(line) <= 60 for line in lines if not line.startswith(("Wrote", "User name"))), lines
 
 
 def test_it_asks_neither_for_given_options_nor_for_existing_files(tmp_path: Path) -> None:
