@@ -163,7 +163,8 @@ def install(
         app.report(message)
     app.report(_format_next_run(plan, now()))
     if not systemd and (problem := find_cron_problem()):
-        app.report(f"But {problem}")
+        what, _, fix = problem.partition("; ")
+        app.report(f"But {what}. To start one: {fix}")
     if _is_installed(_scheduler(not systemd), plan):
         other, option = ("Your crontab", "") if systemd else ("A systemd timer", " --systemd")
         app.report(f"{other} runs it too, and one is enough; to remove that one, run `digest schedule remove{option}`")

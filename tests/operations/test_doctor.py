@@ -699,7 +699,8 @@ def test_a_crontab_that_no_daemon_reads_is_a_problem(place: Workplace, names: tu
     shown = " ".join(result.stdout.split())
     assert f"no cron daemon is running, so the crontab starts nothing → {advice}" in shown
     assert "! schedule" in shown
-    assert "But no cron daemon is running" in digest("schedule", "install", "--at", "06:00").stdout
+    said = digest("schedule", "install", "--at", "06:00").stdout
+    assert f"But no cron daemon is running, so the crontab starts nothing. To start one: {advice}" in said
 
 
 @pytest.mark.parametrize("names", [("systemd", "cron"), ("init", "crond"), ("sh", "busybox"), ()])
