@@ -53,7 +53,7 @@ def _why_nothing(report: "RunReport") -> str:
     if not report.mail_day:
         return f"digest.days has no mail on a {report.day:%A}"
     if not report.readers:
-        return f"nobody gets mail on this {report.day:%A}; add readers to digest.to or with `digest subscribers add`"
+        return f"no subscriber gets mail on this {report.day:%A}; `digest subscribers list --all` shows why"
     if report.mailed == report.readers:
         have = "has" if report.readers == 1 else "have"
         return f"{plural(report.readers, 'subscriber')} already {have} the mail of {report.day}"

@@ -202,9 +202,10 @@ def _format_added(address: str, state: str, profile: "Profile") -> str:
         "suspended": "Added {}, which was suspended", "paused": "Resumed {}",
     }  # fmt: skip
     what = sentences.get(state, "{} is subscribed").format(address)
-    topics = f"topics: {', '.join(profile.topics)}" if profile.topics else "all topics"
+    label = "topics" if len(profile.topics or ()) > 1 else "topic"
+    topics = f"{label} {', '.join(profile.topics)}" if profile.topics else "all topics"
     limit = f"at most {profile.max_papers} papers" if profile.max_papers else "as many papers as digest.max_papers"
-    days = f", on {', '.join(weekday_names(profile.days))} only" if profile.days else ""
+    days = f", only on {', '.join(name.capitalize() for name in weekday_names(profile.days))}" if profile.days else ""
     return f"{what}: {topics}, {limit}{days}."
 
 
@@ -220,7 +221,7 @@ def remove(session: _Session, subscriber: "Subscriber", status: "SubscriberStatu
     """
     if not session.subscribers.unsubscribe(subscriber, session.today):
         return f"{subscriber.address} has already unsubscribed."
-    note = " It may stay in digest.to: it gets no mail until you add it again." if status.configured else ""
+    note = " It gets no mail although digest.to names it, until you add it again." if status.configured else ""
     return f"Removed {subscriber.address}.{note}"
 
 

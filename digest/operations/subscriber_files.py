@@ -71,9 +71,14 @@ def write_subscribers(
 def _write_table(statuses: Iterable[SubscriberStatus], topics: set[str], width: int) -> Iterator[str]:
     rows = [("ADDRESS", "STATE", "TOPICS", "MAX PAPERS", "DAYS", "NOTE")]
     for s in statuses:
-        rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), s.why or _format_joined(s)))
-    empty = "No subscribers yet. Add addresses to digest.to, or with `digest subscribers add ADDR`."
+        rows.append((s.address, _format_state(s), *format_profile(s.profile, topics), _format_note(s)))
+    empty = "No subscribers. `digest subscribers add ADDR` adds one; `list --all` also shows those who unsubscribed."
     yield (format_table(rows, width) if len(rows) > 1 else empty) + "\n"
+
+
+def _format_note(status: SubscriberStatus) -> str:
+    """Why they get no mail, unless the state says so, or how they became a subscriber."""
+    return "" if status.state == "left" else status.why or _format_joined(status)
 
 
 def _format_joined(status: SubscriberStatus) -> str:
@@ -101,7 +106,7 @@ def format_subscriber(
     """One subscriber, what they said about papers, and their last mails, in `width` columns; 0 means no limit."""
     names, max_papers, days = format_profile(status.profile, topics)
     facts = {
-        "state": _format_state(status) + (f": {status.why}" if status.why else ""),
+        "state": _format_state(status) + (f": {status.why}" if status.why and status.state != "left" else ""),
         "topics": names,
         "max papers": max_papers,
         "days": days,
@@ -138,7 +143,7 @@ def _word(label: Label) -> str:
 def _format_state(status: SubscriberStatus) -> str:
     if status.state == "paused" and status.paused and status.paused != FOREVER:
         return f"paused until {status.paused}"
-    return "unsubscribed" if status.state == "left" else status.state
+    return status.why if status.state == "left" else status.state  # "unsubscribed on" a day
 
 
 def _write_csv(statuses: Iterable[SubscriberStatus], labels: Mapping[str, Sequence[Label]]) -> Iterator[str]:

@@ -293,7 +293,7 @@ def test_a_run_with_nothing_to_send_says_why(place: Workplace) -> None:
 
 def test_a_run_without_subscribers_says_so(place: Workplace) -> None:
     digest(place, "subscribers", "pause", "ann@example.org")
-    assert nothing(place).startswith("nobody gets mail on this Wednesday; add readers to digest.to or with `digest")
+    assert nothing(place).startswith("no subscriber gets mail on this Wednesday; `digest subscribers list --all`")
 
 
 def test_a_mail_without_papers_gives_the_reason_too(place: Workplace) -> None:
