@@ -15,12 +15,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from digest.config import Config
-from digest.delivery import SmtpSettings
+from digest.delivery import SmtpSettings, providers
 from digest.errors import ConfigError, HistoryError, InboxError
 from digest.files import describe_exposed, format_mode
 from digest.inbound import InboxSettings
 from digest.inbound.mailbox import mailbox_name, read_mailbox
-from digest.mail.address import address_key
+from digest.mail.address import Mailbox, address_key
 from digest.mail.edition import format_date
 from digest.operations.checks import Check, Mark, Problem
 from digest.operations.doctor_archive import check_archive
@@ -81,7 +81,16 @@ def run_checks(
     if config.signup is not None and readable:
         yield check_signups(config, local_now)
     if isinstance(config.delivery, SmtpSettings):  # a Maildir is on this machine, where nobody checks the domain
-        yield from check_domain(config.digest.from_.domain, nameserver)
+        yield from _check_sender(config.digest.from_, config.delivery, nameserver)
+
+
+def _check_sender(sender: Mailbox, settings: SmtpSettings, nameserver: Nameserver | None) -> Iterator[Check]:
+    """Check the DNS records of the sender's domain, unless it belongs to the provider that sends the mail."""
+    provider = providers.find_provider(sender.address)
+    if provider and provider.host in settings.host:
+        yield Check("domain", Mark.OK, f"{sender.domain} is your mail provider's, which keeps its SPF, DKIM and DMARC")
+    else:
+        yield from check_domain(sender.domain, nameserver)
 
 
 def checks_without_config(error: ConfigError, path: Path | None) -> Iterator[Check]:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import socket
 import sqlite3
 import ssl
 import stat
@@ -507,6 +509,18 @@ def test_an_installation_with_smtp_and_its_own_domain_passes_every_check(
     assert {check.mark for check in checks} == {Mark.OK}, checks
     assert [check.name for check in checks][-5:] == ["smtp", "SPF", "DKIM", "DMARC", "replies"]
     assert SECRET not in repr(checks)
+
+
+def test_the_domain_of_a_provider_needs_no_look_at_its_records(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])  # no network: nothing here may ask it
+    set_delivery(place, '[smtp]\nhost = "smtp.gmail.com"\nusername = ""', "ann@example.edu")
+    text = place.path.read_text()
+    place.path.write_text(re.sub('from = ".*"', 'from = "Paper Digest <ann@gmail.com>"', text))
+    check = run_doctor(place)["domain"]
+    assert (check.mark, check.fix) == (Mark.OK, "")
+    assert check.message.startswith("gmail.com is your mail provider's")
 
 
 def test_an_example_address_in_the_configuration_is_a_warning(place: Workplace) -> None:
