@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner, Result
 from dotenv import dotenv_values
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.cli import main
@@ -334,6 +334,7 @@ def test_awkward_passwords_reach_the_configuration(here: Path, password: str) ->
     assert delivery.password == password
 
 
+@settings(deadline=None)  # each answer parses the whole configuration twice
 @given(st.text(max_size=20))
 def test_every_answer_is_rejected_or_can_be_read_back(text: str) -> None:
     answers: dict[str, init.Answer] = {"username": text, "host": text}
