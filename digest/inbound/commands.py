@@ -23,7 +23,8 @@ _MAX_COMMANDS = 50  # of a letter
 _DAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?"
 _VOTE = re.compile(r"([+-])\s?([0-9]{1,3})")
 _VOTES = re.compile(r"[+-]\s?[0-9]{1,3}(?:[\s,;]+[+-]\s?[0-9]{1,3})*")
-_WORD = re.compile(r"(topics?|max|days?|pause|resume|help|unsubscribe|reset)(?:[\s:]+(.*))?", re.IGNORECASE)
+# ASCII, here and in other patterns: else the letters s and k include ſ and K, whose lower case is another word.
+_WORD = re.compile(r"(topics?|max|days?|pause|resume|help|unsubscribe|reset)(?:[\s:]+(.*))?", re.IGNORECASE | re.ASCII)
 _ARGUMENTS = {
     "topics": re.compile(r".+"),
     "max": re.compile(r"[0-9]{1,4}|default"),

@@ -85,7 +85,8 @@ _CONFIRMATION = re.compile(r"(?<![a-z0-9])([a-z2-7]{40})(?![a-z0-9])", re.IGNORE
 _FEEDBACK_IN_ADDRESS = re.compile(r"[+=-]([a-z2-7]{32})@", re.IGNORECASE | re.ASCII)
 # The subject that a feedback link makes: `more arxiv:2604.00001`, with a token where the address has none.
 _FEEDBACK = re.compile(
-    r"\b(more|less)(?:\s|%20)+([a-z]+:(?:(?!%20)\S){1,400})(?:(?:\s|%20)+([a-z2-7]{32}))?(?![^\s\])])", re.IGNORECASE
+    r"\b(more|less)(?:\s|%20)+([a-z]+:(?:(?!%20)\S){1,400})(?:(?:\s|%20)+([a-z2-7]{32}))?(?![^\s\])])",
+    re.IGNORECASE | re.ASCII,
 )
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # printable ASCII: it goes into the header of our answer
 _OUR_MESSAGE_ID = re.compile(r"<\d{8}\.[0-9a-f]{20}@[A-Za-z0-9.-]{1,253}>", re.ASCII)  # as of `mail.message`

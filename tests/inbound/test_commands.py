@@ -31,6 +31,7 @@ OURS = DigestAddresses(
         ("pause for breath", ["help "]),
         ("max\nplease", ["help "]),
         ("I would unsubscribe", []),
+        ("re\u017fet\npau\u017fe\ntopic\u017f all", []),  # ſ is an s only to patterns that ignore case in all scripts
         ("unsubscribe me", ["help "]),
         ("Hello\nunsubscribe me", []),
         ("> unsubscribe", []),

@@ -15,6 +15,7 @@ from tests.correspondence import FEEDBACK, SIGNUP, TOKEN, Post, letter, plain, r
 pytestmark = pytest.mark.slow
 
 ANN = "ann@reader.example"
+FEEDBACK_LINK = re.compile(r"feedback\+([a-z2-7]{32})@")
 
 
 @pytest.fixture
@@ -500,3 +501,15 @@ def test_feedback_alone_needs_no_signup(workplace: Workplace) -> None:
     mail = post.mail_of_day(ANN)
     post.get(reply(mail, "+1"))
     assert labels(post) == {"arxiv:2604.00000": "more"}
+
+
+@pytest.mark.parametrize("subject", ["le\u017fs arxiv:2604.00001", "more arxiv:2604.00001"])
+@pytest.mark.parametrize("body", ["re\u017fet", "pau\u017fe 2 weeks", "topic\u017f"])
+def test_no_letter_of_a_reader_stops_the_mail_of_another(workplace: Workplace, subject: str, body: str) -> None:
+    post = Post(workplace, to=[ANN, "bob@reader.example"])
+    mail = post.mail_of_day(ANN)
+    token = FEEDBACK_LINK.findall(html_of(mail))[0]
+    post.deliver(letter(ANN, f"feedback+{token}@example.org", subject, body))
+    post.deliver(reply(mail, body))
+    post.later(days=1)
+    assert len(titles(post.mail_of_day("bob@reader.example"))) == 6
