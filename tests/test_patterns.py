@@ -194,6 +194,7 @@ WORST = [
     Worst("sources.arxiv:_PREAMBLE", "arXiv:a", " ", "!"),
     Worst("sources.arxiv:_PREAMBLE", "arXiv:a Announce Type:", " ", ""),
     Worst("sources.arxiv:_PREAMBLE", "", "arXiv:", ""),
+    Worst("store.origin:_NAME", "arxiv:", "a", "\n", "fullmatch"),
     Worst("store.search:_TERM", "", "title:", ""),
     Worst("store.search:_TERM", "", '"', ""),
     Worst("store.search:_TERM", "title:", " ", ""),

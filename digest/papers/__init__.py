@@ -25,7 +25,8 @@ create a paper under all its names, but it neither joins papers nor adds a name 
 it fills in the text that a paper lacks. The record of any other source replaces what a feed has said, and the paper
 counts as first seen on that day.
 
-All text and links from outside become a `Paper` through `build_paper`. The package `text` makes the text readable.
+All text and links from outside become a `Paper` through `build_paper`, those of another digest's history, where they
+have been through it, through `check_stored`. The package `text` makes the text readable.
 """
 
 import re
@@ -37,7 +38,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from digest.papers.text.clean import clean
 
-__all__ = ["Paper", "build_paper", "is_same_paper", "merge_papers", "paper_names", "parse_name", "text", "web_link"]
+__all__ = [
+    "Paper", "build_paper", "check_count", "check_stored", "is_same_paper", "merge_papers", "paper_names", "parse_name",
+    "text", "web_link",
+]  # fmt: skip
 
 # arXiv's identifiers: https://info.arxiv.org/help/arxiv_identifier.html
 _ARXIV_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
@@ -172,6 +176,52 @@ def build_paper(
         discussion=web_link(discussion),
         from_feed=from_feed,
     )
+
+
+def check_stored(paper: Paper) -> Paper:
+    """Return a paper that another program stored, with no more than `build_paper` lets into one.
+
+    Its text is readable already, so it stays as it is. Raises ValueError, TypeError or AttributeError for a field of
+    another type, and ValueError without a title.
+    """
+
+    def text(value: str, limit: int) -> str:
+        return clean(value[: 4 * limit])[:limit].strip()
+
+    def texts(values: Iterable[str], limit: int, most: int) -> tuple[str, ...]:
+        return tuple(filter(None, (text(value, limit) for value in islice(values, most))))
+
+    if not (title := text(paper.title, _MAX_TITLE)):
+        raise ValueError("it has no title")
+    return Paper(
+        title=title,
+        abstract=text(paper.abstract, _MAX_ABSTRACT),
+        authors=texts(paper.authors, _MAX_NAME, _MAX_AUTHORS),
+        arxiv=paper.arxiv if parse_name(paper.arxiv) == f"arxiv:{paper.arxiv}" else "",
+        doi=paper.doi if parse_name(paper.doi) == f"doi:{paper.doi}" else "",
+        ident=text(paper.ident, 2 * _MAX_URL),
+        published=paper.published,
+        categories=texts(paper.categories, _MAX_CATEGORY, _MAX_CATEGORIES),
+        url=web_link(paper.url),
+        code=web_link(paper.code),
+        project=web_link(paper.project),
+        huggingface=web_link(paper.huggingface),
+        tldr=text(paper.tldr, _MAX_TLDR),
+        tldr_by=text(paper.tldr_by, _MAX_NAME),
+        keywords=texts(paper.keywords, _MAX_KEYWORD, _MAX_KEYWORDS),
+        organization=text(paper.organization, _MAX_NAME),
+        stars=check_count(paper.stars),
+        comments=check_count(paper.comments),
+        discussion=web_link(paper.discussion),
+        from_feed=bool(paper.from_feed),
+    )
+
+
+def check_count(count: int) -> int:
+    """Return a number of votes or the like. Raises ValueError for what is not a whole number from 0 to 2^53."""
+    if type(count) is not int or not 0 <= count < 2**53:
+        raise ValueError("it is not a number")
+    return count
 
 
 def parse_name(text: str) -> str:

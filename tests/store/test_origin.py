@@ -1,5 +1,6 @@
 """A digest that reads another one's history: the same candidates, whatever happens to the other one meanwhile."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from digest.config import load
-from digest.errors import ConfigError, NoSourceReadable
+from digest.errors import ConfigError, HistoryError, NoSourceReadable
 from digest.pipeline.context import open_context
 from digest.pipeline.run import RunReport, fetch_only
 from digest.pipeline.select import load_selection
@@ -169,6 +170,82 @@ def test_a_history_that_cannot_be_read_is_an_error_of_that_source(
     history, file = fetch(reader, MONDAY).fetched
     assert (history.state, file.state) == ("failed", "read")
     assert str(fetcher_digest.folder.name) in history.errors[0]
+
+
+def fact(**facts: object) -> str:
+    return f"UPDATE papers SET facts = '{json.dumps(facts)}'"  # noqa: S608  ours
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        fact(stars="many"),
+        fact(authors=[1, None]),
+        fact(tldr=["a list"]),
+        fact(comments=-1),
+        fact(mood="a field that no paper has"),
+        "UPDATE papers SET facts = '{\"a\":' || replace(hex(zeroblob(90000)), '0', '[')",
+        "UPDATE papers SET title = x'00'",
+        "UPDATE papers SET title = ' '",
+        "UPDATE papers SET abstract = replace(hex(zeroblob(3000000)), '0', 'x')",
+        "UPDATE sightings SET votes = 'many'",
+        "UPDATE sightings SET votes = 1e300",
+        "UPDATE sightings SET seen = 'today'",
+        "UPDATE fetches SET state = 'excellent'",
+        "DROP TABLE sightings; CREATE VIEW sightings AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT 1 AS paper, 's' AS source, '2026-04-20' AS day, '2026-04-20' AS seen, i AS votes FROM n",
+    ],
+)
+def test_what_no_digest_writes_stops_only_this_source(
+    fetcher_digest: Workplace, reader: Workplace, change: str
+) -> None:
+    fetcher_digest.lists(paper(1))
+    fetch(fetcher_digest, MONDAY)
+    with closing(sqlite3.connect(fetcher_digest.folder / "history.db")) as db:
+        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {trigger}")
+        db.executescript(change)
+    reader.lists(paper(2))
+    reader.more += '\n\n[[sources]]\ntype = "file"\npath = "papers.jsonl"'
+    report = fetch(reader, MONDAY)
+    assert ([f.state for f in report.fetched], report.new) == (["failed", "read"], 1)
+    assert [title for title, _ in ranked(reader, MONDAY)] == [paper(2)["title"]]
+
+
+def test_no_text_or_link_of_a_history_is_worse_than_that_of_any_source(
+    fetcher_digest: Workplace, reader: Workplace
+) -> None:
+    fetcher_digest.lists(paper(1))
+    fetch(fetcher_digest, MONDAY)
+    facts = dict.fromkeys(("url", "code", "project", "huggingface", "discussion"), "javascript:alert(1)")
+    facts |= {"arxiv": '1"onclick="alert(1)', "doi": "10.1/}", "tldr": "A\x0b summary", "organization": "x" * 9999}
+    with closing(sqlite3.connect(fetcher_digest.folder / "history.db")) as db:
+        db.execute(
+            "UPDATE papers SET title = ?, abstract = ?", ["A \x01title\u202e", "\x00\ufffeabstract " + "x" * 99_999]
+        )
+        db.execute("UPDATE papers SET facts = ?", [json.dumps(facts)])
+        db.execute("UPDATE names SET name = 'any\x1bthing' || paper || name")
+        db.commit()
+    assert fetch(reader, MONDAY).new == 1
+    with open_context(reader.config()) as context:
+        (copied,) = context.papers.load(load_selection(context, MONDAY).paper_ids).values()
+    assert (copied.title, copied.tldr, copied.link) == ("A title", "A summary", "")
+    assert (copied.abstract[:9], len(copied.abstract), len(copied.organization)) == ("abstract ", 20_000, 120)
+    assert not any((copied.arxiv, copied.doi, copied.code, copied.project, copied.huggingface, copied.discussion))
+
+
+def test_a_full_disk_of_the_reader_is_not_a_failure_of_the_history(
+    fetcher_digest: Workplace, reader: Workplace
+) -> None:
+    fetcher_digest.lists(paper(1))
+    fetch(fetcher_digest, MONDAY)
+    with open_context(reader.config()) as context:
+        context.papers.candidates(MONDAY, 7)
+    with closing(sqlite3.connect(reader.folder / "history.db")) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON papers BEGIN SELECT raise(ABORT, 'disk is full'); END")
+        db.commit()
+    with pytest.raises(HistoryError, match="disk is full"):
+        fetch(reader, MONDAY)
 
 
 @pytest.mark.parametrize("name", ["newer", "older"])
