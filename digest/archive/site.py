@@ -6,7 +6,8 @@
 
 A new edition so costs the same however large the archive is, but for the lists of all days. Each file is written whole
 or not at all (`digest.files`), and only if it differs from what is there: an unchanged file keeps its time, so that
-rsync and git transfer nothing. Every other file in the folder stays as it is.
+rsync and git transfer nothing. Every other file in the folder stays as it is. A link where a page belongs is replaced,
+and what it leads to stays as it is.
 """
 
 import re
@@ -147,6 +148,8 @@ class Site:
         file = self._folder / path
         try:
             self._make_folder(file.parent)
+            if file.is_symlink():  # what it leads to is not ours, or another page
+                file.unlink()
             if not _has(file, content):
                 write_file(file, content)
                 self._written += 1

@@ -84,6 +84,21 @@ def test_a_new_edition_leaves_all_other_files_alone(archive: Archive) -> None:
     assert after.keys() - before.keys() == {f"{new:%Y/%m/%d}.html", f"{new:%Y/%m/%d}.bib"}
 
 
+@pytest.mark.parametrize("name", ["index.html", "feed.xml", "2026/04/20.html"])
+def test_what_a_link_in_the_folder_leads_to_is_not_overwritten(archive: Archive, tmp_path: Path, name: str) -> None:
+    archive.add(DAY)
+    written = archive.files()
+    precious = tmp_path / "history.db"
+    precious.write_text("precious")
+    for target in (precious, tmp_path / "missing", tmp_path / "site" / "feed.json"):
+        (archive.folder / name).unlink()
+        (archive.folder / name).symlink_to(target)
+        archive.write()
+        assert archive.files() == written
+        assert not (archive.folder / name).is_symlink()
+    assert precious.read_text() == "precious"
+
+
 def test_every_link_within_the_archive_leads_to_a_file_or_a_place_in_the_page(archive: Archive) -> None:
     archive.add(*days(3, date(2025, 12, 31)), *days(2, date(2026, 3, 1)))
     for name, content in archive.files().items():
