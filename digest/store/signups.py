@@ -5,14 +5,15 @@
                 of a day)     a token for three days)
 
 Whatever an address asks, it gets one confirmation mail in 24 hours, subscribed or not, so nobody learns from it who is
-subscribed. Nothing is kept of a request that three days have not confirmed.
+subscribed. Its +tags count as the same address, since anybody can invent any number of them. Nothing is kept of a
+request that three days have not confirmed.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from digest.mail.address import address_key
+from digest.mail.address import address_key, untagged
 from digest.mail.requests import (
     CONFIRM_WITHIN,
     confirmation_token,
@@ -47,13 +48,15 @@ class Signups:
     def ask(self, address: str, letter: str, now: datetime) -> bool:
         """Record the request of an address; return False if it has one that waits or was answered in 24 hours.
 
-        Raises ValueError when it is not an address.
+        The same for any other +tag of the address. Raises ValueError when it is not an address.
         """
         with transaction(self._db):
             key = address_key(address)
+            local, _, domain = (plain := untagged(key)).rpartition("@")
             known = self._db.execute(
-                "SELECT 1 FROM requests WHERE key = ? AND (answered IS NULL OR answered > ?)",
-                [key, utc(now - _ONE_IN)],
+                "SELECT 1 FROM requests WHERE (key = :plain OR key > :local || '+' AND key < :local || ','"  # one range
+                " AND substr(key, -length(:domain)) = :domain) AND (answered IS NULL OR answered > :since)",
+                {"plain": plain, "local": local, "domain": f"@{domain}", "since": utc(now - _ONE_IN)},
             ).fetchone()
             if not known:
                 self._db.execute(

@@ -513,3 +513,14 @@ def test_no_letter_of_a_reader_stops_the_mail_of_another(workplace: Workplace, s
     post.deliver(reply(mail, body))
     post.later(days=1)
     assert len(titles(post.mail_of_day("bob@reader.example"))) == 6
+
+
+def test_no_number_of_tags_brings_a_mailbox_a_second_confirmation(post: Post) -> None:
+    tagged = [f"ann+{tag}@reader.example" for tag in ("a", "b", "%", "a+b")]
+    others = ["anna@reader.example", "ann@elsewhere.example", "an_+x@reader.example", "+ann@reader.example"]
+    asked = post.get(*(ask(address) for address in [*tagged, "ANN@Reader.example", *others]))
+    assert [mail["To"] for mail in asked] == [tagged[0], *others]
+    post.get(reply(asked[0]))
+    assert post.states()[tagged[0]] == "active"
+    post.later(hours=25)
+    assert [mail["To"] for mail in post.get(*(ask(address) for address in [ANN, *tagged]))] == [ANN]
