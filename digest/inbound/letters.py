@@ -43,7 +43,7 @@ _LIST_FIELDS = tuple(f"list-{name}" for name in ("id", "unsubscribe", "subscribe
 # What programs write that answer or return mail: RFC 3834, and those that do not follow it. X-Auto-Response-Suppress is
 # `All` in the automatic replies of Exchange; with other values, whole companies have it in what people write.
 _AUTOMATIC_VALUES = {
-    "precedence": re.compile(r"bulk|list|junk|auto_reply"),
+    "precedence": re.compile(r"(?:bulk|list|junk|auto_reply)\b.*"),
     "auto-submitted": re.compile(r"(?!no\b).+"),
     "x-auto-response-suppress": re.compile("all"),
     "x-autoreply": re.compile("(?!no$).+"),
@@ -105,7 +105,7 @@ _AUTOMATIC_SUBJECT = re.compile(
 _DMARC_FAILED = re.compile(r"\bdmarc\s{0,9}=\s{0,9}fail\b", re.IGNORECASE)
 _AUTHSERV = re.compile(r"\s{0,9}(?:\([^()]{0,200}\)\s{0,9})?\"?([A-Za-z0-9._-]{1,253})")
 # The address, or a name without one: `MAILER-DAEMON (Mail Delivery System)`.
-_MAIL_SERVER = re.compile(r'(?:^|[<\s"])(?:mailer-daemon|postmaster)"?(?:@|\s*(?:\(|$))', re.IGNORECASE)
+_MAIL_SERVER = re.compile(r'(?:^|[<\s"])(?:mailer-daemon|postmaster)"?(?:@|>|\s*(?:\(|$))', re.IGNORECASE)
 
 
 def parse_letter(raw: bytes, addresses: DigestAddresses = UNNAMED) -> tuple[LetterEvent, ...]:
@@ -238,7 +238,7 @@ def _is_automatic(headers: Headers) -> bool:
     Apple's mail programs mark the letters that their "Unsubscribe" button sends as `auto-replied` too, but add a field
     of their own.
     """
-    if any(name in headers for name in _LIST_FIELDS) or first_value(headers, "return-path") == "<>":
+    if any(name in headers for name in _LIST_FIELDS) or first_value(headers, "return-path").replace(" ", "") == "<>":
         return True
     if any(_MAIL_SERVER.search(value) for name in _SENDER_FIELDS for value in headers.get(name, ())):
         return True
