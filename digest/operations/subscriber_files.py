@@ -28,7 +28,9 @@ _SEPARATOR = "|"  # of topics or days in a cell of CSV
 _FORMULA_SIGNS = "=+-@"  # a cell that begins with one is a formula to a spreadsheet
 _PLAIN_TOPIC = re.compile(r"[^\W_][^|;\t\r\n]*")  # some spreadsheets also begin a new cell after ; or a tab
 MAX_BYTES = 256 * 2**20  # of a file; 100,000 subscribers take 10 to 20 MB, without the papers they were shown
-_NAME = re.compile(r"(?:arxiv|doi|id|title):[^\s\x00-\x1f][^\x00-\x1f]{0,1500}")  # see digest.papers
+# See digest.papers. JSON can name a surrogate, which is no character.
+_NAME = re.compile(r"(?:arxiv|doi|id|title):[^\s\x00-\x1f\ud800-\udfff][^\x00-\x1f\ud800-\udfff]{0,1500}")
+_FIRST_MAIL = date(2000, 1, 1)  # of any digest; what is imported may take the days before another one
 _MAX_BAD_ROWS = 100_000  # after them, nothing more is read
 _MAX_LISTED = 50  # rows or addresses that a report lists
 _MAX_PROBLEM = 300  # characters of what is wrong with a row
@@ -448,6 +450,8 @@ def _parse_shown(row: Mapping[str, Any]) -> tuple[str, ...]:
         raise ValueError(f'shown: must be a list of names like "arxiv:2604.00001", not {_quote(given)}')
     if given and not row.get("last_mail"):
         raise ValueError("last_mail: is missing; write the day up to which these papers were shown, like 2026-12-01")
+    if (last_mail := _parse_date(row, "last_mail")) and last_mail < _FIRST_MAIL:
+        raise ValueError(f"last_mail: must be a day since {_FIRST_MAIL}, not {last_mail}")
     return tuple(given)
 
 

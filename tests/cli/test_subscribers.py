@@ -823,6 +823,8 @@ def test_a_shard_adds_only_its_own_subscribers(workplace: Workplace) -> None:
         ({"shown": "arxiv:1", "last_mail": "2026-04-20"}, "shown: must be a list of names"),
         ({"shown": ["nothing"], "last_mail": "2026-04-20"}, "shown: must be a list of names"),
         ({"shown": [1], "last_mail": "2026-04-20"}, "shown: must be a list of names"),
+        ({"shown": ["title:\ud800"], "last_mail": "2026-04-20"}, "shown: must be a list of names"),
+        ({"shown": ["arxiv:1"], "last_mail": "0001-01-01"}, "last_mail: must be a day since 2000-01-01"),
         ({"last_mail": "yesterday"}, "last_mail: must be a date"),
     ],
 )
