@@ -4,6 +4,7 @@ An answer says that a program wrote it, so that no other program answers it (RFC
 letter but its Message-ID. Who asks for somebody else cannot make us send them a word of his own.
 """
 
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +12,15 @@ from email.headerregistry import Address
 from email.utils import format_datetime
 from pathlib import Path
 
+from digest.errors import ConfigError
 from digest.mail.address import Mailbox
 from digest.mail.message import folded, folded_subject, quoted_printable
 from digest.mail.requests import FeedbackSettings, SignupSettings, tagged_address
 from digest.mail.templates import Templates
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
 from digest.papers.text.fit import header_text
+
+log = logging.getLogger("digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,18 @@ class AnswerWriter:
         }
         return self._write(kind, to, letter, now, values)
 
+    def _fill(self, name: str, values: dict[str, object]) -> str:
+        """Return a template with these values; the bundled one where a reader would wait for a broken one in vain."""
+        try:
+            return self._templates.fill(name, values)
+        except ConfigError as error:
+            log.warning("bundled template used", {"why": "; ".join(error.problems)})
+            return Templates().fill(name, values)
+
     def _write(
         self, kind: str, to: str, letter: str, now: datetime, values: dict[str, object], reply_to: str = ""
     ) -> AnswerMail:
-        subject, _, text = self._templates.fill(f"{kind}.txt", {"title": self._title, **values}).partition("\n")
+        subject, _, text = self._fill(f"{kind}.txt", {"title": self._title, **values}).partition("\n")
         # In the form of an edition's, which letters are recognized by; nobody else can know it.
         identity = f"<{now:%Y%m%d}.{secrets.token_hex(10)}@{self._sender.domain}>"
         fields = [

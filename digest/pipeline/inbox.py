@@ -28,7 +28,7 @@ from digest.inbound import (
 )
 from digest.inbound.mailbox import ReadLetter, mailbox_name, read_mailbox
 from digest.pipeline.requests import Requests
-from digest.store.mailboxes import Mailboxes
+from digest.store.mailboxes import LetterError, Mailboxes
 from digest.store.outbox import Outbox
 from digest.store.subscribers import Subscriber, Subscribers
 
@@ -132,9 +132,14 @@ class InboxReader:
         since = min(self._outbox.first_day() or today, today - _BEFORE_FIRST_MAIL * bool(self._addresses.signup))
         try:
             for letter in read_mailbox(settings, self._mailboxes.cursor(mailbox), since, self._addresses):
-                with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
-                    if is_new:
-                        self._act(letter, today, report)
+                try:
+                    with self._mailboxes.letter(mailbox, letter.cursor, letter.identity, today) as is_new:
+                        if is_new:
+                            self._act(letter, today, report)
+                except LetterError as error:  # one letter, whatever is in it, stops no mail
+                    log.debug("traceback", exc_info=True)
+                    report.ignored += 1
+                    report.log.write(logging.WARNING, "letter skipped", {"why": f"{error}; -v shows the traceback"})
                 report.ignored += letter.skipped
         except InboxError as error:
             report.problem = str(error)

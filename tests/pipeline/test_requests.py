@@ -524,3 +524,14 @@ def test_no_number_of_tags_brings_a_mailbox_a_second_confirmation(post: Post) ->
     assert post.states()[tagged[0]] == "active"
     post.later(hours=25)
     assert [mail["To"] for mail in post.get(*(ask(address) for address in [ANN, *tagged]))] == [ANN]
+
+
+def test_a_broken_template_of_an_answer_stops_neither_the_answer_nor_the_mail(workplace: Workplace) -> None:
+    (workplace.folder / "own").mkdir()
+    (workplace.folder / "own" / "choices.txt").write_text("Subject: {{ nothing.at.all }}\n")
+    workplace.digest["templates"] = "own"
+    post = Post(workplace, to=[ANN])
+    (answer,) = post.get(reply(post.mail_of_day(ANN), "max 3"))
+    assert "3" in plain(answer)
+    post.later(days=1)
+    assert len(titles(post.mail_of_day(ANN))) == 3
