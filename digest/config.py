@@ -237,20 +237,11 @@ def _config(
     archive = read_table(ArchiveSettings, table["archive"], "archive", problems) if "archive" in table else None
     if digest is None or unsubscribe is None or notify is None:
         return None
-    if digest.templates is not None and not (path.parent / digest.templates).is_dir():
-        hint = "write the folder that holds your templates"
-        problems.add("digest.templates", invalid_value("a folder", str(digest.templates), hint))
-    database = _absolute(path.parent, digest.database)
-    database = shard.database(database) if shard else database
-    _check_source_paths(sources, database, problems)
+    digest = _localized(digest, path.parent, shard, problems)
+    _check_source_paths(sources, digest.database, problems)
     config = Config(
         path=path.absolute(),
-        digest=replace(
-            digest,
-            to=tuple(to for to in digest.to if shard is None or shard.owns(to)),
-            database=database,
-            templates=digest.templates and _absolute(path.parent, digest.templates),
-        ),
+        digest=digest,
         sources=sources,
         topics=topics,
         delivery=delivery,
@@ -265,6 +256,20 @@ def _config(
     if config.archive and (private := config.private_file_in(config.archive.path)):
         problems.add("archive.path", f"must not hold {private}, which nobody else may read; name a folder of its own")
     return config
+
+
+def _localized(digest: DigestSettings, folder: Path, shard: Shard | None, problems: Problems) -> DigestSettings:
+    """The `[digest]` table with absolute paths, and with the database and readers of the shard."""
+    if digest.templates is not None and not (folder / digest.templates).is_dir():
+        hint = "write the folder that holds your templates"
+        problems.add("digest.templates", invalid_value("a folder", str(digest.templates), hint))
+    database = _absolute(folder, digest.database)
+    return replace(
+        digest,
+        to=tuple(to for to in digest.to if shard is None or shard.owns(to)),
+        database=shard.database(database) if shard else database,
+        templates=digest.templates and _absolute(folder, digest.templates),
+    )
 
 
 def _shard(

@@ -7,6 +7,7 @@ from datetime import datetime
 from digest.sources import Request, Source
 from digest.sources.arxiv import API_URL, Arxiv, lookup_request
 from digest.sources.file import File
+from digest.sources.history import History
 
 _BATCH = 50  # identifiers in one request
 _MAX_IDENTIFIERS = 500  # in one run; the next one asks for the others
@@ -32,9 +33,9 @@ def plan_lookup(identifiers: Sequence[str], sources: Sequence[Source]) -> Lookup
     """Return what asks for these papers; None if there is nothing to ask.
 
     It asks the API of the configuration's arXiv source, so that no mirror is passed over, or else arXiv's own. Where
-    all sources are files, there may be no network.
+    all sources are files or histories, there may be no network.
     """
-    if all(isinstance(source, File) for source in sources):
+    if all(isinstance(source, File | History) for source in sources):
         return None
     arxiv = next((source for source in sources if isinstance(source, Arxiv)), None)
     url = arxiv.search_url if arxiv else API_URL
