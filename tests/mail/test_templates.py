@@ -89,6 +89,11 @@ def test_the_templates_come_with_the_program() -> None:
         ("digest.txt", "\n{{ ('x' * 99_999) | replace('x', 'x' * 99_999) }}", "digest.txt, line 2: "),
         ("digest.txt", "\n{{ ('x' * 99_999).replace('x', 'x' * 99_999) }}", "digest.txt, line 2: "),
         ("digest.txt", "\n{{ lipsum(n=10_000_000) }}", "digest.txt, line 2: "),
+        ("digest.txt", "\n{{ ('x' * 10**6) | wordwrap(1) }}", "digest.txt, line 2: it takes more than 200,000 steps"),
+        ("digest.txt", "\n{{ (' ' * 10**6) | wordwrap }}", "digest.txt, line 2: it takes more than 200,000 steps"),
+        ("digest.txt", "\n{% for _ in range(99999) %}{{ (' ' * 9999) | wordwrap | length }}{% endfor %}", "line 2: "),
+        ("digest.txt", "\n{% for _ in range(99999) %}{{ ('é' * 10**6) | upper | length }}{% endfor %}", "line 2: "),
+        ("digest.txt", "\n{% for _ in range(99999) %}{{ ('é' * 10**6).upper() | length }}{% endfor %}", "line 2: "),
         # what is no mail
         ("digest.html", "", "digest.html: "),
         ("digest.html", " \n ", "digest.html: "),
@@ -126,6 +131,15 @@ def test_a_mistake_in_a_template_is_an_error_that_names_the_file(
     assert done.stdout.startswith(f"{tmp_path / name}"[: -len(name)])
     assert where in done.stdout
     assert len(done.stdout) < 1_000
+
+
+def test_the_filters_of_jinja_work_on_what_a_mail_holds(tmp_path: Path) -> None:
+    """120 abstracts of 2,000 characters are far below the limits."""
+    text = "{% for _ in range(120) %}{{ ('long words ' * 180) | wordwrap(72) | upper | trim }}\n{% endfor %}"
+    made = rendered_with(tmp_path, digest__txt=text)
+    lines = made.text.split("\n")
+    assert made.text.count("LONG WORDS") + made.text.count("LONG\nWORDS") == 120 * 180
+    assert max(map(len, lines)) <= 72
 
 
 def test_a_template_that_may_not_be_read_is_named(tmp_path: Path) -> None:
