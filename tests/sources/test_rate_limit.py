@@ -55,7 +55,12 @@ def test_requests_of_two_processes_keep_their_distance(file: Path) -> None:
 
 def test_who_holds_the_file_is_waited_for_a_minute_and_named(file: Path) -> None:
     slept: list[float] = []
-    limit = RateLimit(file, slept.append)
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert len(slept) < 10_000, "it waits without end"
+
+    limit = RateLimit(file, sleep)
     with file.open("w") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
         for least in (60, 0):
