@@ -1,12 +1,16 @@
 """What `pip install` gives is whole: the program, its templates, its example and its demo."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,3 +51,46 @@ def test_an_installed_program_writes_its_example(installed: Path, tmp_path: Path
     assert (tmp_path / "config.toml").read_text(encoding="utf-8") == (ROOT / "config.example.toml").read_text(
         encoding="utf-8"
     )
+
+
+# ---- the versions that are known to work -----------------------------------------------------------------------------
+
+
+def known_versions() -> dict[str, str]:
+    """The versions in the file of constraints, by the names of the packages."""
+    lines = (ROOT / ".ci/constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def test_every_requirement_has_a_version_that_is_known_to_work() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = known_versions()
+    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(known[canonicalize_name(requirement.name)]), line
+
+
+def test_ci_installs_no_other_version(tmp_path: Path) -> None:
+    """Its `make` here asks pip for another version than the known one, which must then refuse."""
+    checkout, programs = tmp_path / "a check out", tmp_path / "bin"
+    shutil.copytree(ROOT / ".ci", checkout / ".ci")
+    programs.mkdir()
+    dirname = shutil.which("dirname")
+    assert dirname
+    (programs / "dirname").symlink_to(dirname)
+    other = f"click!={known_versions()['click']}"
+    options = "--no-index --dry-run --no-input --disable-pip-version-check"
+    (programs / "make").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip install {options} "{other}"\n')
+    (programs / "make").chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", str(checkout / ".ci/run")],
+        env={"PATH": str(programs), "HOME": str(tmp_path)},  # without apt-get, so nothing is installed
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"click=={known_versions()['click']}" in done.stdout + done.stderr, done
+    assert "constraint" in done.stdout + done.stderr, done
