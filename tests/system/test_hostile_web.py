@@ -159,6 +159,7 @@ BOMBS: dict[str, Callable[[], Iterable[bytes]]] = {
     "entries": lambda: [ok(b"<rss version='2.0'><channel>" + b"<item><title>a" * 500_000)],
     "tags": lambda: [ok(b"<rss version='2.0'><channel><item>" + b"<a>" * 2_500_000)],
     "json lists": lambda: [ok(b"[" + b"[]," * 2_500_000 + b"[]]")],
+    "json lists in lists": lambda: [ok(b"[" + (b"[" * 900 + b"]" * 900 + b",") * 4_500 + b"[]]")],
     "json papers": lambda: [ok(b"[" + b'{"title":"a"},' * 500_000 + b'{"title":"a"}]')],
     "deep json": lambda: [ok(b"[" * 7_000_000)],
 }
