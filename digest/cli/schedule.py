@@ -79,7 +79,7 @@ def time_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.group()
 def schedule() -> None:
-    """Let cron, a systemd timer or GitHub Actions run the daily job.
+    """Let cron, systemd or GitHub Actions run the daily job.
 
     Times are in the digest's time zone. To change the schedule, install it again; what is not given stays as it is.
     """
