@@ -145,7 +145,7 @@ def test_three_days_of_killed_runners_miss_nobody_and_send_no_second_mail(tmp_pa
     assert set(copies) == {(reader, key) for reader in READERS for _, key in copies}
     assert len(copies) == 3 * len(READERS)
     assert all(len(messages) == 1 for messages in copies.values())
-    assert sizes[-1] < 1.5 * sizes[0]
+    assert sizes[-1] < 3 * sizes[0]  # grows by the records of three days, not by some thirty pushes
 
 
 @pytest.mark.slow
