@@ -798,10 +798,12 @@ def test_readers_who_move_to_other_shards_get_no_paper_and_no_mail_of_a_day_twic
         place.run(MONDAY + timedelta(1))  # has been mailed by the old shards
         place.run(MONDAY + timedelta(2))
     moved = {to: titles for place in after for to in place.mails() for titles in [place.titles(to)]}
+    received = {to: mails for place in after for to, mails in place.mails().items()}
     assert sorted(moved) == sorted(everyone)
     for place in before:
         for to in place.mails():
-            (titles,) = moved[to]  # only Wednesday's
+            (titles,), (mail,) = moved[to], received[to]
+            assert mail["Date"].datetime.date() == MONDAY + timedelta(2), "Tuesday's mail came from the old shard"
             assert len(titles) == 30 - 2 * 12
             assert not set(titles) & {title for mail in place.titles(to) for title in mail}
 
