@@ -1,8 +1,11 @@
 """A digest that reads another one's history: the same candidates, whatever happens to the other one meanwhile."""
 
 import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +19,7 @@ from digest.pipeline.run import RunReport, fetch_only
 from digest.pipeline.select import load_selection
 from digest.sources.fetcher import Fetcher
 from tests.conftest import MONDAY, Workplace, at, paper
+from tests.system.test_faults import ROOT, UNPRIVILEGED
 
 TUESDAY = MONDAY + timedelta(1)
 
@@ -269,3 +273,23 @@ def test_the_own_history_is_not_a_source(reader: Workplace) -> None:
     reader.path.write_text(reader.path.read_text().replace("../origin/history.db", "../reader/history.db"))
     with pytest.raises(ConfigError, match=r"sources\[1\]\.path: is this digest's own history"):
         load(reader.path, {})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root may write everywhere")
+def test_a_history_in_a_folder_that_nobody_may_write_is_read(
+    fetcher_digest: Workplace, reader: Workplace, tmp_path: Path
+) -> None:
+    fetcher_digest.lists(paper(1))
+    fetch(fetcher_digest, MONDAY)
+    reader.config()
+    for file in fetcher_digest.folder.glob("history.db-*"):
+        file.unlink()
+    (fetcher_digest.folder / "history.db").chmod(0o444)
+    fetcher_digest.folder.chmod(0o555)
+    words = [*UNPRIVILEGED, sys.executable, "-m", "digest", "-c", str(reader.path), "fetch", "--date", str(MONDAY)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    fetcher_digest.folder.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert "Read 1 paper, 1 of them new." in done.stdout
+    assert sorted(file.name for file in fetcher_digest.folder.glob("history.db-*")) == []
