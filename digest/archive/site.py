@@ -162,7 +162,7 @@ class Site:
         if folder not in self._tidy:
             folder.mkdir(parents=True, exist_ok=True)
             for file in folder.iterdir():
-                if _DRAFT.fullmatch(file.name):
+                if _DRAFT.fullmatch(file.name) and (file.is_symlink() or not file.is_dir()):
                     file.unlink()
             self._tidy.add(folder)
 

@@ -46,8 +46,8 @@ __all__ = [
 # arXiv's identifiers: https://info.arxiv.org/help/arxiv_identifier.html
 _ARXIV_NEW = r"\d{2}(?:0[1-9]|1[0-2])\.\d{4,5}"
 _ARXIV_OLD = r"[a-z][a-z-]+(?:\.[A-Za-z-]{2,})?/\d{7}"
-_ARXIV = re.compile(rf"^(?:arxiv:\s*)?({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re.IGNORECASE)
-_ARXIV_DOI = re.compile(rf"^10\.48550/arxiv\.({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re.IGNORECASE)
+_ARXIV = re.compile(rf"^(?:arxiv:\s*)?({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re.IGNORECASE | re.ASCII)
+_ARXIV_DOI = re.compile(rf"^10\.48550/arxiv\.({_ARXIV_NEW}|{_ARXIV_OLD})(?:v\d+)?$", re.IGNORECASE | re.ASCII)
 # Crossref's recommended expression for 99.3 % of DOIs, widened to any suffix without spaces.
 _DOI = re.compile(r"^10\.\d{4,9}/\S+$")
 _DOI_LINK = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)([^?#]+)", re.IGNORECASE)

@@ -189,3 +189,11 @@ def test_a_feed_has_the_whole_content_with_links_that_work_anywhere(archive: Arc
     (item,) = json.loads((archive.folder / "feed.json").read_text())["items"]
     assert (item["url"], item["id"]) == (entry.link, entry.id)
     assert all(paper.title in item["content_html"] for paper in plain_papers(2))
+
+
+def test_a_folder_with_the_name_of_a_draft_is_left_alone(archive: Archive) -> None:
+    folder = archive.folder / ".index.html.0123456789abcdef"
+    folder.mkdir(parents=True)
+    archive.add(DAY)
+    assert folder.is_dir()
+    assert (archive.folder / "index.html").is_file()

@@ -29,6 +29,8 @@ from digest.papers import Paper, build_paper, merge_papers, paper_names, parse_n
         ("p3", "id:p3"),
         ("2401.99999v1x", "id:2401.99999v1x"),
         ("2413.00001", "id:2413.00001"),
+        ("٢٤٠١.00001", "id:٢٤٠١.00001"),
+        ("cſ/0112017", "id:cſ/0112017"),
         ("", ""),
     ],
 )
