@@ -13,33 +13,29 @@ The mail, `explain` and `backtest` all select papers this way.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import islice, takewhile
 
 from digest.papers import Paper
 from digest.papers.text.fit import plural, snippet
 from digest.ranking import Candidate, Profile
 from digest.ranking.similarity import (
     PaperSpace,
-    Vector,
-    cosine,
+    Themes,
     dislike_weight,
     scale_taste,
-    tf_idf,
 )
-from digest.ranking.topics import ScorePart, Similarity, Topic, match_topics
-from digest.ranking.trending import Ranked, rank, trending
+from digest.ranking.topics import Matches, PaperText, ScorePart, Similarity, Topic, match
+from digest.ranking.trending import DayTrends, Place, Ranked, Trend, Wishes
 
 MAX_PAPERS = 120  # fits under Gmail's limit even with the longest titles; the others can be in a later mail
 _POOL = 3  # times the papers of a mail: how far down `diversify` looks
+_SAMPLE = 60  # best papers of a day, from which `Themes` learns how rare words are
+_REMEMBERED = 32  # choices of topics of which the sums are kept; most readers make the same one
 
-# Two papers share a theme when they share at least three words and the cosine of their tf-idf vectors is at least
-# 0.2. That holds for four in a hundred pairs of one day's Hugging Face list; with fewer shared words a cosine of short
-# abstracts means nothing. Of 30 recorded days with more papers than a mail holds, the rule moved one paper on one day.
-_MIN_COSINE = 0.2
-_MIN_SHARED_WORDS = 3
 _MAX_PER_THEME = 3
 _MIN_BADGE = 0.3  # share of a reader's taste from which on the paper has a badge
 
@@ -126,7 +122,29 @@ class Selection:
         self._papers = papers
         self._similarities = similarities
         self._taste = taste
-        self._topic_scores: dict[tuple[Topic, ...], Mapping[int, tuple[ScorePart, ...]]] = {}
+        self._matches: dict[Topic, Matches] = {}
+        self._ask = lru_cache(maxsize=_REMEMBERED)(self._merge_topics)
+
+    @cached_property
+    def _trends(self) -> DayTrends:
+        return DayTrends(self._candidates, self.since, self.day, self._rules.weights)
+
+    @cached_property
+    def _texts(self) -> dict[int, PaperText]:
+        return {one: PaperText(paper) for one, paper in self._papers.items()}
+
+    @cached_property
+    def _themes(self) -> Themes:
+        return Themes(self._papers, self.sample())
+
+    def sample(self) -> list[int]:
+        """Return the day's best papers for a reader who chose nothing; they tell how rare words are."""
+        best = self._trends.walk(Wishes(muted=self._without_text), frozenset())
+        return [place[-1].paper for place in islice(best, _SAMPLE)]
+
+    @cached_property
+    def _without_text(self) -> frozenset[int]:
+        return frozenset(self.paper_ids) - self._papers.keys()
 
     def topics(self, profile: Profile) -> tuple[Topic, ...]:
         """Return the topics a reader chose, or all if none of those is in the configuration any more."""
@@ -139,30 +157,64 @@ class Selection:
 
     def pick(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return the papers of a reader's mail, best first; `shown` are those they were shown before."""
-        return self.order(profile, shown)[: self.max_papers(profile)]
+        return self._rank(profile, islice(self._arrange(profile, shown), self.max_papers(profile)))
 
     def order(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all papers that may be shown to a reader, in the order in which mails take them."""
-        ranked = [r for r in self.score(profile, shown) if not self.exclusion(profile, r)]
-        if self._rules.variety:
-            pool = _POOL * self.max_papers(profile)
-            best = {r.trend.id: r for r in ranked[:pool]}
-            ranked = [best[paper_id] for paper_id in diversify(list(best), self._papers)] + ranked[pool:]
-        return self._with_top(ranked, self.max_papers(profile)) if profile.liked or profile.disliked else ranked
+        return self._rank(profile, self._arrange(profile, shown))
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
-        wanted = self._score_topics(self.topics(profile))
-        if self._taste and (taste := self._taste.parts(profile)):
-            wanted = {one: (*parts, taste[one]) if one in taste else parts for one, parts in wanted.items()}
-        trends = trending(self._candidates, self.since, self.day, shown, self._rules.weights, wanted)
-        return rank((trend for trend in trends if trend.id in wanted), wanted)
+        wishes = replace(self._wishes(profile), only=None)
+        return self._rank(profile, self._trends.walk(wishes, shown))
+
+    def _arrange(self, profile: Profile, shown: frozenset[int]) -> Iterator[Place]:
+        """Yield the papers that may be shown to a reader in the order in which mails take them."""
+        limit, least = self.max_papers(profile), self._rules.min_score
+        places: Iterator[Place] = takewhile(
+            lambda place: -place[0] >= least, self._trends.walk(self._wishes(profile), shown)
+        )
+        if self._rules.variety:
+            places = diversify(places, self._themes, _POOL * limit)
+        return _with_top(list(places), limit) if profile.liked or profile.disliked else places
+
+    def _rank(self, profile: Profile, places: Iterable[Place]) -> list[Ranked]:
+        """Return papers with the parts of their scores."""
+        parts = [self._match(topic).parts for topic in self.topics(profile)]
+        if self._taste:
+            parts.append(self._taste.parts(profile))
+        ranked = []
+        for _, score, _, _, spot in places:
+            added = [found[spot.paper] for found in parts if spot.paper in found]
+            trend = Trend(spot.paper, -score, spot.kind, spot.listing)
+            ranked.append(Ranked(trend, (ScorePart(-score, ""), *added)))
+        return ranked
+
+    def _wishes(self, profile: Profile) -> Wishes:
+        """Return what a reader's topics and labels ask for."""
+        asked = self._ask(profile.topics)
+        said = self._taste.parts(profile) if self._taste else {}
+        return asked.with_more({one: part.points for one, part in said.items()}) if said else asked
+
+    def _merge_topics(self, names: tuple[str, ...] | None) -> Wishes:
+        found = [self._match(topic) for topic in self.topics(Profile(names))]
+        wishes = Wishes(muted=self._without_text.union(*(one.muted for one in found)))
+        for one in found:
+            wishes = wishes.with_more({paper: part.points for paper, part in one.parts.items()})
+        wishes.only = frozenset(wishes.points) if self._rules.topics_only else None
+        return wishes
+
+    def _match(self, topic: Topic) -> Matches:
+        """Return what a topic finds among the candidates: computed when the first reader has chosen it."""
+        if topic not in self._matches:
+            self._matches[topic] = match(topic, self._texts, self._similarities.get(topic))
+        return self._matches[topic]
 
     def exclusion(self, profile: Profile, ranked: Ranked) -> str:
         """Return why a paper is left out of mails; '' if it is not."""
         if ranked.score < self._rules.min_score:
             return f"its score is below min_score = {self._rules.min_score:g}"
-        if self._rules.topics_only and not self._score_topics(self.topics(profile))[ranked.trend.id]:
+        if self._rules.topics_only and ranked.trend.id not in self._ask(profile.topics).points:
             return "it matches no topic, and topics_only = true"
         return ""
 
@@ -171,7 +223,7 @@ class Selection:
         new = [candidate.id for candidate in self._candidates if candidate.first_seen == self.day]
         if not new:
             return "no new papers"
-        wanted = self._score_topics(self.topics(profile))
+        wanted = self._ask(profile.topics)
         counts = Counter(self._why_not(paper_id, shown, wanted) for paper_id in new)
         reasons = [f"{count:,} {reason}" for reason, count in counts.most_common()]
         if len(reasons) == 1 < len(new):
@@ -181,50 +233,38 @@ class Selection:
             reasons = list(counts)
         return f"{plural(len(new), 'new paper')}, {', '.join(reasons)}"
 
-    def _why_not(self, paper_id: int, shown: frozenset[int], wanted: Mapping[int, tuple[ScorePart, ...]]) -> str:
+    def _why_not(self, paper_id: int, shown: frozenset[int], wishes: Wishes) -> str:
         if paper_id in shown:
             return "already in {whose} mails"
-        if paper_id not in wanted:
+        if paper_id in wishes.muted:
             return "muted by {whose} topics"
-        if self._rules.topics_only and not wanted[paper_id]:
+        if wishes.only is not None and paper_id not in wishes.only:
             return "not on {whose} topics"
         return f"below the minimum score of {self._rules.min_score:g}"
 
-    @staticmethod
-    def _with_top(order: list[Ranked], limit: int) -> list[Ranked]:
-        """Return `order` with the most trending paper among the first `limit`: labels mute nothing."""
-        place = max(range(len(order)), key=lambda n: order[n].trend.score, default=0)
-        return (
-            order
-            if place < limit
-            else [*order[: limit - 1], order[place], *order[limit - 1 : place], *order[place + 1 :]]
-        )
 
-    def _score_topics(self, topics: tuple[Topic, ...]) -> Mapping[int, tuple[ScorePart, ...]]:
-        """Return what these topics add to the score of each candidate; muted ones are missing."""
-        if topics not in self._topic_scores:
-            similar = [self._similarities.get(topic, {}) for topic in topics]
-            found = self._topic_scores[topics] = {}
-            for paper_id, paper in self._papers.items():
-                parts = match_topics(topics, paper, [shares.get(paper_id) for shares in similar])
-                if parts is not None:
-                    found[paper_id] = parts
-        return self._topic_scores[topics]
+def diversify(places: Iterator[Place], themes: Themes, pool: int) -> Iterator[Place]:
+    """Yield places in order, but of the first `pool` each that shares a theme with three papers above it later.
 
-
-def diversify(order: Sequence[int], papers: Mapping[int, Paper]) -> list[int]:
-    """Return `order`, with each paper that shares a theme with three papers above it moved below the others.
-
-    No paper is dropped, the order within both groups stays, and the first paper stays first.
+    It comes below the others of the pool. No paper is dropped, the order within both groups stays, and the first paper
+    stays first.
     """
-    vectors = dict(zip(order, tf_idf([papers[paper_id] for paper_id in order], titles=2), strict=True))
-    kept: list[int] = []
-    moved: list[int] = []
-    for paper_id in order:
-        similar = sum(_share_theme(vectors[paper_id], vectors[other]) for other in kept)
-        (moved if similar >= _MAX_PER_THEME else kept).append(paper_id)
-    return kept + moved
+    kept: set[int] = set()
+    moved = []
+    for place in islice(places, pool):
+        paper = place[-1].paper
+        if len(themes.near(paper) & kept) >= _MAX_PER_THEME:
+            moved.append(place)
+        else:
+            kept.add(paper)
+            yield place
+    yield from moved
+    yield from places
 
 
-def _share_theme(one: Vector, other: Vector) -> bool:
-    return len(one.keys() & other.keys()) >= _MIN_SHARED_WORDS and cosine(one, other) >= _MIN_COSINE
+def _with_top(order: list[Place], limit: int) -> Iterator[Place]:
+    """Yield the places in order, with the most trending paper among the first `limit`: labels mute nothing."""
+    top = min(range(len(order)), key=lambda n: order[n][1], default=0)
+    if top >= limit:
+        order.insert(limit - 1, order.pop(top))
+    return iter(order)

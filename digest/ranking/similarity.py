@@ -9,7 +9,7 @@ papers do not use). Similarity is the cosine with it.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from statistics import fmean, pstdev
 from typing import Protocol
 
@@ -20,6 +20,12 @@ BACKGROUND = 1_000  # newest papers, with which similarity is compared
 _NEIGHBOURS = 10, 30  # how many papers add to the liked ones, in each round
 _UNSURE, _SURE = 0.5, 3.0  # standard deviations from the mean where a reader's taste begins, and is full
 _START, _WIDTH = 1.5, 2.0  # standard deviations above the mean where similarity begins; to a share of 0.76 from there
+
+# Two papers share a theme from this cosine on, with these many words or more: with fewer, a cosine of short abstracts
+# means nothing. On 33 recorded lists of Hugging Face that holds for 4.0 % of the pairs of one list with a sample of 60
+# papers, and for 3.7 to 4.6 % with 20 to 120. It moves a paper out of the first 12 on three of the 30 longer lists.
+_SAME_THEME, _MIN_SHARED_WORDS = 0.127, 3
+_EXACT = 1_000_000  # weights are rounded to a millionth
 
 Vector = Mapping[str, float]
 
@@ -148,6 +154,50 @@ def scale_taste(scores: Sequence[float]) -> list[float]:
     mean, deviation = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
     away = [(score - mean) / deviation if deviation else 0.0 for score in scores]
     return [math.copysign(max(0.0, min(1.0, (abs(z) - _UNSURE) / (_SURE - _UNSURE))), z) for z in away]
+
+
+class Themes:
+    """Which papers of a day share a theme: those whose texts share some words and are close (`_SAME_THEME`).
+
+    Words have the weights (1 + log tf) · √log((n + 1) / (df + ½)), where n and df count the papers of `sample`: unlike
+    in `tf_idf`, other papers may have words that it has not. The root makes that depend less on the size of the sample.
+    A paper is compared when it is first asked about, with those asked about before, over an index of their words.
+    """
+
+    def __init__(self, papers: Mapping[int, Paper], sample: Iterable[int]) -> None:
+        self._papers = papers
+        self._counts = {one: count_words(papers[one], titles=2) for one in sample}
+        frequency = Counter(word for count in self._counts.values() for word in count)
+        papers_and_one = len(self._counts) + 1
+        self._rarity = {word: math.sqrt(math.log(papers_and_one / (n + 0.5))) for word, n in frequency.items()}
+        self._rarest = math.sqrt(math.log(papers_and_one / 0.5))
+        self._with_word: dict[str, list[tuple[int, int]]] = {}
+        self._near: dict[int, set[int]] = {}
+
+    def near(self, paper: int) -> Set[int]:
+        """Return the papers asked about so far that share a theme with this one."""
+        if paper not in self._near:
+            self._near[paper] = found = self._compare(paper)
+            for other in found:
+                self._near[other].add(paper)
+        return self._near[paper]
+
+    def _compare(self, paper: int) -> set[int]:
+        count = self._counts.get(paper) or count_words(self._papers[paper], titles=2)
+        rarity, rarest = self._rarity, self._rarest
+        vector = _unit({word: (1 + math.log(n)) * rarity.get(word, rarest) for word, n in count.items()})
+        shared: Counter[int] = Counter()
+        cosines: Counter[int] = Counter()
+        for word, weight in vector.items():
+            # Whole numbers, so that no sum depends on which of two papers was asked about first.
+            exact = round(weight * _EXACT)
+            known = self._with_word.setdefault(word, [])
+            for other, other_weight in known:
+                shared[other] += 1
+                cosines[other] += exact * other_weight
+            known.append((paper, exact))
+        least = _SAME_THEME * _EXACT**2
+        return {other for other, sum_ in cosines.items() if sum_ >= least and shared[other] >= _MIN_SHARED_WORDS}
 
 
 def _scaled(vector: Vector, factor: float) -> Vector:

@@ -6,9 +6,9 @@ words, unless it ends in `*`: "model" does not match "models", "model*" does.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property
 
 from digest.papers import Paper
 from digest.settings import number_between
@@ -50,75 +50,88 @@ class Similarity:
     to: str
 
 
-def match_topics(
-    topics: tuple[Topic, ...], paper: Paper, similarities: Sequence[Similarity | None] = ()
-) -> tuple[ScorePart, ...] | None:
-    """Return what each matching topic adds to the paper's score, or None if one of `topics` mutes the paper.
+class PaperText:
+    """The parts of a paper that topics are compared with, made ready once."""
+
+    def __init__(self, paper: Paper) -> None:
+        words = " | ".join(map(normalize_words, (paper.title, paper.abstract, *paper.keywords)))
+        self.words = f" {words} "
+        self.categories = paper.categories
+        self._authors = paper.authors
+
+    @cached_property
+    def authors(self) -> frozenset[str]:
+        return frozenset(map(normalize_words, self._authors))
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What a topic finds among papers: what it adds to the score of each that matches, and which ones it mutes."""
+
+    parts: Mapping[int, ScorePart]
+    muted: frozenset[int]
+
+
+def match(
+    topic: Topic, texts: Mapping[int, PaperText], similarities: Mapping[int, Similarity] | None = None
+) -> Matches:
+    """Return what a topic finds among these papers.
 
     A phrase or an author adds the topic's weight. A category alone adds half of it, or all of it for a topic that has
-    nothing but categories. Similarity adds its share of the weight where that is more; `similarities` are those of the
-    paper to each topic.
+    nothing but categories. Similarity adds its share of the weight where that is more; `similarities` are those of
+    papers to what the topic likes. Takes about 0.3 µs for each phrase and paper.
     """
-    text = _PaperText(paper)
-    if any(_muted_item(topic, text) for topic in topics):
-        return None
-    pairs = zip(topics, similarities or [None] * len(topics), strict=True)
-    return tuple(part for topic, similarity in pairs if (part := _match(topic, text, similarity)))
+    found: dict[int, tuple[float, str]] = {}
+    for phrase in topic.match:
+        for paper in _with_phrase(phrase, texts):
+            found.setdefault(paper, (1.0, f"“{phrase.replace('*', '')}”"))
+    for author in topic.authors:
+        for paper in _with_author(author, texts):
+            found.setdefault(paper, (1.0, f"by {author}"))
+    share = 0.5 if topic.match or topic.authors or topic.like else 1.0
+    for category in topic.categories:
+        for paper in _with_category(category, texts):
+            found.setdefault(paper, (share, f"in {category}"))
+    for paper, similarity in (similarities or {}).items():
+        if paper in texts and similarity.share > found.get(paper, (0.0, ""))[0]:
+            found[paper] = similarity.share, f"similar to “{similarity.to}”"
+    told = f"matches your topic {topic.name}: "
+    parts = {paper: ScorePart(topic.weight * share, told + why, topic.name) for paper, (share, why) in found.items()}
+    return Matches(parts, frozenset(paper for item in topic.mute for paper in _muted_by(item, texts)))
 
 
 def mute_reason(topics: tuple[Topic, ...], paper: Paper) -> str:
     """Say which topic mutes the paper and why; '' if none does."""
-    text = _PaperText(paper)
-    muted = ((topic, _muted_item(topic, text)) for topic in topics)
-    return next((f"muted by the topic {topic.name}: {item}" for topic, item in muted if item), "")
+    texts = {0: PaperText(paper)}
+    muting = ((topic.name, item) for topic in topics for item in topic.mute if _muted_by(item, texts))
+    return next((f"muted by the topic {name}: {item}" for name, item in muting), "")
 
 
-class _PaperText:
-    """The parts of a paper that topics are compared with."""
-
-    def __init__(self, paper: Paper) -> None:
-        self.words = " | ".join(map(normalize_words, (paper.title, paper.abstract, *paper.keywords)))
-        self.authors = [normalize_words(author) for author in paper.authors]
-        self.categories = paper.categories
+def _muted_by(item: str, texts: Mapping[int, PaperText]) -> list[int]:
+    return [*_with_category(item, texts), *_with_phrase(item, texts), *_with_author(item, texts)]
 
 
-def _match(topic: Topic, text: _PaperText, similarity: Similarity | None) -> ScorePart | None:
-    phrase = next((p for p in topic.match if _has_phrase(p, text)), "")
-    author = next((a for a in topic.authors if _has_author(a, text)), "")
-    category = next((c for c in topic.categories if c in text.categories), "")
-    share = 0.0 if not category else 0.5 if topic.match or topic.authors or topic.like else 1.0
-    if phrase or author:
-        share, why = 1.0, f"“{phrase.replace('*', '')}”" if phrase else f"by {author}"
-    elif similarity and similarity.share > share:
-        share, why = similarity.share, f"similar to “{similarity.to}”"
-    elif category:
-        why = f"in {category}"
-    else:
-        return None
-    return ScorePart(topic.weight * share, f"matches your topic {topic.name}: {why}", topic.name)
+def _with_category(category: str, texts: Mapping[int, PaperText]) -> list[int]:
+    return [paper for paper, text in texts.items() if category in text.categories]
 
 
-def _muted_item(topic: Topic, text: _PaperText) -> str:
-    """Return the first phrase, author or category of `mute` that the paper has; '' for none."""
-    return next((m for m in topic.mute if m in text.categories or _has_phrase(m, text) or _has_author(m, text)), "")
+def _with_author(name: str, texts: Mapping[int, PaperText]) -> list[int]:
+    normal = normalize_words(name)
+    return [paper for paper, text in texts.items() if normal in text.authors]
 
 
-def _has_author(name: str, text: _PaperText) -> bool:
-    return normalize_words(name) in text.authors
-
-
-def _has_phrase(phrase: str, text: _PaperText) -> bool:
-    return bool((pattern := _phrase_pattern(phrase)) and pattern.search(text.words))
-
-
-@lru_cache(maxsize=4096)
-def _phrase_pattern(phrase: str) -> re.Pattern[str] | None:
-    """Return the phrase as a pattern for normalized words; None if it has no letter or digit."""
-    parts = [
-        re.escape(word) + (r"\w*" if star else "")
-        for word, star in re.findall(r"(\w+)(\*?)", normalize_words(phrase, keep="*"))
-    ]
-    return re.compile(r"(?<!\w)" + " ".join(parts) + r"(?!\w)") if parts else None
+def _with_phrase(phrase: str, texts: Mapping[int, PaperText]) -> list[int]:
+    """Return the papers with a phrase: those that contain the words up to its first `*`, if that is where it ends."""
+    stars = re.findall(r"(\w+)(\*?)", normalize_words(phrase, keep="*"))
+    if not stars:
+        return []  # it has no letter or digit
+    parts = [word + star for word, star in stars]
+    beginning, star, rest = f" {' '.join(parts)} ".partition("*")
+    found = [paper for paper, text in texts.items() if beginning in text.words]
+    if not rest.strip():
+        return found
+    pattern = re.compile(r"\w*".join(map(re.escape, f"{beginning}{star}{rest}".split("*"))))
+    return [paper for paper in found if pattern.search(texts[paper].words)]
 
 
 def normalize_words(text: str, keep: str = "") -> str:

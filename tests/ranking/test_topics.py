@@ -3,7 +3,7 @@
 import pytest
 
 from digest.papers import Paper
-from digest.ranking.topics import Topic, match_topics
+from digest.ranking.topics import PaperText, ScorePart, Topic, match, mute_reason
 
 PAPER = Paper(
     "Faster Diffusion Models for Naïve Physicists",
@@ -36,11 +36,17 @@ PAPER = Paper(
     ],
 )
 def test_phrases_match_whole_words_without_case_accents_and_hyphens(phrase: str, found: bool) -> None:
-    assert bool(match_topics((Topic("T", match=(phrase,)),), PAPER)) is found
+    topic = Topic("T", match=(phrase,))
+    assert bool(parts(topic)) is found
+    assert bool(mute_reason((Topic("T", mute=(phrase,)),), PAPER)) is found
+
+
+def parts(*topics: Topic) -> list[ScorePart]:
+    return [part for topic in topics for part in match(topic, {7: PaperText(PAPER)}).parts.values()]
 
 
 def points(*topics: Topic) -> list[float]:
-    return [part.points for part in match_topics(topics, PAPER) or ()]
+    return [part.points for part in parts(*topics)]
 
 
 def test_a_phrase_or_an_author_adds_the_full_weight() -> None:
@@ -54,11 +60,8 @@ def test_a_category_adds_half_the_weight_beside_phrases_and_all_of_it_alone() ->
 
 
 def test_topics_add_up_and_each_has_its_reason() -> None:
-    parts = match_topics(
-        (Topic("Diffusion", match=("diffusion models",)), Topic("People", authors=("Ada Lovelace",))), PAPER
-    )
-    assert parts is not None
-    assert [part.reason for part in parts] == [
+    both = parts(Topic("Diffusion", match=("diffusion models",)), Topic("People", authors=("Ada Lovelace",)))
+    assert [part.reason for part in both] == [
         "matches your topic Diffusion: “diffusion models”",
         "matches your topic People: by Ada Lovelace",
     ]
@@ -66,8 +69,12 @@ def test_topics_add_up_and_each_has_its_reason() -> None:
 
 @pytest.mark.parametrize("mute", ["survey", "Ada Lovelace", "stat.ML", "we surv*"])
 def test_a_muted_paper_is_never_shown_even_if_a_topic_matches(mute: str) -> None:
-    assert match_topics((Topic("T", match=("diffusion models",)), Topic("Never", mute=(mute,))), PAPER) is None
+    assert match(Topic("Never", mute=(mute,)), {7: PaperText(PAPER), 8: PaperText(Paper("Other"))}).muted == {7}
+    assert mute_reason((Topic("Never", mute=("zebra", mute)),), PAPER) == f"muted by the topic Never: {mute}"
 
 
 def test_no_topics_add_nothing() -> None:
-    assert match_topics((), PAPER) == ()
+    nothing = match(Topic("Empty"), {7: PaperText(PAPER)})
+    assert not nothing.parts
+    assert not nothing.muted
+    assert mute_reason((), PAPER) == ""

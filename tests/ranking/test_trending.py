@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.ranking import Candidate, Listing
-from digest.ranking.topics import ScorePart
-from digest.ranking.trending import Trend, TrendKind, trending
+from digest.ranking.trending import DayTrends, Trend, TrendKind, Wishes
 
 DAY = date(2026, 4, 20)
 SINCE = DAY - timedelta(7)
@@ -24,8 +23,10 @@ def ranked(
     weights: dict[str, float] | None = None,
     points: dict[int, float] | None = None,
 ) -> list[Trend]:
-    topics = {paper_id: (ScorePart(some, "a topic"),) for paper_id, some in (points or {}).items()}
-    return trending(candidates, SINCE, DAY, frozenset(shown), weights or {}, topics)
+    """The trends of the candidates, the most trending first, whatever the reader's points add."""
+    places = DayTrends(candidates, SINCE, DAY, weights or {}).walk(Wishes(points or {}), frozenset(shown))
+    ordered = sorted(places, key=lambda place: place[1:])
+    return [Trend(spot.paper, -score, spot.kind, spot.listing) for _, score, _, _, spot in ordered]
 
 
 def ids(trends: list[Trend]) -> list[int]:
