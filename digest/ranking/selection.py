@@ -29,7 +29,7 @@ from digest.ranking.similarity import (
     scale_taste,
 )
 from digest.ranking.topics import Matches, PaperText, ScorePart, Similarity, Topic, match
-from digest.ranking.trending import DayTrends, Place, Ranked, Trend, Wishes
+from digest.ranking.trending import Ask, DayTrends, Place, Ranked, Trend, Wishes
 
 MAX_PAPERS = 120  # fits under Gmail's limit even with the longest titles; the others can be in a later mail
 _POOL = 3  # times the papers of a mail: how far down `diversify` looks
@@ -122,8 +122,8 @@ class Selection:
         self._papers = papers
         self._similarities = similarities
         self._taste = taste
-        self._matches: dict[Topic, Matches] = {}
-        self._ask = lru_cache(maxsize=_REMEMBERED)(self._merge_topics)
+        self._found: dict[str, tuple[Matches, Ask]] = {}
+        self._ask = lru_cache(maxsize=_REMEMBERED)(self._ask_for_topics)
 
     @cached_property
     def _trends(self) -> DayTrends:
@@ -139,7 +139,7 @@ class Selection:
 
     def sample(self) -> list[int]:
         """Return the day's best papers for a reader who chose nothing; they tell how rare words are."""
-        best = self._trends.walk(Wishes(muted=self._without_text), frozenset())
+        best = self._trends.walk(self._trends.add_up((), self._without_text), frozenset())
         return [place[-1].paper for place in islice(best, _SAMPLE)]
 
     @cached_property
@@ -157,64 +157,66 @@ class Selection:
 
     def pick(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return the papers of a reader's mail, best first; `shown` are those they were shown before."""
-        return self._rank(profile, islice(self._arrange(profile, shown), self.max_papers(profile)))
+        wishes, parts = self._wishes(profile)
+        return self._rank(islice(self._arrange(profile, wishes, shown), self.max_papers(profile)), parts)
 
     def order(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all papers that may be shown to a reader, in the order in which mails take them."""
-        return self._rank(profile, self._arrange(profile, shown))
+        wishes, parts = self._wishes(profile)
+        return self._rank(self._arrange(profile, wishes, shown), parts)
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
-        wishes = replace(self._wishes(profile), only=None)
-        return self._rank(profile, self._trends.walk(wishes, shown))
+        wishes, parts = self._wishes(profile)
+        return self._rank(self._trends.walk(replace(wishes, only=None), shown), parts)
 
-    def _arrange(self, profile: Profile, shown: frozenset[int]) -> Iterator[Place]:
+    def _arrange(self, profile: Profile, wishes: Wishes, shown: frozenset[int]) -> Iterator[Place]:
         """Yield the papers that may be shown to a reader in the order in which mails take them."""
-        limit, least = self.max_papers(profile), self._rules.min_score
-        places: Iterator[Place] = takewhile(
-            lambda place: -place[0] >= least, self._trends.walk(self._wishes(profile), shown)
-        )
+        limit, most = self.max_papers(profile), -self._rules.min_score
+        places: Iterator[Place] = takewhile(lambda place: place[0] <= most, self._trends.walk(wishes, shown))
         if self._rules.variety:
             places = diversify(places, self._themes, _POOL * limit)
         return _with_top(list(places), limit) if profile.liked or profile.disliked else places
 
-    def _rank(self, profile: Profile, places: Iterable[Place]) -> list[Ranked]:
+    def _rank(self, places: Iterable[Place], parts: Sequence[Mapping[int, ScorePart]]) -> list[Ranked]:
         """Return papers with the parts of their scores."""
-        parts = [self._match(topic).parts for topic in self.topics(profile)]
-        if self._taste:
-            parts.append(self._taste.parts(profile))
         ranked = []
         for _, score, _, _, spot in places:
-            added = [found[spot.paper] for found in parts if spot.paper in found]
             trend = Trend(spot.paper, -score, spot.kind, spot.listing)
-            ranked.append(Ranked(trend, (ScorePart(-score, ""), *added)))
+            ranked.append(
+                Ranked(trend, (ScorePart(-score, ""), *[found[trend.id] for found in parts if trend.id in found]))
+            )
         return ranked
 
-    def _wishes(self, profile: Profile) -> Wishes:
-        """Return what a reader's topics and labels ask for."""
-        asked = self._ask(profile.topics)
+    def _wishes(self, profile: Profile) -> tuple[Wishes, list[Mapping[int, ScorePart]]]:
+        """Return what a reader's topics and labels ask for, and the parts of the scores that come from them."""
+        asked, parts, asks = self._ask(profile.topics)
         said = self._taste.parts(profile) if self._taste else {}
-        return asked.with_more({one: part.points for one, part in said.items()}) if said else asked
+        if not said:
+            return asked, parts
+        more = self._trends.ask({paper: part.points for paper, part in said.items()})
+        return replace(self._trends.add_up((*asks, more), asked.muted), only=asked.only), [*parts, said]
 
-    def _merge_topics(self, names: tuple[str, ...] | None) -> Wishes:
-        found = [self._match(topic) for topic in self.topics(Profile(names))]
-        wishes = Wishes(muted=self._without_text.union(*(one.muted for one in found)))
-        for one in found:
-            wishes = wishes.with_more({paper: part.points for paper, part in one.parts.items()})
-        wishes.only = frozenset(wishes.points) if self._rules.topics_only else None
-        return wishes
+    def _ask_for_topics(self, names: tuple[str, ...] | None) -> tuple[Wishes, list[Mapping[int, ScorePart]], list[Ask]]:
+        found = [self._find(topic) for topic in self.topics(Profile(names))]
+        muted = self._without_text.union(*(matches.muted for matches, _ in found))
+        asks = [ask for _, ask in found]
+        wishes = self._trends.add_up(asks, muted, topics_only=self._rules.topics_only)
+        return wishes, [matches.parts for matches, _ in found], asks
 
-    def _match(self, topic: Topic) -> Matches:
+    def _find(self, topic: Topic) -> tuple[Matches, Ask]:
         """Return what a topic finds among the candidates: computed when the first reader has chosen it."""
-        if topic not in self._matches:
-            self._matches[topic] = match(topic, self._texts, self._similarities.get(topic))
-        return self._matches[topic]
+        if topic.name not in self._found:
+            matches = match(topic, self._texts, self._similarities.get(topic))
+            points = {paper: part.points for paper, part in matches.parts.items()}
+            self._found[topic.name] = matches, self._trends.ask(points)
+        return self._found[topic.name]
 
     def exclusion(self, profile: Profile, ranked: Ranked) -> str:
         """Return why a paper is left out of mails; '' if it is not."""
         if ranked.score < self._rules.min_score:
             return f"its score is below min_score = {self._rules.min_score:g}"
-        if self._rules.topics_only and ranked.trend.id not in self._ask(profile.topics).points:
+        if self._rules.topics_only and ranked.trend.id not in self._ask(profile.topics)[0].points:
             return "it matches no topic, and topics_only = true"
         return ""
 
@@ -223,7 +225,7 @@ class Selection:
         new = [candidate.id for candidate in self._candidates if candidate.first_seen == self.day]
         if not new:
             return "no new papers"
-        wanted = self._ask(profile.topics)
+        wanted, _, _ = self._ask(profile.topics)
         counts = Counter(self._why_not(paper_id, shown, wanted) for paper_id in new)
         reasons = [f"{count:,} {reason}" for reason, count in counts.most_common()]
         if len(reasons) == 1 < len(new):

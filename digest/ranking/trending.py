@@ -21,7 +21,7 @@ Ties are broken by votes, then by the newer list, then by the order of arrival.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from heapq import merge
@@ -63,33 +63,6 @@ class Ranked:
         return sum(part.points for part in self.parts)
 
 
-@dataclass(slots=True)
-class Wishes:
-    """What a reader asked for: the points they give to papers, and which papers must not be in their mail.
-
-    `points` is the sum for each paper that has any, and `several` its summands, in their order, where there is more
-    than one (sums of floating-point numbers depend on the order). `only` has the papers that may be in the mail; None
-    for all.
-    """
-
-    points: Mapping[int, float] = field(default_factory=dict)
-    several: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-    muted: Set[int] = frozenset()
-    only: Set[int] | None = None
-
-    def with_more(self, more: Mapping[int, float]) -> "Wishes":
-        """Return these wishes with points added to the papers that are not muted."""
-        both = self.points.keys() & more.keys()
-        points = {**self.points, **more}
-        several = {**self.several}
-        for paper in both:
-            several[paper] = summands = (*(self.several.get(paper) or (self.points[paper],)), more[paper])
-            points[paper] = sum(summands)
-        for paper in self.muted & points.keys():
-            del points[paper]
-        return Wishes(points, several, self.muted, self.only)
-
-
 class Spot(NamedTuple):
     """A paper in an order that is the same for all readers: its `number` there, from 0, and the listing it is from.
 
@@ -109,6 +82,41 @@ Place = tuple[float, float, tuple[int, int, int], int, Spot]
 the number of the order it is from, and its spot there."""
 
 
+Levels = Mapping[float, Sequence[int]]
+"""The numbers of the spots in an order whose papers have so many points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The points that a topic, or what a reader said about papers, adds to papers, and their `Levels` in each order."""
+
+    points: Mapping[int, float]
+    levels: Sequence[Levels]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """All that a reader asks for, added up.
+
+    `points` is the sum for each paper that has any, and `several` its summands, in their order, where there is more
+    than one (the sum of floating-point numbers depends on it). Papers in `muted` are not for this reader, and if `only`
+    is not None, no others than those. In `levels`, papers with several summands may be at other levels too.
+    """
+
+    points: Mapping[int, float]
+    several: Mapping[int, Sequence[float]]
+    levels: Sequence[Levels]
+    muted: Set[int]
+    only: Set[int] | None
+
+    def allow(self, paper: int) -> bool:
+        return paper not in self.muted and (self.only is None or paper in self.only)
+
+    def full_score(self, paper: int, score: float) -> float:
+        """Return the sum of the trending score of a paper and its points."""
+        return sum((score, *self.several[paper])) if paper in self.several else score + self.points.get(paper, 0.0)
+
+
 class DayTrends:
     """The trends of a day: computed once, then put in order for any number of readers.
 
@@ -120,24 +128,56 @@ class DayTrends:
         listed = [(one, listing, listing.votes) for one in candidates for listing in one.listings]
         voted = [(one, listing, votes) for one, listing, votes in listed if votes is not None]
         self._voted = _order_voted(voted, since, day, weights)
-        self._voted_at = {spot.paper: spot for spot in self._voted}
         silent: dict[str, list[tuple[Candidate, Listing]]] = {}
         for one, listing, votes in listed:
             if votes is None:
                 silent.setdefault(listing.source, []).append((one, listing))
-        self._queues = [_Queue(silent[source], day, weights.get(source, 1.0)) for source in sorted(silent)]
+        self._queues = [_Queue(_order_silent(silent[one], day), weights.get(one, 1.0)) for one in sorted(silent)]
+        self._places = [_numbers(spots) for spots in (self._voted, *(queue.spots for queue in self._queues))]
+
+    def ask(self, points: Mapping[int, float]) -> Ask:
+        """Return where the papers with these points stand."""
+        found: list[dict[float, list[int]]] = [{} for _ in self._places]
+        for levels, places in zip(found, self._places, strict=True):
+            for paper in points.keys() & places.keys():
+                levels.setdefault(points[paper], []).extend(places[paper])
+        return Ask(points, found)
+
+    def add_up(self, asks: Sequence[Ask], muted: Set[int] = frozenset(), *, topics_only: bool = False) -> Wishes:
+        """Return the wishes of a reader who asks for all of this; with `topics_only`, for nothing else."""
+        points: dict[int, float] = {}
+        several: dict[int, tuple[float, ...]] = {}
+        for ask in asks:
+            both = points.keys() & ask.points.keys() if points else ()
+            for paper in both:
+                several[paper] = (*several.get(paper, (points[paper],)), ask.points[paper])
+            points.update(ask.points)
+        for paper, summands in several.items():
+            points[paper] = sum(summands)
+        for paper in muted:
+            points.pop(paper, None)
+        more = self.ask({paper: points[paper] for paper in several.keys() & points.keys()})
+        levels: list[dict[float, list[int]]] = [{} for _ in self._places]
+        for ask in (*asks, more):
+            for total, added in zip(levels, ask.levels, strict=True):
+                for level, numbers in added.items():
+                    total[level] = [*total.get(level, ()), *numbers]
+        return Wishes(points, several, levels, muted, frozenset(points) if topics_only else None)
 
     def walk(self, wishes: Wishes, shown: Set[int]) -> Iterator[Place]:
         """Yield the papers that a reader was not shown and does not mute, the best for this reader first, each once.
 
         The full score of a paper is its trending score and its points. Papers stand in a few orders in which the full
-        score never rises: those with votes and without points, as on every reader's day; those with votes and points,
-        put in order here; and the queue of each source without votes. So the next paper is always the first of one of
-        them, and whoever takes ten papers looks at little more than ten.
+        score never rises: those with votes and without points, those with votes and the same points, and the queue of
+        each source without votes. So the next paper is always the first of one of these orders, and whoever takes ten
+        papers looks at few more than ten.
         """
         curve = _Curve(self._voted, shown)
-        orders = [self._plain(wishes, shown, curve.highest), self._asked(wishes, shown, curve.highest)]
-        orders += [queue.walk(n, wishes, shown, curve) for n, queue in enumerate(self._queues, start=1)]
+        orders = [self._plain(wishes, shown, curve.highest)] if wishes.only is None else []
+        for level, numbers in wishes.levels[0].items():
+            orders.append(self._level(level, numbers, wishes, shown, curve.highest))
+        for number, queue in enumerate(self._queues, start=1):
+            orders.append(queue.walk(number, wishes, shown, curve))
         seen: set[int] = set()
         for place in _settle_ties(merge(*orders)):
             paper = place[-1].paper
@@ -146,26 +186,23 @@ class DayTrends:
                 yield place
 
     def _plain(self, wishes: Wishes, shown: Set[int], highest: float) -> Iterator[Place]:
+        """Yield the papers with votes and without points."""
         points, muted = wishes.points, wishes.muted
-        for spot in self._voted if wishes.only is None else ():
-            paper = spot.paper
-            if paper not in shown and paper not in points and paper not in muted:
+        for spot in self._voted:
+            if spot.paper not in shown and spot.paper not in points and spot.paper not in muted:
                 score = -spot.score / highest
                 yield score, score, spot.tie, 0, spot
 
-    def _asked(self, wishes: Wishes, shown: Set[int], highest: float) -> Iterator[Place]:
-        voted_at, several = self._voted_at, wishes.several
-        full = {
-            paper: voted_at[paper].score / highest + points
-            for paper, points in wishes.points.items()
-            if paper in voted_at and paper not in shown
-        }
-        for paper in several.keys() & full.keys():
-            full[paper] = sum((voted_at[paper].score / highest, *several[paper]))
-        for paper in sorted(full, key=full.__getitem__, reverse=True):
-            if wishes.only is None or paper in wishes.only:
-                spot = voted_at[paper]
-                yield -full[paper], -spot.score / highest, spot.tie, 0, spot
+    def _level(
+        self, level: float, numbers: Sequence[int], wishes: Wishes, shown: Set[int], highest: float
+    ) -> Iterator[Place]:
+        """Yield the papers with votes and so many points."""
+        for number in sorted(numbers):
+            spot = self._voted[number]
+            paper = spot.paper
+            if paper not in shown and wishes.points.get(paper) == level and wishes.allow(paper):
+                score = spot.score / highest
+                yield -wishes.full_score(paper, score), -score, spot.tie, 0, spot
 
 
 class _Curve:
@@ -192,44 +229,28 @@ class _Curve:
         return scores[-1] * len(scores) / ahead
 
 
+@dataclass(frozen=True, slots=True)
 class _Queue:
-    """The papers of a source without votes in the order in which they arrived, newest first."""
+    """The papers of a source without votes, newest first."""
 
-    def __init__(self, listed: Sequence[tuple[Candidate, Listing]], day: date, weight: float) -> None:
-        self._weight = weight
-        self._spots: list[Spot] = []
-        self._at: dict[int, list[int]] = {}
-        for one, listing in sorted(listed, key=lambda pair: (-pair[0].first_seen.toordinal(), _tie(*pair))):
-            kind = TrendKind.TODAY if one.first_seen == day else TrendKind.MORE
-            self._at.setdefault(one.id, []).append(len(self._spots))
-            self._spots.append(Spot(len(self._spots), one.id, 0.0, kind, listing, _tie(one, listing)))
+    spots: Sequence[Spot]
+    weight: float
 
     def walk(self, order: int, wishes: Wishes, shown: Set[int], curve: _Curve) -> Iterator[Place]:
-        """Yield the papers of the queue for a reader. Muted papers and others that are left out take a place too."""
-        points, several, muted, only, weight = wishes.points, wishes.several, wishes.muted, wishes.only, self._weight
-        for place, spot in enumerate(self._line_up(wishes, shown), start=1):
-            paper = spot.paper
-            if paper in muted or (only is not None and paper not in only):
-                continue
-            score = curve.at(place, weight)
-            full = sum((score, *several[paper])) if paper in several else score + points.get(paper, 0.0)
-            yield -full, -score, spot.tie, order, spot
+        """Yield the papers of the queue for a reader. Those that are not for this reader take a place too."""
+        for place, spot in enumerate(self._line_up(wishes.levels[order], wishes.points, shown), start=1):
+            if wishes.allow(spot.paper):
+                score = curve.at(place, self.weight)
+                yield -wishes.full_score(spot.paper, score), -score, spot.tie, order, spot
 
-    def _line_up(self, wishes: Wishes, shown: Set[int]) -> Iterator[Spot]:
+    def _line_up(self, levels: Levels, points: Mapping[int, float], shown: Set[int]) -> Iterator[Spot]:
         """Yield the papers that were not shown: most points first, those with none as they arrived, negative ones."""
-        at, spots, points = self._at, self._spots, wishes.points
-        asked: dict[float, list[int]] = {}
-        for paper, some in points.items():
-            if some and paper in at and paper not in shown:
-                asked.setdefault(some, []).extend(at[paper])
-        levels = sorted(asked, reverse=True)
-        for level in levels:
-            if level > 0:
-                yield from (spots[n] for n in sorted(asked[level]))
-        yield from (spot for spot in spots if spot.paper not in shown and not points.get(spot.paper))
-        for level in levels:
-            if level < 0:
-                yield from (spots[n] for n in sorted(asked[level]))
+        ordered = sorted(levels, reverse=True)
+        for level in [*(one for one in ordered if one > 0), 0.0, *(one for one in ordered if one < 0)]:
+            spots = map(self.spots.__getitem__, sorted({*levels[level]})) if level else self.spots
+            for spot in spots:
+                if points.get(spot.paper, 0.0) == level and spot.paper not in shown:
+                    yield spot
 
 
 def _settle_ties(places: Iterable[Place]) -> Iterator[Place]:
@@ -263,6 +284,23 @@ def _order_voted(
         if paper not in best:
             best[paper] = Spot(len(best), paper, -score, kind, listing, tie)
     return list(best.values())
+
+
+def _order_silent(listed: Sequence[tuple[Candidate, Listing]], day: date) -> list[Spot]:
+    """Return the spots of a source without votes, the newest papers first, then the newest lists."""
+    spots: list[Spot] = []
+    for one, listing in sorted(listed, key=lambda pair: (-pair[0].first_seen.toordinal(), _tie(*pair))):
+        kind = TrendKind.TODAY if one.first_seen == day else TrendKind.MORE
+        spots.append(Spot(len(spots), one.id, 0.0, kind, listing, _tie(one, listing)))
+    return spots
+
+
+def _numbers(spots: Iterable[Spot]) -> dict[int, list[int]]:
+    """Return the numbers of the spots of each paper: more than one if a source has it on several lists."""
+    numbers: dict[int, list[int]] = {}
+    for spot in spots:
+        numbers.setdefault(spot.paper, []).append(spot.number)
+    return numbers
 
 
 def _tie(candidate: Candidate, listing: Listing, votes: int = 0) -> tuple[int, int, int]:

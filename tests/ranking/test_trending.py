@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.ranking import Candidate, Listing
-from digest.ranking.trending import DayTrends, Trend, TrendKind, Wishes
+from digest.ranking.trending import DayTrends, Trend, TrendKind
 
 DAY = date(2026, 4, 20)
 SINCE = DAY - timedelta(7)
@@ -24,8 +24,9 @@ def ranked(
     points: dict[int, float] | None = None,
 ) -> list[Trend]:
     """The trends of the candidates, the most trending first, whatever the reader's points add."""
-    places = DayTrends(candidates, SINCE, DAY, weights or {}).walk(Wishes(points or {}), frozenset(shown))
-    ordered = sorted(places, key=lambda place: place[1:])
+    trends = DayTrends(candidates, SINCE, DAY, weights or {})
+    wishes = trends.add_up([trends.ask(points or {})])
+    ordered = sorted(trends.walk(wishes, frozenset(shown)), key=lambda place: place[1:])
     return [Trend(spot.paper, -score, spot.kind, spot.listing) for _, score, _, _, spot in ordered]
 
 
