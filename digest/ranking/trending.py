@@ -133,7 +133,8 @@ class DayTrends:
             if votes is None:
                 silent.setdefault(listing.source, []).append((one, listing))
         self._queues = [_Queue(_order_silent(silent[one], day), weights.get(one, 1.0)) for one in sorted(silent)]
-        self._places = [_numbers(spots) for spots in (self._voted, *(queue.spots for queue in self._queues))]
+        self.orders = [self._voted, *(queue.spots for queue in self._queues)]
+        self._places = [_numbers(spots) for spots in self.orders]
 
     def ask(self, points: Mapping[int, float]) -> Ask:
         """Return where the papers with these points stand."""
@@ -141,6 +142,8 @@ class DayTrends:
         for levels, places in zip(found, self._places, strict=True):
             for paper in points.keys() & places.keys():
                 levels.setdefault(points[paper], []).extend(places[paper])
+            for numbers in levels.values():
+                numbers.sort()
         return Ask(points, found)
 
     def add_up(self, asks: Sequence[Ask], muted: Set[int] = frozenset(), *, topics_only: bool = False) -> Wishes:
@@ -148,20 +151,18 @@ class DayTrends:
         points: dict[int, float] = {}
         several: dict[int, tuple[float, ...]] = {}
         for ask in asks:
-            both = points.keys() & ask.points.keys() if points else ()
-            for paper in both:
+            for paper in points.keys() & ask.points.keys():
                 several[paper] = (*several.get(paper, (points[paper],)), ask.points[paper])
-            points.update(ask.points)
-        for paper, summands in several.items():
-            points[paper] = sum(summands)
+            points |= ask.points
+        points |= {paper: sum(summands) for paper, summands in several.items()}
         for paper in muted:
             points.pop(paper, None)
-        more = self.ask({paper: points[paper] for paper in several.keys() & points.keys()})
-        levels: list[dict[float, list[int]]] = [{} for _ in self._places]
+        more = self.ask({paper: points[paper] for paper in several if paper in points})
+        levels: list[dict[float, Sequence[int]]] = [{} for _ in self._places]
         for ask in (*asks, more):
             for total, added in zip(levels, ask.levels, strict=True):
                 for level, numbers in added.items():
-                    total[level] = [*total.get(level, ()), *numbers]
+                    total[level] = [*total[level], *numbers] if level in total else numbers
         return Wishes(points, several, levels, muted, frozenset(points) if topics_only else None)
 
     def walk(self, wishes: Wishes, shown: Set[int]) -> Iterator[Place]:
@@ -247,9 +248,11 @@ class _Queue:
         """Yield the papers that were not shown: most points first, those with none as they arrived, negative ones."""
         ordered = sorted(levels, reverse=True)
         for level in [*(one for one in ordered if one > 0), 0.0, *(one for one in ordered if one < 0)]:
-            spots = map(self.spots.__getitem__, sorted({*levels[level]})) if level else self.spots
-            for spot in spots:
-                if points.get(spot.paper, 0.0) == level and spot.paper not in shown:
+            last = -1
+            for number in sorted(levels[level]) if level else range(len(self.spots)):
+                spot = self.spots[number]
+                if points.get(spot.paper, 0.0) == level and spot.paper not in shown and number != last:
+                    last = number
                     yield spot
 
 

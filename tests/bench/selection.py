@@ -44,7 +44,7 @@ class Week:
         }
         self.candidates = [self.candidate(n, voted) for n in self.papers]
         self.topics = tuple(
-            Topic(f"T{n}", match=tuple(rng.sample(words[400:], rng.randint(2, 4)))) for n in range(TOPICS)
+            Topic(f"T{n}", match=tuple(rng.sample(words[1_500:], rng.randint(2, 4)))) for n in range(TOPICS)
         )
         self.readers = [
             Profile(tuple(rng.sample([t.name for t in self.topics], 3)), rng.choice([5, 10, 15]))
