@@ -1,11 +1,12 @@
 """Select the papers of a reader's mail and their order. Pure: no I/O.
 
-A `Selection` is made once a day; for each reader it takes a profile and the papers they were shown before:
+A `Selection` is made once a day, and each part of it when the first reader needs it. For each reader it takes a profile
+and the papers they were shown before. The rules, which `tests/ranking/reference.py` writes out one after another:
 
 1. the reader's topics add points, and remove the papers they mute (`topics`);
 2. what the reader said about papers adds points to similar ones, or takes some away (`Taste`), and removes none: the
    most trending paper is always in the mail;
-3. every candidate gets its trending score (`trending`), papers shown before left out;
+3. every candidate gets its trending score, papers shown before left out (`trending`, which puts them in order too);
 4. papers below `min_score`, or without a topic under `topics_only`, are left out;
 5. the best are put in order, and one theme does not fill the mail while others wait (`diversify`).
 
@@ -13,7 +14,7 @@ The mail, `explain` and `backtest` all select papers this way.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -123,7 +124,7 @@ class Selection:
         self._papers = papers
         self._similarities = similarities
         self._taste = taste
-        self._found: dict[str, tuple[Matches, Ask]] = {}
+        self._found: dict[str, tuple[Matches, Ask]] = {}  # by the topic's name, which is its own
         self._ask = lru_cache(maxsize=_REMEMBERED)(self._ask_for_topics)
 
     @cached_property
@@ -188,7 +189,9 @@ class Selection:
         places: Iterator[Place] = takewhile(lambda place: place[0] <= most, self._trends.walk(wishes, shown))
         if self._rules.variety:
             places = diversify(places, self._themes, _POOL * limit)
-        return _with_top(list(places), limit) if profile.liked or profile.disliked else places
+        if profile.liked or profile.disliked:
+            return _with_one_of(self._trends.most_trending(wishes, shown, self._rules.min_score), places, limit)
+        return places
 
     def _rank(self, places: Iterable[Place], parts: Sequence[Mapping[int, ScorePart]]) -> list[Ranked]:
         """Return papers with the parts of their scores."""
@@ -275,9 +278,18 @@ def diversify(places: Iterator[Place], themes: Themes, pool: int) -> Iterator[Pl
     yield from places
 
 
-def _with_top(order: list[Place], limit: int) -> Iterator[Place]:
-    """Yield the places in order, with the most trending paper among the first `limit`: labels mute nothing."""
-    top = min(range(len(order)), key=lambda n: order[n][1], default=0)
-    if top >= limit:
-        order.insert(limit - 1, order.pop(top))
-    return iter(order)
+def _with_one_of(top: Set[int], places: Iterator[Place], limit: int) -> Iterator[Place]:
+    """Yield the places in order, with the first paper of `top` among the first `limit`: labels mute nothing."""
+    first = list(islice(places, limit))
+    if any(place[-1].paper in top for place in first):
+        yield from first
+    else:
+        yield from first[: limit - 1]
+        behind = first[limit - 1 :]
+        for place in places:
+            if place[-1].paper in top:
+                yield place
+                break
+            behind.append(place)
+        yield from behind
+    yield from places

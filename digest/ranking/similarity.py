@@ -46,9 +46,9 @@ def dislike_weight(liked: int, disliked: int) -> float:
     return 0.0 if liked + disliked < 5 else 0.25 if disliked < 20 else 0.5
 
 
-def tf_idf(papers: Sequence[Paper], titles: int = 1) -> list[Vector]:
+def tf_idf(papers: Sequence[Paper]) -> list[Vector]:
     """Return a unit vector for each paper; words weigh more the fewer of `papers` have them."""
-    counts = [count_words(paper, titles) for paper in papers]
+    counts = [count_words(paper) for paper in papers]
     frequency = Counter(word for count in counts for word in count)
     rarity = {word: math.log(len(papers) / n) for word, n in frequency.items() if n > 1}
     return [_unit({w: (1 + math.log(n)) * rarity[w] for w, n in count.items() if w in rarity}) for count in counts]

@@ -121,17 +121,22 @@ def _with_author(name: str, texts: Mapping[int, PaperText]) -> list[int]:
 
 
 def _with_phrase(phrase: str, texts: Mapping[int, PaperText]) -> list[int]:
-    """Return the papers with a phrase: those that contain the words up to its first `*`, if that is where it ends."""
-    stars = re.findall(r"(\w+)(\*?)", normalize_words(phrase, keep="*"))
-    if not stars:
-        return []  # it has no letter or digit
-    parts = [word + star for word, star in stars]
-    beginning, star, rest = f" {' '.join(parts)} ".partition("*")
-    found = [paper for paper, text in texts.items() if beginning in text.words]
-    if not rest.strip():
-        return found
-    pattern = re.compile(r"\w*".join(map(re.escape, f"{beginning}{star}{rest}".split("*"))))
-    return [paper for paper in found if pattern.search(texts[paper].words)]
+    beginning, pattern = _phrase_pattern(phrase)
+    found = [paper for paper, text in texts.items() if beginning in text.words] if beginning else []
+    return [paper for paper in found if pattern.search(texts[paper].words)] if pattern else found
+
+
+def _phrase_pattern(phrase: str) -> tuple[str, re.Pattern[str] | None]:
+    """Return what normalized words must contain to have a phrase: a text and, unless that is enough, a pattern.
+
+    The text is the phrase up to its first `*`. It is '' if the phrase has no letter or digit.
+    """
+    parts = [word + star for word, star in re.findall(r"(\w+)(\*?)", normalize_words(phrase, keep="*"))]
+    if not parts:
+        return "", None
+    whole = f" {' '.join(parts)} "
+    beginning, _, rest = whole.partition("*")
+    return beginning, re.compile(r"\w*".join(map(re.escape, whole.split("*")))) if rest.strip() else None
 
 
 def normalize_words(text: str, keep: str = "") -> str:

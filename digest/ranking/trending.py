@@ -186,6 +186,21 @@ class DayTrends:
                 seen.add(paper)
                 yield place
 
+    def most_trending(self, wishes: Wishes, shown: Set[int], least: float) -> set[int]:
+        """Return the papers with the highest trending score of those with a full score of `least` or more."""
+        curve = _Curve(self._voted, shown)
+        orders = [self._level(None, range(len(self._voted)), wishes, shown, curve.highest)]
+        orders += [queue.walk(number, wishes, shown, curve) for number, queue in enumerate(self._queues, start=1)]
+        best, found = 0.0, set[int]()
+        for order in orders:
+            for full, score, _, _, spot in order:
+                if -full >= least:
+                    if found and score > best:
+                        break  # it never rises again
+                    found = found | {spot.paper} if found and score == best else {spot.paper}
+                    best = score
+        return found
+
     def _plain(self, wishes: Wishes, shown: Set[int], highest: float) -> Iterator[Place]:
         """Yield the papers with votes and without points."""
         points, muted = wishes.points, wishes.muted
@@ -195,13 +210,13 @@ class DayTrends:
                 yield score, score, spot.tie, 0, spot
 
     def _level(
-        self, level: float, numbers: Sequence[int], wishes: Wishes, shown: Set[int], highest: float
+        self, level: float | None, numbers: Sequence[int], wishes: Wishes, shown: Set[int], highest: float
     ) -> Iterator[Place]:
-        """Yield the papers with votes and so many points."""
+        """Yield the papers with votes and so many points; all of `numbers` for None."""
         for number in sorted(numbers):
             spot = self._voted[number]
             paper = spot.paper
-            if paper not in shown and wishes.points.get(paper) == level and wishes.allow(paper):
+            if paper not in shown and level in (None, wishes.points.get(paper)) and wishes.allow(paper):
                 score = spot.score / highest
                 yield -wishes.full_score(paper, score), -score, spot.tie, 0, spot
 
@@ -239,20 +254,24 @@ class _Queue:
 
     def walk(self, order: int, wishes: Wishes, shown: Set[int], curve: _Curve) -> Iterator[Place]:
         """Yield the papers of the queue for a reader. Those that are not for this reader take a place too."""
-        for place, spot in enumerate(self._line_up(wishes.levels[order], wishes.points, shown), start=1):
+        for place, spot in enumerate(self._line_up(wishes, wishes.levels[order], shown), start=1):
             if wishes.allow(spot.paper):
                 score = curve.at(place, self.weight)
                 yield -wishes.full_score(spot.paper, score), -score, spot.tie, order, spot
 
-    def _line_up(self, levels: Levels, points: Mapping[int, float], shown: Set[int]) -> Iterator[Spot]:
+    def _line_up(self, wishes: Wishes, levels: Levels, shown: Set[int]) -> Iterator[Spot]:
         """Yield the papers that were not shown: most points first, those with none as they arrived, negative ones."""
         ordered = sorted(levels, reverse=True)
-        for level in [*(one for one in ordered if one > 0), 0.0, *(one for one in ordered if one < 0)]:
-            last = -1
+        first, last = [one for one in ordered if one > 0], [one for one in ordered if one < 0]
+        if wishes.only is None or len(first) < len(ordered):  # else none of the others is for this reader
+            last = [0.0, *last]
+        for level in [*first, *last]:
+            before = -1
             for number in sorted(levels[level]) if level else range(len(self.spots)):
                 spot = self.spots[number]
-                if points.get(spot.paper, 0.0) == level and spot.paper not in shown and number != last:
-                    last = number
+                has = wishes.points.get(spot.paper, 0.0) == level
+                if has and spot.paper not in shown and number != before:
+                    before = number
                     yield spot
 
 
