@@ -1,7 +1,8 @@
 """The rules of the selection written out one after another, for one reader, without any thought of speed.
 
 This is the specification: `digest.ranking.selection` must select the same papers, in the same order, with the same
-scores. Only whether two papers share a theme is asked of the program (`near`), since that is no rule of order.
+scores. Whether two papers share a theme (`near`) and what a topic finds in a paper is asked of the program: those are
+no rules of order, and have tests of their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
