@@ -12,6 +12,7 @@ DigestError
 ├── MailPruned         2   `digest prune` has deleted the text of that mail
 ├── NoSourceReadable   3   no source could be read; the next run tries again
 ├── HistoryError       3   the database cannot be used
+├── MailDamaged        3   the text of that mail is missing from the database, or was changed there
 ├── InboxError         3   the mailbox with the replies cannot be read
 ├── Undelivered        4   some mail is still in the outbox
 ├── Unpublished        4   the archive could not be written; the next run writes it
@@ -96,6 +97,10 @@ class NoSourceReadable(DigestError):
 
 
 class HistoryError(DigestError):
+    exit_code = 3
+
+
+class MailDamaged(DigestError):
     exit_code = 3
 
 

@@ -1,16 +1,19 @@
 """Editions for the tests of the mail: of plain papers, and of hostile ones."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from digest.archive import PublicEdition
 from digest.mail.address import parse_mailbox
-from digest.mail.edition import Arrivals, Edition, Entry, compose
-from digest.mail.message import MessageFrame, RenderedEdition, fill_frame, make_placeholders
-from digest.mail.render import Renderer
+from digest.mail.edition import Arrivals, Composer, Edition, Masthead, Pick
+from digest.mail.message import MessageFrame, build_frame, fill_frame, make_placeholders
+from digest.mail.render import RenderedEdition, Renderer
+from digest.mail.requests import FeedbackSettings
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers import Paper
 from digest.ranking import Listing
@@ -39,7 +42,8 @@ def ranked(number: int, votes: int | None = 7, kind: TrendKind = TrendKind.TODAY
 def edition(papers: Iterable[Paper], title: str = "Trending papers", notices: Sequence[str] = ()) -> Edition:
     known = dict(enumerate(papers, start=1))
     entries = [ranked(n, votes=1000 - n, kind=TrendKind.RISING if n % 5 == 4 else TrendKind.TODAY) for n in known]
-    return compose(title, DAY, entries, known, Arrivals(len(known), DAY), notices)
+    masthead = Masthead(title, DAY, tuple(notices))
+    return Composer(masthead, known, Arrivals(len(known), DAY)).compose(entries)
 
 
 def public_edition(papers: Iterable[Paper], day: date = DAY, title: str = "Trending papers") -> PublicEdition:
@@ -53,24 +57,30 @@ def public_edition(papers: Iterable[Paper], day: date = DAY, title: str = "Trend
 
 
 def renderer(
-    unsubscribe: UnsubscribeSettings = LEAVE, overrides: Path | None = None, title: str = "Trending papers"
+    unsubscribe: UnsubscribeSettings = LEAVE,
+    overrides: Path | None = None,
+    title: str = "Trending papers",
+    feedback: FeedbackSettings | None = None,
 ) -> Renderer:
-    return Renderer(title, SENDER, unsubscribe, SECRET, overrides)
+    return Renderer(title, SENDER, unsubscribe, SECRET, overrides, feedback=feedback)
 
 
-def rendered(made: Edition) -> RenderedEdition:
-    return renderer().render(made)
+def rendered(made: Edition, by: Renderer | None = None) -> RenderedEdition:
+    """The texts of an edition, its papers numbered."""
+    whole, places = (by or renderer()).day(made.masthead, NOW).render_whole(made), count(1)
+    return replace(whole, text=re.sub(PLACEHOLDERS.place, lambda _: str(next(places)), whole.text))
 
 
 def framed(made: Edition, unsubscribe: UnsubscribeSettings = LEAVE) -> MessageFrame:
-    return renderer(unsubscribe, title=made.title).frame(made, NOW)
+    day = renderer(unsubscribe, title=made.masthead.title).day(made.masthead, NOW)
+    return build_frame(day.fragments([made])[0], SENDER.address)
 
 
 def mail(made: Edition, to: str = "ann@example.org", unsubscribe: UnsubscribeSettings = LEAVE) -> bytes:
     return fill_frame(framed(made, unsubscribe), to, TOKEN, DAY)
 
 
-def plain_papers(count: int) -> list[Paper]:
+def plain_papers(number: int) -> list[Paper]:
     sentence = "We study a question that nobody has asked before, and answer it with care and 12 % fewer steps. "
     tldr = (
         "An answer of moderate length, given with care to whoever asks a question of learning, takes 12 % fewer steps"
@@ -93,25 +103,22 @@ def plain_papers(count: int) -> list[Paper]:
             comments=n % 5,
             discussion=f"https://huggingface.co/papers/2604.{n:05}#community",
         )
-        for n in range(1, count + 1)
+        for n in range(1, number + 1)
     ]
 
 
-def full_edition(count: int) -> Edition:
-    """An edition in which nothing is missing: badges, feedback, a page in the archive and a way to subscribe."""
-    made = edition(plain_papers(count), notices=["arXiv was unavailable today; its papers follow tomorrow."])
-    say = tuple(
-        (label, f"mailto:feedback+{'x' * 26}@example.org?subject=more%20arxiv:2604.00001")
-        for label in ("More like this", "Not for me")
-    )
+def full_edition(papers: int) -> Edition:
+    """An edition in which nothing is missing: badges, a page in the archive and a way to subscribe."""
+    made = edition(plain_papers(papers), notices=["arXiv was unavailable today; its papers follow tomorrow."])
 
-    def filled(entry: Entry) -> Entry:
-        return replace(entry, badges=("World models", "Video", "Otters"), feedback=say, origin="from Fri 17 Apr")
+    def filled(pick: Pick) -> Pick:
+        entry = replace(pick.entry, origin="from Fri 17 Apr")
+        return Pick(pick.place, entry, ("World models", "Video", "Otters"))
 
-    return replace(
-        made,
-        top=made.top and filled(made.top),
-        sections=tuple(replace(s, entries=tuple(map(filled, s.entries))) for s in made.sections),
+    masthead = replace(
+        made.masthead,
         archive_url="https://papers.example.org/2026/04/20.html",
         signup_link="mailto:subscribe@example.org?subject=subscribe",
     )
+    sections = tuple(replace(s, picks=tuple(map(filled, s.picks))) for s in made.sections)
+    return replace(made, masthead=masthead, top=made.top and filled(made.top), sections=sections)

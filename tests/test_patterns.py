@@ -206,8 +206,17 @@ WORST = [
     Worst("mail.address:_NAMED", '"', "\\\\", "", "fullmatch", limit=600),
     Worst("mail.address:parse_mailbox", "", "\\", "", limit=600),
     Worst("mail.message:pattern", "", "PLACEHOLDER", "", pattern=Placeholders("X").pattern),
-    Worst("mail.render:render", "", "\n", ""),
-    Worst("mail.render:render", "", "\n\n ", ""),
+    Worst(
+        "mail.message:split_at_marks", "", "PLACEHOLDERXMARK1", "", pattern=re.compile("PLACEHOLDERXMARK([0-9]+)END")
+    ),
+    Worst(
+        "mail.message:split_at_marks", "PLACEHOLDERXMARK", "1", "", pattern=re.compile("PLACEHOLDERXMARK([0-9]+)END")
+    ),
+    Worst("mail.message:_GAP", "", "\0", ""),
+    Worst("mail.message:_GAP", "\0", "a", ""),
+    Worst("mail.message:_LEADING_DOT", "", "\n\0address", ""),
+    Worst("mail.render:_squeeze", "", "\n", ""),
+    Worst("mail.render:_squeeze", "", "\n\n ", ""),
     Worst("delivery.smtp_protocol:_REPLY_LINE", "250-", "a", "\r", "fullmatch"),
     Worst("delivery.smtp_protocol:_SIZE", "", "1", "!", "fullmatch"),
     Worst("delivery.smtp:_LONG_WORD", "", "a", ""),

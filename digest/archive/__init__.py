@@ -78,9 +78,9 @@ class PublicEdition:
     @cached_property
     def composed(self) -> "Edition":
         """The edition as a mail would have it."""
-        from digest.mail.edition import compose  # not needed for the settings, which every command reads
+        from digest.mail.edition import Composer, Masthead  # not needed for the settings, which every command reads
 
-        return compose(self.title, self.day, self.ranked, self.papers, self.arrivals, ())
+        return Composer(Masthead(self.title, self.day), self.papers, self.arrivals).compose(self.ranked)
 
     @cached_property
     def anchors(self) -> dict[int, str]:

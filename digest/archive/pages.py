@@ -123,10 +123,12 @@ def _teaser(edition: PublicEdition) -> dict[str, object]:
 
 def _views(edition: Edition) -> dict[str, object]:
     """Return the papers of an edition for a template, in as much detail as a mail has for the first of them."""
-    sections = [(section.heading, [FittedEntry(e, "full") for e in section.entries]) for section in edition.sections]
+    sections = [
+        (section.heading, [FittedEntry(p.entry, "full") for p in section.picks]) for section in edition.sections
+    ]
     summaries = sorted({entry.finding_by for entry in edition.entries if entry.finding_by})
     return {
-        "top": FittedEntry(edition.top, "top") if edition.top else None,
+        "top": FittedEntry(edition.top.entry, "top") if edition.top else None,
         "sections": sections,
         "summaries_by": summaries,
     }

@@ -81,18 +81,20 @@ def format_plan(report: "RunReport", editions: "Sequence[tuple[int, Edition]]") 
     if not editions:
         return f"Nothing new to send: {_why_nothing(report)}."
     lines = [line for size, edition in editions for line in _plan(size, edition)]
-    if report.empty and all(edition.entries for _, edition in editions):
+    if report.unlisted:
+        lines.append(f"Would send other mail to {plural(report.unlisted, 'more subscriber')}.")
+    if report.empty and all(edition.picks for _, edition in editions):
         lines.append(f"Nothing new for {_empty_readers(report)}.")
     return "\n".join(lines)
 
 
 def _plan(size: int, edition: "Edition") -> Iterator[str]:
-    if not edition.entries:
+    if not edition.picks:
         yield f"Would send a mail without papers to {plural(size, 'subscriber')}: {edition.intro}"
         return
-    yield f"Would send {plural(len(edition.entries), 'paper')} to {plural(size, 'subscriber')}:"
-    for entry in edition.entries:
-        yield f"{entry.place:4}. {entry.title}" + (f"  ({entry.votes})" if entry.votes else "")
+    yield f"Would send {plural(len(edition.picks), 'paper')} to {plural(size, 'subscriber')}:"
+    for pick in edition.picks:
+        yield f"{pick.place:4}. {pick.entry.title}" + (f"  ({pick.entry.votes})" if pick.entry.votes else "")
 
 
 def format_preview(preview: "Preview", form: str) -> str:

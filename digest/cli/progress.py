@@ -1,4 +1,4 @@
-"""Show the progress of a delivery on the terminal, and stop it cleanly on SIGINT and SIGTERM."""
+"""Show the progress of a run on the terminal, and stop its delivery cleanly on SIGINT and SIGTERM."""
 
 import signal
 import sys
@@ -16,13 +16,17 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TerminalProgress(Progress):
-    """Counts messages on one line of `screen`, if that is a terminal, and notices signals to stop."""
+    """Counts mails on one line of `screen`, if that is a terminal, and notices signals to stop."""
 
     def __init__(self, screen: TextIO | None) -> None:
         self._screen = screen if screen is not None and screen.isatty() else None
         self._stop = Event()
         self._total = self._done = 0
         self._began = self._shown = 0.0
+
+    def composed(self, done: int, total: int) -> None:
+        self._began = self._began or time.monotonic()
+        self._show("Composing", done, total)
 
     def begin(self, total: int) -> None:
         """From now on a signal stops cleanly, and a second one at once."""
@@ -32,11 +36,7 @@ class TerminalProgress(Progress):
 
     def advance(self, count: int) -> None:
         self._done += count
-        now = time.monotonic()
-        if self._screen is not None and (now - self._shown >= _INTERVAL or self._done == self._total):
-            self._shown = now
-            self._screen.write(f"\r\x1b[K{progress_line(self._done, self._total, now - self._began)}")
-            self._screen.flush()
+        self._show("Sending", self._done, self._total)
 
     def stopped(self) -> bool:
         return self._stop.is_set()
@@ -50,6 +50,13 @@ class TerminalProgress(Progress):
             self._screen.write("\r\x1b[K")
             self._screen.flush()
 
+    def _show(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._screen is not None and (now - self._shown >= _INTERVAL or done == total):
+            self._shown = now
+            self._screen.write(f"\r\x1b[K{progress_line(what, done, total, now - self._began)}")
+            self._screen.flush()
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stop.set()
         signal.signal(number, signal.SIG_DFL)
@@ -60,7 +67,7 @@ class TerminalProgress(Progress):
 
 @contextmanager
 def show_progress(*, quiet: bool) -> Iterator[TerminalProgress]:
-    """Progress of one delivery. Signal handlers are restored afterwards."""
+    """Progress of one run. Signal handlers are restored afterwards."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     terminal = TerminalProgress(None if quiet else sys.stderr)
     try:
@@ -71,13 +78,13 @@ def show_progress(*, quiet: bool) -> Iterator[TerminalProgress]:
             signal.signal(number, handler)
 
 
-def progress_line(done: int, total: int, seconds: float) -> str:
+def progress_line(what: str, done: int, total: int, seconds: float) -> str:
     """Messages done, speed and time left.
 
-    >>> progress_line(2_500, 10_000, 5.0)
+    >>> progress_line("Sending", 2_500, 10_000, 5.0)
     'Sending  2,500 of 10,000  25 %  500/s  0:15 left'
     """
-    share = f"Sending  {done:,} of {total:,}  {100 * done // max(total, 1)} %"
+    share = f"{what}  {done:,} of {total:,}  {100 * done // max(total, 1)} %"
     if not done or seconds <= 0:
         return share
     rate = done / seconds

@@ -1,11 +1,12 @@
 """Mail: content, appearance and MIME message.
 
-    papers, best first ──▶ edition ──▶ render ──▶ message
-                           values      Jinja      MIME with gaps
+    papers, best first ──▶ edition ──▶ render ──▶ fragments ──▶ message
+                           values      Jinja      of a day      MIME, for one reader
 
-`edition` holds the content as values, `render` turns it into a message with the `templates`, `message` builds the MIME
-frame and fills its gaps, `unsubscribe` and `requests` make the links for readers, `answers` writes the mail that
-answers a letter, `address` validates mail addresses, and `shard` divides them among several digests.
+`edition` holds the content as values. `render` turns the editions of a day into lists of fragments with the
+`templates`, each fragment once, and `message` assembles the message to one reader from them. `unsubscribe` and
+`requests` make the links for readers, `answers` writes the mail that answers a letter, `address` validates mail
+addresses, and `shard` divides them among several digests.
 """
 
 __all__ = [

@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from enum import Enum
 
 from digest.papers import Paper, paper_names
-from digest.papers.text.clean import clean
 from digest.papers.text.finding import find_finding
 from digest.papers.text.fit import plural, snippet
 from digest.ranking.trending import Ranked, TrendKind
@@ -20,24 +19,19 @@ _MAX_BADGES = 3
 _MIN_STARS, _MIN_COMMENTS = 10, 3  # from how many on a reader learns something: 90 % of papers have 0 or 1 comment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One paper in a mail. Empty fields are left out.
+    """A paper as all mails of a day show it. Empty fields are left out. Entries are compared by identity.
 
-    place          from 1, counted through the whole mail
     id, name       the paper's
     votes          like "413 upvotes"
     origin         the list that they are from, unless it is today's: "from Fri 17 Apr"
     movement       like "+30 since yesterday"
     finding        what the paper found: its summary, or sentences of its `abstract`
     finding_by     the service whose program wrote the summary, '' if none did
-    badges         why the paper was selected, in a word or two each: names of topics
-    reasons        the same in full
     links          (words, address) of what else there is about the paper
-    feedback       (words, address) of what a reader can say about it
     """
 
-    place: int
     id: int
     title: str
     name: str = ""
@@ -51,26 +45,35 @@ class Entry:
     abstract: str = ""
     finding: str = ""
     finding_by: str = ""
-    badges: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-    feedback: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A paper in one reader's mail.
+
+    `place` counts from 1 through the whole mail; `badges` say why the paper was selected, in a word or two each: names
+    of topics.
+    """
+
+    place: int
+    entry: Entry
+    badges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and the entries below it."""
+    """A heading and the papers below it."""
 
     heading: str
-    entries: tuple[Entry, ...]
+    picks: tuple[Pick, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
-    """A day's mail. Empty fields are left out.
+class Masthead:
+    """What all editions of a day have in common. Empty fields are left out.
 
-    intro          a sentence with the counts, or why there are no papers
-    top            the paper that leads, if one is good enough
+    title          the digest's
     notices        a sentence about each source that failed
     archive_url    of the page with this edition in the archive
     signup_link    with which those who got the mail from a reader subscribe
@@ -78,21 +81,36 @@ class Edition:
 
     title: str
     day: date
-    intro: str
-    top: Entry | None
-    sections: tuple[Section, ...]
-    notices: tuple[str, ...]
+    notices: tuple[str, ...] = ()
     archive_url: str = ""
     signup_link: str = ""
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        """All papers in the order of the mail."""
-        return (*((self.top,) if self.top else ()), *(entry for section in self.sections for entry in section.entries))
-
-    @property
     def date_line(self) -> str:
         return format_date(self.day)
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A mail of a day.
+
+    intro          a sentence with the counts, or why there are no papers
+    top            the paper that leads, if one is good enough
+    """
+
+    masthead: Masthead
+    intro: str
+    top: Pick | None
+    sections: tuple[Section, ...]
+
+    @property
+    def picks(self) -> tuple[Pick, ...]:
+        """All papers in the order of the mail."""
+        return (*((self.top,) if self.top else ()), *(pick for section in self.sections for pick in section.picks))
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(pick.entry for pick in self.picks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,47 +121,54 @@ class Arrivals:
     since: date
 
 
-def compose(
-    title: str,
-    day: date,
-    ranked: Sequence[Ranked],
-    papers: Mapping[int, Paper],
-    arrivals: Arrivals,
-    notices: Sequence[str],
-    why_empty: str = "nothing new for you today",
-) -> Edition:
-    """Return the edition of `ranked`, best first: a top pick, then the others by section, in rank order in each.
+class Composer:
+    """Composes the editions of a day from papers in order, best first.
 
-    The best paper is the top pick if it is good enough; papers that are not count as "more papers". `papers` holds the
-    text of each, by id; `why_empty` says why there is none, as in "62 new papers, none on your topics".
+    `papers` has the text of each paper by id. What all editions say about a paper is made once.
     """
-    top = ranked[:1] if ranked and _is_good(ranked[0]) else []
-    rest = ranked[len(top) :]
-    kinds = (_Kind.PICKED, *TrendKind)
-    groups = [[r for r in rest if _kind(r) is kind] for kind in kinds]
-    ordered = [*top, *(r for group in groups for r in group)]
-    entries = {r.trend.id: build_entry(place, r, papers[r.trend.id], day) for place, r in enumerate(ordered, start=1)}
-    return Edition(
-        title=title,
-        day=day,
-        intro=_intro(ranked, arrivals, day) if ranked else f"{why_empty[:1].upper()}{why_empty[1:]}.",
-        top=entries[top[0].trend.id] if top else None,
-        sections=tuple(
-            Section(_heading(kind, group, day), tuple(entries[r.trend.id] for r in group))
-            for kind, group in zip(kinds, groups, strict=True)
-            if group
-        ),
-        notices=tuple(clean(notice) for notice in notices),
-    )
+
+    def __init__(self, masthead: Masthead, papers: Mapping[int, Paper], arrivals: Arrivals) -> None:
+        self.masthead = masthead
+        self._papers = papers
+        self._arrivals = arrivals
+        self._entries: dict[tuple[int, TrendKind, str, date], Entry] = {}
+
+    def compose(self, ranked: Sequence[Ranked], why_empty: str = "nothing new for you today") -> Edition:
+        """Return the edition of `ranked`: a top pick, then the others by section, in rank order in each.
+
+        The best paper is the top pick if it is good enough; papers that are not count as "more papers". `why_empty`
+        says why there is none, as in "62 new papers, none on your topics".
+        """
+        day = self.masthead.day
+        if not ranked:
+            return Edition(self.masthead, f"{why_empty[:1].upper()}{why_empty[1:]}.", None, ())
+        has_top = _is_good(ranked[0])
+        groups: dict[TrendKind | _Kind, list[Ranked]] = {kind: [] for kind in _SECTIONS}
+        for one in ranked[has_top:]:
+            groups[_kind(one)].append(one)
+        top = self._pick(1, ranked[0]) if has_top else None
+        place, sections = 1 + has_top, []
+        for kind, group in groups.items():
+            if group:
+                picks = tuple(self._pick(n, one) for n, one in enumerate(group, start=place))
+                sections.append(Section(_heading(kind, group, day), picks))
+                place += len(group)
+        return Edition(self.masthead, _intro(ranked, self._arrivals, day), top, tuple(sections))
+
+    def _pick(self, place: int, ranked: Ranked) -> Pick:
+        trend = ranked.trend
+        key = trend.id, trend.kind, trend.listing.source, trend.listing.day
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = build_entry(ranked, self._papers[trend.id], self.masthead.day)
+        return Pick(place, entry, _badges(ranked))
 
 
-def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
-    """Return a ranked paper as the reader sees it."""
+def build_entry(ranked: Ranked, paper: Paper, day: date) -> Entry:
+    """Return a ranked paper as the mails of `day` show it."""
     listing = ranked.trend.listing
-    parts = [part for part in ranked.parts if part.reason and part.points >= 0]
     authors = [name for name in paper.authors if name != paper.organization]
     return Entry(
-        place=place,
         id=ranked.trend.id,
         title=paper.title,
         name=paper_names(paper)[0],
@@ -159,14 +184,20 @@ def build_entry(place: int, ranked: Ranked, paper: Paper, day: date) -> Entry:
         abstract=paper.abstract,
         finding=snippet(paper.tldr, _MAX_TLDR) or find_finding(paper.title, paper.abstract, EXCERPT),
         finding_by=paper.tldr_by,
-        badges=tuple(dict.fromkeys(part.badge for part in parts if part.badge))[:_MAX_BADGES],
-        reasons=tuple(part.reason for part in parts),
         links=tuple((words, link) for words, link in _links(paper) if len(link) <= _MAX_LINK),
     )
 
 
+def _badges(ranked: Ranked) -> tuple[str, ...]:
+    found = [part.badge for part in ranked.parts if part.badge and part.points >= 0]
+    return tuple(dict.fromkeys(found))[:_MAX_BADGES] if found else ()
+
+
 class _Kind(Enum):
     PICKED = "picked"
+
+
+_SECTIONS = (_Kind.PICKED, *TrendKind)  # in the order of the mail
 
 
 def _is_good(ranked: Ranked) -> bool:

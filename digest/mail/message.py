@@ -1,12 +1,16 @@
-"""The MIME message of an edition, with gaps for what differs between subscribers. Pure: no I/O.
+"""The MIME message: fragments of the mail of a day, and how a message is assembled from them. Pure: no I/O.
 
-A message is built once per edition. The address, the tokens and the Message-ID differ between subscribers: each is a
-gap, an offset into the content and the name of the part that goes there. Filling the gaps only joins bytes.
+A **fragment** is a piece of the mail of a day that many messages have in common: a paper, a heading, the footer. It has
+header fields, plain text and HTML, each of which may be empty, already encoded for the wire and in whole lines. So a
+message is a list of fragments: their header fields, then their texts, then their HTML, joined.
+
+What differs between subscribers is a gap: the name of a part between two NUL bytes, which neither header fields nor
+quoted-printable text contain. Filling the gaps only joins bytes.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.header import Header
@@ -14,6 +18,7 @@ from email.headerregistry import Address
 from email.policy import SMTP
 from email.quoprimime import body_encode
 from email.utils import format_datetime
+from functools import cached_property
 
 from digest.mail.address import Mailbox
 from digest.mail.requests import feedback_token
@@ -23,29 +28,111 @@ from digest.papers.text.fit import header_text
 # RFC 2045 6.7 wants encoded lines of at most 76 columns; Python's default gives 78.
 _POLICY = SMTP.clone(max_line_length=76)
 _LINE = 76
+_SOFT_BREAK = b"=\r\n"
+_PLACE = b"\0place\0"
+# What may begin a line with a dot: a dot, or one of the parts that are filled in as they are. Those in quoted-printable
+# (-qp) end a line.
+_LEADING_DOT = re.compile(rb"(?:\n|-qp\0)(?:\.|\0(?:address|token)\0)")
+# Bytes that a gap takes in a message, at most or as a rule (an address is rarely longer). Names without -qp are in
+# header fields only.
+_GAP_SIZES = {b"address-qp": 100, b"token-qp": 32, b"feedback-qp": 38, b"place": 3}
+_GAP = re.compile(rb"\0([^\0]*)\0")
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedEdition:
-    """The texts of an edition, with `Placeholders` where a subscriber's own parts go."""
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of the mail of a day, encoded, with gaps.
 
-    subject: str
-    text: str
-    html: str
+    `begins_paper`: the papers of a message are counted by these fragments; the count fills the gap `place`.
+    """
+
+    head: bytes = b""
+    text: bytes = b""
+    html: bytes = b""
+    begins_paper: bool = False
+
+    @cached_property
+    def checksum(self) -> bytes:
+        """16 bytes that tell this fragment from every other one, and from a damaged one."""
+        sizes = f"{len(self.head)} {len(self.text)} {len(self.html)} {self.begins_paper:d} ".encode()
+        return hashlib.sha256(sizes + self.head + self.text + self.html).digest()[:16]
+
+    @cached_property
+    def shows_place(self) -> bool:
+        return _PLACE in self.text or _PLACE in self.html
+
+    @cached_property
+    def is_used(self) -> bool:
+        """Whether it has any content, or counts a paper."""
+        return bool(self.head or self.text or self.html or self.begins_paper)
+
+    @cached_property
+    def html_size(self) -> int:
+        """The bytes of the HTML in a message, its gaps filled."""
+        return len(_GAP.sub(b"", self.html)) + sum(_GAP_SIZES.get(name, 0) for name in _GAP.findall(self.html))
+
+    @cached_property
+    def leading_dots(self) -> bool:
+        """Whether a line may begin with a dot. None does in what this module makes; older histories may differ."""
+        return bool(_LEADING_DOT.search(b"\n".join((b"", self.head, self.text, self.html))))
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFrame:
-    """A message with gaps. `sender` is the envelope address; `gaps` are (offset into `content`, part), in order."""
+    """A message with gaps. `sender` is the envelope address; every second one of `pieces` is the name of a gap.
+
+    `leading_dots` is False if no line of it begins with a dot, whatever fills its gaps.
+    """
 
     sender: str
-    content: bytes
-    gaps: tuple[tuple[int, str], ...]
+    pieces: tuple[bytes, ...]
+    leading_dots: bool
+
+
+def build_frame(fragments: Sequence[Fragment], sender: str) -> MessageFrame:
+    """Join fragments, and number their papers."""
+    place, texts, pages = 0, list[bytes](), list[bytes]()
+    for fragment in fragments:
+        place += fragment.begins_paper
+        text, html = fragment.text, fragment.html
+        if fragment.shows_place:
+            number = b"%d" % place
+            text, html = text.replace(_PLACE, number), html.replace(_PLACE, number)
+        texts.append(text)
+        pages.append(html)
+    heads = [fragment.head for fragment in fragments]
+    pieces = b"".join([*heads, *texts, *pages]).split(b"\0")
+    return MessageFrame(sender, tuple(pieces), any(fragment.leading_dots for fragment in fragments))
+
+
+def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
+    """Return the message to one subscriber: `frame` with address and tokens filled in; `day` is the edition's."""
+    address, secret = to.encode(), token.encode()
+    parts = {
+        b"address": address,
+        b"token": secret,
+        b"id": message_id(token, day, frame.sender).encode(),
+        b"address-qp": _before_soft_break(address),
+        b"token-qp": _before_soft_break(secret),
+        b"feedback-qp": _before_soft_break(feedback_token(token).encode()),
+    }
+    pieces = list(frame.pieces)
+    pieces[1::2] = [parts[name] for name in pieces[1::2]]
+    return b"".join(pieces)
+
+
+def message_id(token: str, day: date, sender: str) -> str:
+    """Return the Message-ID of a subscriber's message of a day: the same however often it is sent (RFC 5322 3.6.4)."""
+    left = hashlib.sha256(f"{token} {day}".encode()).hexdigest()[:20]
+    return f"<{day:%Y%m%d}.{left}@{sender.rpartition('@')[2]}>"
+
+
+# ---- make fragments --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """Words that stand for a subscriber's parts while an edition is rendered.
+    """Words that stand for gaps, and for the borders of fragments, while a page is rendered.
 
     `mark` makes them unguessable for whoever writes a paper's title. Letters and digits only: HTML, links and
     quoted-printable leave them unchanged.
@@ -66,8 +153,22 @@ class Placeholders:
         return f"PLACEHOLDER{self.mark}FEEDBACK"
 
     @property
+    def place(self) -> str:
+        return f"PLACEHOLDER{self.mark}PLACE"
+
+    @property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN|FEEDBACK)")
+        return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN|FEEDBACK|PLACE)")
+
+    def mark_before(self, number: int, form: str) -> str:
+        """Return a mark with a number, for a text or as a comment on an HTML page."""
+        word = f"PLACEHOLDER{self.mark}MARK{number}END"
+        return f"<!--{word}-->" if form == "html" else word
+
+    def split_at_marks(self, page: str, form: str) -> list[str]:
+        """Return what is before the first mark, then for each mark its number and what is behind it."""
+        word = f"PLACEHOLDER{self.mark}MARK([0-9]+)END"
+        return re.split(f"<!--{word}-->" if form == "html" else word, page)
 
 
 def make_placeholders(secret: bytes, day: date) -> Placeholders:
@@ -76,103 +177,65 @@ def make_placeholders(secret: bytes, day: date) -> Placeholders:
     return Placeholders(mark)
 
 
-def build_frame(
-    rendered: RenderedEdition,
+class Boundary:
+    """What is around the text and the HTML of the messages of a day.
+
+    They are multipart/alternative, plain text first (RFC 2046 5.1.4), and quoted-printable: 10 % on top of the HTML
+    where base64 adds 35 %.
+    """
+
+    def __init__(self, placeholders: Placeholders) -> None:
+        self._boundary = "=_" + hashlib.sha256(placeholders.mark.encode()).hexdigest()[:32]
+        self.content_type = f'Content-Type: multipart/alternative; boundary="{self._boundary}"\r\n'.encode()
+        self.before_text = b"\r\n" + self._before("plain")
+        self.before_html = self._before("html")
+        self.end = f"--{self._boundary}--\r\n".encode()
+
+    def _before(self, kind: str) -> bytes:
+        return (
+            f'--{self._boundary}\r\nContent-Type: text/{kind}; charset="utf-8"\r\n'
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+        ).encode()
+
+
+def first_fields(sender: Mailbox, subject: str) -> bytes:
+    """Return the header fields From, To and Subject; the subject may contain anything."""
+    sender_field = folded("From", str(Address(sender.name, addr_spec=sender.address)))
+    return sender_field + b"To: \0address\0\r\n" + folded_subject(header_text(subject, 200))
+
+
+def other_fields(
     title: str,
     sender: Mailbox,
     unsubscribe: UnsubscribeSettings,
     placeholders: Placeholders,
     day: date,
     now: datetime,
-    archive: Mapping[str, str] | None = None,
-) -> MessageFrame:
-    """Return the message of an edition, with gaps where `placeholders` are in `rendered`. `title` is the digest's.
+    archive: Mapping[str, str],
+) -> bytes:
+    """Return the other header fields, which all messages of a day have, but for the type of the content.
 
-    `archive` has the address for each header field about the archive, in ASCII.
-
-    multipart/alternative, plain text first (RFC 2046 5.1.4), both quoted-printable: 10 % on top of the HTML where
-    base64 adds 35 %.
-    """
-    boundary = "=_" + hashlib.sha256(f"{placeholders.mark}{rendered.html}".encode()).hexdigest()[:32]
-    pieces = [
-        *_headers(rendered.subject, title, sender, unsubscribe, placeholders, day, now),
-        *(f"{name}: <{address}>\r\n".encode("ascii") for name, address in (archive or {}).items()),
-        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
-        *_part("plain", rendered.text, boundary, placeholders),
-        *_part("html", rendered.html, boundary, placeholders),
-        f"--{boundary}--\r\n".encode(),
-    ]
-    whole, gaps = bytearray(), []
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            whole += piece
-        else:
-            gaps.append((len(whole), piece))
-    return MessageFrame(sender.address, bytes(whole), tuple(gaps))
-
-
-def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
-    """Return the message to one subscriber: `frame` with address and tokens filled in; `day` is the edition's."""
-    identifier = message_id(token, day, frame.sender).encode()
-    return _fill(frame, to.encode(), token.encode(), feedback_token(token).encode(), identifier)
-
-
-def has_leading_dots(frame: MessageFrame) -> bool:
-    """Whether a line of a message of this frame may begin with a dot, whatever fills its gaps.
-
-    None does in a frame that `build_frame` made; frames in older histories may be of another make.
-    """
-    return b"\n." in b"\n" + _fill(frame, b".", b".", b".", b".")
-
-
-def _fill(frame: MessageFrame, to: bytes, token: bytes, feedback: bytes, identifier: bytes) -> bytes:
-    parts = {"address": to, "token": token, "id": identifier}
-    parts |= {"address-qp": _between_soft_breaks(to), "token-qp": _between_soft_breaks(token)}
-    parts["feedback-qp"] = _between_soft_breaks(feedback)
-    pieces, start = [], 0
-    for offset, part in frame.gaps:
-        pieces += [frame.content[start:offset], parts[part]]
-        start = offset
-    return b"".join([*pieces, frame.content[start:]])
-
-
-def message_id(token: str, day: date, sender: str) -> str:
-    """Return the Message-ID of a subscriber's message of a day: the same however often it is sent (RFC 5322 3.6.4)."""
-    left = hashlib.sha256(f"{token} {day}".encode()).hexdigest()[:20]
-    return f"<{day:%Y%m%d}.{left}@{sender.rpartition('@')[2]}>"
-
-
-def _headers(
-    subject: str,
-    title: str,
-    sender: Mailbox,
-    unsubscribe: UnsubscribeSettings,
-    placeholders: Placeholders,
-    day: date,
-    now: datetime,
-) -> Iterator[bytes | str]:
-    """Yield the header fields of the whole message as bytes, and the names of the gaps between them.
+    `title` is the digest's; `archive` has the address for each header field about the archive, in ASCII.
 
     Python's `email` folds From and Subject. It would turn a List-Unsubscribe longer than a line into encoded words,
     which no mail program decodes there (python/cpython#85725), so those lines are written by hand.
     """
-    yield folded("From", str(Address(sender.name, addr_spec=sender.address)))
-    yield b"To: "
-    yield "address"
-    yield b"\r\n" + folded_subject(header_text(subject, 200))
-    yield f"Date: {format_datetime(now)}\r\nMessage-ID: ".encode()
-    yield "id"
-    yield f"\r\nList-Id: {_list_id(title, sender)}\r\nList-Unsubscribe: ".encode()
     ways = [unsubscribe.url.replace("{token}", placeholders.token)] if unsubscribe.url else []
     ways.append(mailto_link(unsubscribe, sender, placeholders.token))
-    yield from _gapped(",\r\n ".join(f"<{way}>" for way in ways), placeholders, "")
-    yield b"\r\n"
-    if unsubscribe.url:
-        yield b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-    yield (
-        f"Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\nFeedback-ID: {day:%Y%m%d}:daily:digest:paperdig\r\n"
-        "MIME-Version: 1.0\r\n"
-    ).encode()
+    lines = [
+        f"Date: {format_datetime(now)}",
+        "Message-ID: \0id\0",
+        f"List-Id: {_list_id(title, sender)}",
+        "List-Unsubscribe: "
+        + ",\r\n ".join(f"<{way.replace(placeholders.token, chr(0) + 'token' + chr(0))}>" for way in ways),
+        *(["List-Unsubscribe-Post: List-Unsubscribe=One-Click"] if unsubscribe.url else []),
+        "Auto-Submitted: auto-generated",
+        "Precedence: bulk",
+        f"Feedback-ID: {day:%Y%m%d}:daily:digest:paperdig",
+        *(f"{name}: <{address}>" for name, address in archive.items()),
+        "MIME-Version: 1.0",
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
 def folded(name: str, value: str) -> bytes:
@@ -197,19 +260,28 @@ def _list_id(title: str, sender: Mailbox) -> str:
     return f"{phrase + ' ' if phrase else ''}<daily.digest.{sender.domain}>"
 
 
-def _part(kind: str, content: str, boundary: str, placeholders: Placeholders) -> Iterator[bytes | str]:
-    yield f'--{boundary}\r\nContent-Type: text/{kind}; charset="utf-8"\r\n'.encode()
-    yield b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-    yield from _gapped(content.rstrip("\n") + "\n", placeholders, "-qp")
+def encode_lines(text: str, placeholders: Placeholders) -> bytes:
+    """Return text or HTML as whole lines of quoted-printable, with gaps where `placeholders` were.
+
+    What does not end with a line end gets a soft line break, so that lines of several fragments can be joined.
+    """
+    encoded = b""
+    for piece in _split(text, placeholders):
+        if isinstance(piece, bytes) and encoded and not encoded.endswith((b"\n", b"\0")):
+            encoded += _SOFT_BREAK
+        encoded += quoted_printable(piece) if isinstance(piece, str) else piece
+    return encoded if not encoded or encoded.endswith((b"\n", b"\0")) else encoded + _SOFT_BREAK
 
 
-def _gapped(content: str, placeholders: Placeholders, encoding: str) -> Iterator[bytes | str]:
-    """Yield the content in pieces, with the name of a gap where a placeholder was."""
-    for number, piece in enumerate(placeholders.pattern.split(content)):
-        if number % 2:
-            yield piece.lower() + encoding
+def _split(text: str, placeholders: Placeholders) -> Iterator[str | bytes]:
+    """Yield the text in pieces, with a gap where a placeholder was. A gap is filled with whole lines."""
+    for number, piece in enumerate(placeholders.pattern.split(text)):
+        if piece == "PLACE" and number % 2:
+            yield _PLACE + _SOFT_BREAK
+        elif number % 2:
+            yield f"\0{piece.lower()}-qp\0".encode()
         elif piece:
-            yield quoted_printable(piece) if encoding else piece.encode("ascii")
+            yield piece
 
 
 def quoted_printable(text: str) -> bytes:
@@ -223,11 +295,11 @@ def quoted_printable(text: str) -> bytes:
     return b"=2E" + encoded[1:] if encoded.startswith(b".") else encoded
 
 
-def _between_soft_breaks(value: bytes) -> bytes:
-    """Return `value` between soft line breaks, so that the lines around it keep their length whatever its own is.
+def _before_soft_break(value: bytes) -> bytes:
+    """Return `value` in whole lines, so that the lines around it keep their length whatever its own is.
 
     A dot at the start of a line is encoded.
     """
     step = _LINE - 1 - 3 * 8  # room for a few characters that need three columns each
-    lines = [value[i : i + step].replace(b"=", b"=3D") + b"=\r\n" for i in range(0, len(value), step)]
-    return b"=\r\n" + b"".join(b"=2E" + line[1:] if line.startswith(b".") else line for line in lines)
+    lines = [value[i : i + step].replace(b"=", b"=3D") + _SOFT_BREAK for i in range(0, len(value), step)]
+    return b"".join(b"=2E" + line[1:] if line.startswith(b".") else line for line in lines)

@@ -10,6 +10,7 @@ import math
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from types import CodeType
@@ -27,6 +28,7 @@ from jinja2 import (
 from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import TemplateRuntimeError
+from jinja2.filters import do_mark_safe
 from jinja2.loaders import split_template_path
 from jinja2.nodes import Call, EnvironmentAttribute, For
 from jinja2.runtime import Context
@@ -50,9 +52,10 @@ class Templates:
     """The bundled templates; a file in the folder `overrides` replaces the one of its name."""
 
     def __init__(self, overrides: Path | None = None) -> None:
-        folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
+        self._overrides = overrides
+        self._folders = [folder for folder in (overrides, bundled_file("templates")) if folder]
         self._env = _Environment(
-            loader=FunctionLoader(partial(_load, folders)),
+            loader=FunctionLoader(partial(_load, self._folders)),
             autoescape=select_autoescape(["html"], default=False),
             undefined=StrictUndefined,
             keep_trailing_newline=True,
@@ -68,8 +71,7 @@ class Templates:
 
     def fill(self, name: str, values: Mapping[str, object]) -> str:
         """Return the template `name` with these values in it. Raises ConfigError."""
-        self._env.steps = 0
-        try:
+        with self._guarded(name):
             pieces, size = [], 0
             for piece in self._env.get_template(name).generate(values):
                 pieces.append(piece)
@@ -78,21 +80,51 @@ class Templates:
                     why = f"it makes more than {_MAX_OUTPUT:,} characters; look for a loop that makes too many"
                     raise ConfigError([f"{self.path(name)}: {why}"])
             return "".join(pieces)
+
+    def part(self, name: str, macro: str, *values: object) -> str:
+        """Return what a macro of the template `name` makes of these values. Raises ConfigError."""
+        with self._guarded(name):
+            try:
+                found = getattr(self._env.get_template(name).module, macro, None)
+                if found is None:
+                    raise ConfigError([f"{self.path(name)}: has no macro {macro}; copy it from the built-in file"])
+                return str(found(*values))
+            except Exception:  # noqa: BLE001  of whatever kind; it is not caught here
+                self._env.handle_exception()  # raises it again, with the lines of the template
+
+    @staticmethod
+    def trusted(html: str) -> str:
+        """Return HTML that templates made, as a value that no template escapes again."""
+        return do_mark_safe(html)
+
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """A block that fills in the template `name`, in limited steps; whatever is wrong in it is a ConfigError."""
+        self._env.steps = 0
+        try:
+            yield
         except TemplateSyntaxError as error:
             where = f"{error.filename or error.name}, line {error.lineno}"
             raise ConfigError([f"{where}: {_shorten(error.message)}"]) from None
         except TemplateNotFound as error:
-            raise ConfigError([f"{_where(error, name)}: no template is named {_shorten(error.name)}"]) from None
+            raise ConfigError(
+                [f"{_where(error, self.path(name))}: no template is named {_shorten(error.name)}"]
+            ) from None
         except RecursionError as error:
-            raise ConfigError([f"{_where(error, name)}: it includes or calls itself without end"]) from None
+            raise ConfigError([f"{_where(error, self.path(name))}: it includes or calls itself without end"]) from None
         except MemoryError as error:
-            raise ConfigError([f"{_where(error, name)}: it needs too much memory"]) from None
+            raise ConfigError([f"{_where(error, self.path(name))}: it needs too much memory"]) from None
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError([f"{_where(error, name)}: {_shorten(error)}"]) from None
+            raise ConfigError([f"{_where(error, self.path(name))}: {_shorten(error)}"]) from None
+
+    def are_own(self, *names: str) -> bool:
+        """Return whether one of these templates is the operator's own."""
+        return any(self._overrides and (self._overrides / name).is_file() for name in names)
 
     def path(self, name: str) -> str:
-        """Return the file that is used for the template `name`, which exists."""
-        return str(self._env.get_template(name).filename)
+        """Return the file that is used for the template `name`; just the name if there is none."""
+        files = (folder / name for folder in self._folders)
+        return next((str(file) for file in files if file.is_file()), name)
 
 
 class _Compiled(BytecodeCache):
@@ -238,8 +270,8 @@ def _shorten(error: object) -> str:
     return str(error)[:300]
 
 
-def _where(error: BaseException, name: str) -> str:
-    """Return file and line of the template in which a run-time error happened."""
+def _where(error: BaseException, path: str) -> str:
+    """Return file and line of the template in which a run-time error happened, by default `path`."""
     frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     found = [frame for frame in frames if frame.filename.endswith((".html", ".txt", ".css"))]
-    return f"{found[-1].filename}, line {found[-1].lineno}" if found else name
+    return f"{found[-1].filename}, line {found[-1].lineno}" if found else path

@@ -35,6 +35,7 @@ from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
 from digest.store.database import check_health, open_read_only
+from digest.store.fragments import find_damage
 from digest.store.mark import HistoryMark
 from digest.store.secret import load_secret, secret_path
 from digest.store.statistics import Statistics, open_statistics
@@ -213,7 +214,7 @@ def _check_existing_database(path: Path) -> tuple[Check, bool]:
         message += "; from an earlier version: the next run upgrades it"
     problems = check_disk_space(size, free)
     if not health.outdated and not health.damage:
-        problems += _check_mark(path)
+        problems += [*_check_mark(path), *_check_texts(path)]
     if health.damage:
         damage = f"the database is damaged: {'; '.join(health.damage)}"
         problems.insert(0, Problem(Mark.FAIL, damage, "restore a backup or move it away"))
@@ -229,6 +230,19 @@ def _check_mark(path: Path) -> Iterator[Problem]:
         elif mark.is_missing:
             message = f"the history was moved or restored to this place: if it is a backup, {mark.lacking}"
             yield Problem(Mark.WARN, message, "unsubscribe them again: digest subscribers remove ADDR")
+
+
+def _check_texts(path: Path) -> Iterator[Problem]:
+    """Check that the text of every mail is what was frozen; one that is not is never sent."""
+    with open_read_only(path) as db:
+        damaged = list(find_damage(db))
+    if queued := [f"{day}, {plural(waiting, 'message')} in the queue" for day, waiting in damaged if waiting]:
+        message = f"mail is damaged, which is not sent: that of {_first_of(queued)}"
+        fix = "restore a backup that has its text; without one it expires after three days, and its papers come again"
+        yield Problem(Mark.FAIL, message, fix)
+    if past := [f"{day}" for day, waiting in damaged if not waiting]:
+        message = f"the text of past mail is damaged, so that preview cannot show it: that of {_first_of(past)}"
+        yield Problem(Mark.WARN, message, "restore a backup if you need it; digest prune deletes the text of old mail")
 
 
 def _check_missing_database(path: Path) -> Check:

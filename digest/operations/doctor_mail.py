@@ -7,14 +7,15 @@ and logging in as a run does.
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import cycle
 
 from digest.config import Config
 from digest.delivery import MaildirSettings, Message, ServerRejected, ServerUnreachable, SmtpSettings, State, maildir
 from digest.errors import ConfigError
 from digest.files import bundled_file
-from digest.mail.edition import Edition, Entry, Section
-from digest.mail.message import fill_frame, quoted_printable
-from digest.mail.render import GMAIL_LIMIT, Renderer
+from digest.mail.edition import Edition, Entry, Masthead, Pick, Section
+from digest.mail.message import build_frame, fill_frame, quoted_printable
+from digest.mail.render import GMAIL_LIMIT, DayMail
 from digest.operations.checks import Check, Mark, Problem
 from digest.papers.text.fit import plural
 from digest.pipeline.context import delivery_method, make_renderer
@@ -30,7 +31,10 @@ def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
     for papers in (0, most := min(config.digest.max_papers, MAX_PAPERS)):
         edition = _sample_edition(config, now, papers)
         try:
-            size = len(renderer.frame(edition, now).content)
+            mail = renderer.day(edition.masthead, now)
+            fragments, _ = mail.fragments([edition, _rearranged(edition)])
+            frame = build_frame(fragments, config.digest.from_.address)
+            size = sum(map(len, frame.pieces))
         except ConfigError as error:
             message = "\n".join(error.problems) + ("" if papers else " (in a mail without papers)")
             fix = "fix that, or delete the file to use the built-in template"
@@ -39,19 +43,19 @@ def check_templates(config: Config, now: datetime) -> tuple[Check, int]:
     folder = config.digest.templates
     custom = [name for name in names if folder and (folder / name).is_file()]
     used = f"{len(custom)} custom ({', '.join(custom)}), without access to files" if custom else "built-in"
-    problems = list(_check_size_and_links(renderer, edition))
+    problems = list(_check_size_and_links(mail, edition))
     if folder and not custom:
         message = f"no file in {folder} has the name of a template, so the built-in ones are used"
         problems.append(Problem(Mark.WARN, message, f"name each file like the one it replaces: {', '.join(names)}"))
     return Check.of("templates", f"{used}; a mail with {plural(most, 'paper')} has {size:,} bytes", problems), size
 
 
-def _check_size_and_links(renderer: Renderer, edition: Edition) -> Iterator[Problem]:
+def _check_size_and_links(mail: DayMail, edition: Edition) -> Iterator[Problem]:
     """Check what custom templates get wrong: Gmail clips long mails, and readers must be able to unsubscribe."""
-    rendered, link = renderer.render(edition), renderer.unsubscribe_link(edition)
+    rendered, link = mail.render_whole(edition), mail.unsubscribe_link
     if (size := len(quoted_printable(rendered.html))) > GMAIL_LIMIT:
         clipped = f"Gmail hides everything after {GMAIL_LIMIT:,}, including the unsubscribe link"
-        fix = "shorten digest.html or _paper.html, or lower digest.max_papers"
+        fix = "shorten digest.html or _parts.html, or lower digest.max_papers"
         yield Problem(Mark.WARN, f"the HTML has {size:,} bytes; {clipped}", fix)
     for name, text in (("digest.txt", rendered.text), ("digest.html", rendered.html.replace("&amp;", "&"))):
         if link not in text:
@@ -127,9 +131,12 @@ def send_test(config: Config, to: str, now: datetime) -> Check:
     now = now.astimezone(config.digest.timezone)
     edition = _sample_edition(config, now, 3)
     try:
-        frame = make_renderer(config, _SECRET).frame(edition, now, subject_prefix=f"Test: {config.digest.title} · ")
+        mail = make_renderer(config, _SECRET).day(
+            edition.masthead, now, subject_prefix=f"Test: {config.digest.title} · "
+        )
+        frame = build_frame(mail.fragments([edition])[0], config.digest.from_.address)
         # A new token each time: the same Message-ID again would be taken for a copy.
-        content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.day)
+        content = fill_frame(frame, to, f"test{now:%Y%m%d%H%M%S%f}", edition.masthead.day)
         batches = delivery_method(config)(iter([Message(1, frame.sender, to, content)]), lambda: False)
     except ConfigError as error:
         return Check("test mail", Mark.FAIL, f"not sent to {to}: {error.problems[0]}")
@@ -142,20 +149,28 @@ def send_test(config: Config, to: str, now: datetime) -> Check:
 
 def _sample_edition(config: Config, now: datetime, papers: int) -> Edition:
     """An edition of that many made-up papers; the second one has a title and nothing else."""
-    entries = tuple(_minimal_entry(place) if place == 2 else _full_entry(place) for place in range(1, papers + 1))
-    sections = (Section("Trending today", entries[1:]),) if papers > 1 else ()
+    picks = tuple(
+        Pick(place, Entry(place, f"Made-up paper number {place}") if place == 2 else _full_entry(place), badges)
+        for place, badges in zip(range(1, papers + 1), cycle([("Made-up topic",), ()]), strict=False)
+    )
+    sections = (Section("Trending today", picks[1:]),) if papers > 1 else ()
+    masthead = Masthead(config.digest.title, now.date(), ("If a source fails, it is named here.",))
     intro = "This is a test message from `digest doctor`. Its papers are made up, and nothing is recorded."
-    notices = ("If a source fails, it is named here.",)
-    return Edition(config.digest.title, now.date(), intro, entries[0] if entries else None, sections, notices)
+    return Edition(masthead, intro, picks[0] if picks else None, sections)
 
 
-def _full_entry(place: int) -> Entry:
+def _rearranged(edition: Edition) -> Edition:
+    """The same papers in another order and at other levels of detail: parts of a mail must not depend on each other."""
+    picks = tuple(replace(pick, place=place) for place, pick in enumerate(reversed(edition.picks), start=1))
+    return replace(edition, top=None, sections=(Section("More papers", picks),) if picks else ())
+
+
+def _full_entry(number: int) -> Entry:
     sentence = "This summary is made up to show how a mail looks, with 3 < 4, “quotes”, α & β and an – dash. "
     return Entry(
-        place=place,
-        id=place,
-        title=f"Made-up paper number {place}: a title of ordinary length, to see how it looks in a mail",
-        link=f"https://arxiv.org/abs/2601.{place:05}",
+        id=number,
+        title=f"Made-up paper number {number}: a title of ordinary length, to see how it looks in a mail",
+        link=f"https://arxiv.org/abs/2601.{number:05}",
         organization="Example University",
         authors="Ada Example, Bo Beispiel, Chloé Exemple +4 more",
         votes="12 upvotes",
@@ -164,11 +179,5 @@ def _full_entry(place: int) -> Entry:
         abstract=sentence * 6,
         finding=sentence * 3,
         finding_by="a made-up service",
-        badges=("Made-up topic",),
-        reasons=("matches a topic",),
-        links=tuple((words, f"https://example.org/{place}/{words}") for words in ("HTML", "PDF", "Code", "Project")),
+        links=tuple((words, f"https://example.org/{number}/{words}") for words in ("HTML", "PDF", "Code", "Project")),
     )
-
-
-def _minimal_entry(place: int) -> Entry:
-    return Entry(place, place, f"Made-up paper number {place}")

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from digest.config import Config
 from digest.papers import Paper
 from digest.pipeline.context import Context
-from digest.pipeline.select import load_selection
+from digest.pipeline.day import load_selection
 from digest.ranking import Profile
 from digest.store.subscribers import Subscriber
 

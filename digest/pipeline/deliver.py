@@ -20,7 +20,10 @@ _MAX_WARNINGS = 5  # of one kind; the rest is in `digest status`
 
 
 class Progress:
-    """Receives the progress of a delivery, and can stop it. This one does neither."""
+    """Receives the progress of a run, and can stop its delivery. This one does neither."""
+
+    def composed(self, done: int, total: int) -> None:
+        """The mail of `done` of `total` subscribers is composed."""
 
     def begin(self, total: int) -> None:
         """`total` messages are about to be sent."""

@@ -12,7 +12,7 @@ from digest.errors import PaperNotFound
 from digest.papers import Paper
 from digest.papers.text.fit import plural
 from digest.pipeline.context import Context
-from digest.pipeline.select import load_selection
+from digest.pipeline.day import load_selection
 from digest.pipeline.similar import Nearness
 from digest.ranking import Profile
 from digest.ranking.selection import Selection

@@ -5,11 +5,11 @@ from datetime import date
 from email import message_from_bytes, policy
 
 from digest.config import Config
-from digest.mail.message import fill_frame
+from digest.mail.message import build_frame, fill_frame
 from digest.pipeline.archive import page_address
 from digest.pipeline.context import Context, open_context
-from digest.pipeline.run import Clock, RunReport, compose_edition, fetch_and_record
-from digest.pipeline.select import load_selection
+from digest.pipeline.day import DayEditions, load_selection
+from digest.pipeline.run import Clock, RunReport, fetch_and_record
 from digest.sources.fetcher import Fetcher
 from digest.store.subscribers import Subscriber
 
@@ -47,12 +47,12 @@ def preview(
         selection = load_selection(context, day)
         today = (real_clock or clock)().date()
         shown = context.outbox.shown_to(subscriber, selection.paper_ids, today)
-        ranked = selection.pick(subscriber.profile, shown)
-        why = "" if ranked else selection.why_empty(subscriber.profile, shown)
-        edition = compose_edition(context, report, ranked, why, page_address(context, selection))
-        frame = context.renderer.frame(edition, clock())
+        editions = DayEditions(context, selection, report.fetched, page_address(context, selection))
+        edition, _ = editions.edition(subscriber.profile, shown)
+        (fragments,) = context.renderer.day(editions.masthead, clock()).fragments([edition])
+        frame = build_frame(fragments, config.digest.from_.address)
         content = fill_frame(frame, subscriber.address, subscriber.token, day)
-        return Preview(content, len(edition.entries), queued=False, note=note)
+        return Preview(content, len(edition.picks), queued=False, note=note)
 
 
 def _find_reader(context: Context, to: str | None, day: date) -> tuple[Subscriber, str]:

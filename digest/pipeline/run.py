@@ -1,6 +1,7 @@
 """The daily job.
 
     fetch ──▶ record ──▶ select ──▶ compose ──▶ render ──▶ publish ──▶ deliver
+                         └────────── a thousand readers at a time ────┘
 
 Before the steps, `run_daily` takes the run lock, opens the database and reads the letters of readers (`inbox`): those
 who unsubscribed get nothing from now on, and the answers to the others are queued. A restored backup ends the run. Mail
@@ -10,13 +11,15 @@ function:
 1. `fetch` asks every source, side by side, with what earlier runs remember (validators, missed days).
 2. `record` stores what a source lists: papers and sightings. A recorded paper is not yet a sent one. Papers that topics
    like, and that no source ever listed, are looked up once (`look_up_likes`).
-3. `select` loads the day's candidates and groups subscribers who chose the same and were shown the same papers; each
-   group gets one list of papers, best first (`digest.pipeline.select`).
-4. `compose` puts these papers into an edition: headings, entries, notices (`digest.mail.edition`).
-5. `render` makes it a message with gaps for address and token (`digest.mail.render`).
-6. `publish` freezes the message in the outbox and queues it for every subscriber of the group. From here on its papers
-   count as shown, and no later run makes another mail for that day. With an archive, the public edition of the day is
-   frozen before, and its pages are written after this step (`digest.pipeline.archive`), also on a day without mail.
+3. `select` chooses the papers of each reader, best first (`digest.ranking.selection`). The candidates of the day and
+   their scores are computed once; readers come as a stream, and those who chose the same and were shown the same papers
+   share an edition (`digest.pipeline.day`).
+4. `compose` puts these papers into an edition: headings, entries (`digest.mail.edition`).
+5. `render` makes it a list of fragments of messages, each of them rendered once a day (`digest.mail.render`).
+6. `publish` freezes the fragments and editions in the outbox and queues a message for every reader, a thousand in one
+   commit. From here on the papers of an edition count as shown to its readers, and no later run makes another mail for
+   that day. With an archive, the public edition of the day is frozen before, and its pages are written after this step
+   (`digest.pipeline.archive`), also on a day without mail.
 7. `deliver` sends the queued answers to letters, and then the queued mail. Each outcome is on disk before the next
    message leaves on the same connection.
 
@@ -46,20 +49,18 @@ from digest.errors import (
     Undelivered,
     Unpublished,
 )
-from digest.mail.edition import Arrivals, Edition, compose
-from digest.mail.requests import signup_link
+from digest.mail.edition import Edition
 from digest.papers import parse_name
 from digest.papers.text.fit import plural
 from digest.pipeline.archive import freeze_public_edition, page_address, write_new_pages
 from digest.pipeline.context import Context, delivery_method, open_context
+from digest.pipeline.day import DayEditions, load_selection
 from digest.pipeline.deliver import Progress, Queue, deliver_queue
 from digest.pipeline.inbox import InboxReport
 from digest.pipeline.notify import pinging
-from digest.pipeline.select import load_selection, select
-from digest.ranking.trending import Ranked
 from digest.sources import Fetched, PreviousRuns
 from digest.sources.fetcher import Fetcher
-from digest.sources.freshness import check_freshness, late_batches, source_notices
+from digest.sources.freshness import check_freshness, late_batches
 from digest.sources.history import History
 from digest.sources.lookup import plan_lookup
 from digest.store.database import run_lock
@@ -68,6 +69,8 @@ from digest.store.outbox import Audience
 
 log = logging.getLogger("digest")
 
+_MAX_REASONS = 100  # why readers get no mail
+_MAX_PLANNED = 50  # editions of a plan
 _MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
 # The current time in the digest's time zone; with --date, that time of day on the given day. What happens to replies
@@ -87,6 +90,7 @@ class RunReport:
     readers      subscribers who get mail on that day
     mailed       those of them who had a message of that day already
     empty        subscribers for whom there was no paper, by the reason (`Selection.why_empty`)
+    unlisted     subscribers whose editions a plan does not list
     papers       papers in the largest edition
     queued       messages queued by this run
     outcomes     delivery attempts of the day's mail by how they ended
@@ -106,6 +110,7 @@ class RunReport:
     readers: int = 0
     mailed: int = 0
     empty: Counter[str] = field(default_factory=Counter)
+    unlisted: int = 0
     papers: int = 0
     queued: int = 0
     outcomes: Counter[State] = field(default_factory=Counter)
@@ -183,7 +188,7 @@ def run_daily(
             report.mail_day = config.digest.mails_on(day)
             if report.readable and report.mail_day:
                 _warn_about_topics(context)
-                freeze_editions(context, report, clock(), real_clock())
+                freeze_editions(context, report, clock(), real_clock(), progress or Progress())
             write_pages(context, report)
             if method is None:
                 report.waiting = context.outbox.count_waiting() + context.answers.count_waiting()
@@ -219,8 +224,8 @@ def plan_run(
 ) -> tuple[RunReport, list[tuple[int, Edition]]]:
     """What `run_daily` would queue: a report, and (number of subscribers, edition) for each edition.
 
-    There are no editions on a day without mail. Fetches and records papers; changes neither the subscribers nor the
-    queue. Raises NoSourceReadable.
+    There are none on a day without mail, and at most fifty. Fetches and records papers; changes neither the subscribers
+    nor the queue. Raises NoSourceReadable.
     """
     with open_context(config) as context:
         report = RunReport(day)
@@ -230,14 +235,19 @@ def plan_run(
         if not report.mail_day:
             return report, []
         selection = load_selection(context, day)  # may store embeddings, which are kept
+        editions = DayEditions(context, selection, report.fetched)
+        planned: dict[tuple[str, tuple[int, ...]], tuple[int, Edition]] = {}
         with context.as_configured():
             report.readers, report.mailed = context.outbox.count_readers(day)
-            chosen = list(select(context, selection, (real_clock or clock)().date()))
-        for audience, _, why in chosen:
-            if why:
-                report.empty[why] += audience.size
-        editions = ((audience.size, compose_edition(context, report, ranked, why)) for audience, ranked, why in chosen)
-        return report, [each for each in editions if each[1].entries or config.digest.when_empty == "send"]
+            for audiences in context.outbox.audiences(day, selection.since, (real_clock or clock)().date()):
+                for audience, edition in _compose(report, editions, audiences):
+                    shown = edition.intro, tuple(entry.id for entry in edition.entries)
+                    if shown in planned or len(planned) < _MAX_PLANNED:
+                        size, first = planned.get(shown, (0, edition))
+                        planned[shown] = size + audience.size, first
+                    else:
+                        report.unlisted += audience.size
+        return report, list(planned.values())
 
 
 def read_inbox(config: Config, day: date, clock: Clock, progress: Progress | None = None) -> InboxReport:
@@ -348,47 +358,48 @@ def look_up_likes(context: Context, fetcher: Fetcher, day: date, now: datetime) 
             log.info("looked up liked papers", {"asked": len(asked), "found": len(fetched.sightings)})
 
 
-def compose_edition(
-    context: Context, report: RunReport, ranked: Sequence[Ranked], why_empty: str, page: str = ""
-) -> Edition:
-    """The edition of these papers, with notices about the sources of this run.
+def freeze_editions(context: Context, report: RunReport, now: datetime, real_now: datetime, progress: Progress) -> None:
+    """Freeze the public edition of the day, then the mail of each subscriber, a thousand of them in one commit.
 
-    `why_empty` says why there are none; `page` is the address of the day's page in the archive, '' if it has none.
+    Mail expires by `real_now`. Memory does not grow with the number of subscribers.
     """
-    papers = context.papers.load(r.trend.id for r in ranked)
-    arrivals = Arrivals(*context.papers.arrivals(report.day))
-    notices, why = source_notices(report.fetched), why_empty.format(whose="your")
-    edition = compose(context.config.digest.title, report.day, ranked, papers, arrivals, notices, why)
-    signup = context.config.signup
-    return replace(edition, archive_url=page, signup_link=signup_link(signup) if signup else "")
-
-
-def freeze_editions(context: Context, report: RunReport, now: datetime, real_now: datetime) -> None:
-    """Freeze the public edition of the day, then an edition for each group of subscribers."""
     selection = load_selection(context, report.day)
     freeze_public_edition(context, selection, now)
-    page = page_address(context, selection)
     report.readers, report.mailed = context.outbox.count_readers(report.day)
-    for audience, ranked, why in select(context, selection, real_now.date()):
+    editions = DayEditions(context, selection, report.fetched, page_address(context, selection))
+    mail = context.renderer.day(editions.masthead, now)
+    sender = context.config.digest.from_.address
+    done = 0
+    for audiences in context.outbox.audiences(report.day, selection.since, real_now.date()):
+        composed = _compose(report, editions, audiences)
+        fragments = mail.fragments([edition for _, edition in composed])
+        mails = [
+            (audience, parts, [entry.id for entry in edition.entries])
+            for (audience, edition), parts in zip(composed, fragments, strict=True)
+        ]
+        report.queued += context.outbox.publish(report.day, sender, mails, real_now)
+        done += sum(audience.size for audience in audiences)
+        progress.composed(done, report.readers - report.mailed)
+    if report.queued:
+        log.info("queued", {"messages": report.queued, "papers": report.papers})
+    if report.empty:
+        log.info(
+            "nothing new", {"subscribers": report.empty.total(), "why": next(iter(report.empty)).format(whose="their")}
+        )
+
+
+def _compose(report: RunReport, editions: DayEditions, audiences: Sequence[Audience]) -> list[tuple[Audience, Edition]]:
+    """Return the edition of each audience, without those that get no mail."""
+    composed = []
+    for audience in audiences:
+        edition, why = editions.edition(audience.profile, audience.shown)
         if why:
-            report.empty[why] += audience.size
-        edition = compose_edition(context, report, ranked, why, page)
-        if edition.entries or context.config.digest.when_empty == "send":
-            publish(context, report, audience, edition, now, real_now)
-        else:
-            log.info("nothing new", {"subscribers": audience.size, "why": why.format(whose="their")})
-
-
-def publish(
-    context: Context, report: RunReport, audience: Audience, edition: Edition, now: datetime, real_now: datetime
-) -> None:
-    """Render an edition, freeze it in the outbox, and queue it for an audience; it expires by `real_now`."""
-    frame = context.renderer.frame(edition, now)
-    papers = [entry.id for entry in edition.entries]
-    queued = context.outbox.publish(audience, frame, papers, real_now)
-    report.queued += queued
-    report.papers = max(report.papers, len(papers))
-    log.info("queued", {"papers": len(papers), "messages": queued, "bytes": len(frame.content)})
+            known = why in report.empty or len(report.empty) < _MAX_REASONS
+            report.empty[why if known else "no new papers on {whose} topics"] += audience.size
+        if editions.is_sent(edition):
+            composed.append((audience, edition))
+            report.papers = max(report.papers, len(edition.picks))
+    return composed
 
 
 def write_pages(context: Context, report: RunReport) -> None:
@@ -423,7 +434,8 @@ def deliver(
             context.mark.advance()
             for queue in [queue for queue in queues if queue.count_waiting()]:
                 tally = deliver_queue(queue, method, report.number, clock, progress)
-                report.stopped = tally.reason or report.stopped
+                damage = context.outbox.damage if queue is context.outbox else ""
+                report.stopped = tally.reason or damage or report.stopped
                 if queue is context.answers:
                     report.answered = tally.outcomes[State.SENT]
                 else:

@@ -118,10 +118,10 @@ class Selection:
     ) -> None:
         self.since = since
         self.day = day
+        self.papers = papers
         self.paper_ids = [candidate.id for candidate in candidates]
         self._candidates = candidates
         self._rules = rules
-        self._papers = papers
         self._similarities = similarities
         self._taste = taste
         self._found: dict[str, tuple[Matches, Ask]] = {}  # by the topic's name, which is its own
@@ -144,11 +144,11 @@ class Selection:
 
     @cached_property
     def _texts(self) -> dict[int, PaperText]:
-        return {one: PaperText(paper) for one, paper in self._papers.items()}
+        return {one: PaperText(paper) for one, paper in self.papers.items()}
 
     @cached_property
     def _themes(self) -> Themes:
-        return Themes(self._papers, self.sample())
+        return Themes(self.papers, self.sample())
 
     def sample(self) -> list[int]:
         """Return the day's best papers for a reader who chose nothing; they tell how rare words are."""
@@ -157,7 +157,7 @@ class Selection:
 
     @cached_property
     def _without_text(self) -> frozenset[int]:
-        return frozenset(self.paper_ids) - self._papers.keys()
+        return frozenset(self.paper_ids) - self.papers.keys()
 
     def topics(self, profile: Profile) -> tuple[Topic, ...]:
         """Return the topics a reader chose, or all if none of those is in the configuration any more."""

@@ -6,6 +6,7 @@
     origin           read the history of another digest
     search           the full-text index and the vectors
     outbox           frozen messages and the state of each delivery
+    fragments        what frozen messages are assembled from
     public_editions  the frozen editions of the archive
     subscribers      addresses, profiles, status, tokens
     signups          requests to subscribe by mail
@@ -24,6 +25,6 @@ Writes use `database.transaction`. Crash safety is documented where it matters.
 """
 
 __all__ = [
-    "answers", "backup", "database", "http_cache", "labels", "mailboxes", "mark", "origin", "outbox", "papers", "prune",
-    "public_editions", "runs", "search", "secret", "signups", "statistics", "subscribers",
+    "answers", "backup", "database", "fragments", "http_cache", "labels", "mailboxes", "mark", "origin", "outbox",
+    "papers", "prune", "public_editions", "runs", "search", "secret", "signups", "statistics", "subscribers",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from digest.errors import AlreadyRunning, HistoryError
 from digest.files import open_lock, open_regular
-from digest.store.schema import MIGRATIONS
+from digest.store.schema import MIGRATIONS, Step, migrate
 
 if TYPE_CHECKING:  # importing it takes longer than the rest of `digest status`
     from sqlite_utils import Database, Migrations
@@ -170,17 +170,13 @@ def migrations() -> "Migrations":
     from sqlite_utils import Migrations
 
     found = Migrations("digest")
-    for name, statements in MIGRATIONS.items():
-        found(name=name)(_migration(statements))
+    for name, steps in MIGRATIONS.items():
+        found(name=name)(_migration(steps))
     return found
 
 
-def _migration(statements: tuple[str, ...]) -> "Callable[[Database], None]":
-    def apply(db: "Database") -> None:
-        for statement in statements:
-            db.execute(statement)
-
-    return apply
+def _migration(steps: tuple[Step, ...]) -> "Callable[[Database], None]":
+    return lambda db: migrate(db.conn, steps)
 
 
 @contextmanager

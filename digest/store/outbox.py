@@ -2,12 +2,15 @@
 
 What digest promises about delivery is kept here. The life of one message:
 
-1. `audiences` groups the subscribers who still get a message today. Those who chose the same and were shown the same
-   papers share one edition.
-2. `publish` freezes an edition and queues one delivery per subscriber, in one commit. From then on its bytes never
-   change, and its papers count as shown to these subscribers, and to nobody else. A unique key refuses a second
-   delivery for one subscriber and day, so a second run of the day adds nothing.
+1. `audiences` reads the subscribers who still get a message today, a thousand at a time. Those of them who chose the
+   same and were shown the same papers are one audience, which gets one mail.
+2. `publish` freezes the mails of many audiences and queues one delivery per subscriber, in one commit. A mail is an
+   edition: the list of the papers that it shows, and of the fragments that it is assembled from, which are frozen with
+   it. From then on its bytes never change, and its papers count as shown to these subscribers, and to nobody else. A
+   unique key refuses a second delivery for one subscriber and day, so a second run of the day adds nothing, and a run
+   that died between two thousands leaves the rest to the next one.
 3. `claim` reserves deliveries for this run, a hundred in one commit. They stay `pending`, but are not withdrawn now.
+   Each message is assembled here. One whose text is damaged is never sent: it waits for a later run, or expires.
 4. `settle` records, in one commit, the outcome of each message that was sent or rejected, and `sending` for each one
    whose body is sent next. Nothing of a body is sent before that is on disk.
 5. `release` puts back what was claimed and not sent.
@@ -32,48 +35,72 @@ the process ends. So a delivery that another run marked as `sending` belongs to 
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from digest.delivery import Message, Outcome, State
-from digest.errors import MailPruned
-from digest.mail.message import MessageFrame, fill_frame, has_leading_dots, message_id
+from digest.errors import MailDamaged, MailPruned
+from digest.mail.message import Fragment, fill_frame, message_id
 from digest.ranking import Profile
 from digest.settings import WEEKDAYS
 from digest.store.database import transaction
-from digest.store.papers import Papers
+from digest.store.fragments import Fragments
+from digest.store.papers import MAY_SHOW, Papers
 from digest.store.subscribers import LABELS, Subscriber, profile_from_columns
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
+_READERS = 1_000  # whose audiences are in memory
 _BATCH = 100  # deliveries claimed by one commit
 _MAX_DAYS = 3  # in the queue
-_MAX_NAMED = 10_000  # editions whose papers' names are in memory during an export
-_MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
+_MAX_NAMED = 10_000  # papers whose names are in memory during an export
+_MAX_SHARED = 1_000  # editions that `publish` remembers, to use them again for readers with the same mail
 MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber is suspended
+_DAMAGED = "its text is damaged"  # how the reply of a message begins that must not be sent
 
-# Deliveries that count as shown: all except those that expired, or are about to, and were certainly not sent.
-_COUNTS_AS_SHOWN = (
-    "(doubt OR state <> 'expired'"
-    " AND (state <> 'pending' OR (SELECT created FROM editions WHERE id = edition) >= :oldest))"
+# Deliveries (`d`, of the edition `e`) that count as shown: all except those that expired, or are about to, and were
+# certainly not sent.
+_COUNTS_AS_SHOWN = "(d.doubt OR d.state <> 'expired' AND (d.state <> 'pending' OR e.created >= :oldest))"
+# Mail of other digests counts whatever its day (see `import_shown`). SQLite would look for it among all old mail.
+_AUDIENCES = (
+    f"SELECT s.id, s.topics, s.max_papers, {LABELS}, (SELECT group_concat(papers) FROM ("  # noqa: S608  ours
+    " SELECT e.papers FROM deliveries d CROSS JOIN editions e ON e.id = d.edition"
+    f" WHERE d.subscriber = s.id AND d.day >= :since AND {_COUNTS_AS_SHOWN}"
+    " UNION ALL SELECT e.papers FROM deliveries d INDEXED BY deliveries_imported CROSS JOIN editions e"
+    " ON e.id = d.edition WHERE d.subscriber = s.id AND d.message_id = '' AND d.day < :since))"
+    " FROM receivers s WHERE s.id > :after AND s.since <= :day AND (s.days IS NULL OR instr(s.days, :weekday))"
+    " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)"
+    f" ORDER BY s.id LIMIT {_READERS}"
 )
+_QUEUE = (
+    "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
+    " SELECT id, ?2, ?3, message_id(token, ?2, ?4), ?5 FROM receivers WHERE id = ?1 AND since <= ?2"
+)
+
+
+Key = tuple[str | None, int | None, str | None, str | None]  # topics, limit, labels and papers shown, as stored
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Subscribers without a message of `day` yet who chose the same and were shown the same papers.
+    """Subscribers without a message of the day yet who chose the same and were shown the same papers.
 
-    They all get one edition. `key`: the editions they were shown, their topics, their `max_papers` and their labels.
+    `readers` are their rows. They get the same mail. `shown` are the papers of their mails that may be candidates of
+    the day. Audiences with the same `key` are alike.
     """
 
-    day: date
-    size: int
-    shown: frozenset[int]
+    readers: tuple[int, ...]
     profile: Profile
-    key: tuple[str, str | None, int | None, str | None]
+    shown: frozenset[int]
+    key: Key
+
+    @property
+    def size(self) -> int:
+        return len(self.readers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,100 +123,103 @@ class Appearance:
     mails: int
 
 
+@dataclass
+class _Published:
+    """What `publish` stored for a day: the ids of its fragments by checksum, of the last editions by their lists."""
+
+    day: date
+    sender: str
+    fragments: dict[bytes, int] = field(default_factory=dict)
+    editions: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
 class Outbox:
-    """Editions and deliveries in the database `db`."""
+    """Editions and deliveries in the database `db`.
+
+    `damage` says what is wrong with the text of a message that `claim` left out; "" if it left out none.
+    """
 
     def __init__(self, db: "Database") -> None:
         self._db = db
-        self._frame = lru_cache(_MAX_FRAMES)(self._read_frame)
-        self._leading_dots = lru_cache(_MAX_FRAMES)(lambda edition: has_leading_dots(self._frame(edition)))
-        self._names = lru_cache(_MAX_NAMED)(self._read_names)
+        self._fragments = Fragments(db)
+        self._published: _Published | None = None
+        self._name = lru_cache(_MAX_NAMED)(self._read_name)
+        self.damage = ""
         db.register_function(_message_id, name="message_id", deterministic=True)
 
     # ---- publish -----------------------------------------------------------------------------------------------------
 
-    def audiences(self, day: date, paper_ids: Iterable[int], today: date) -> list[Audience]:
-        """Return who still gets a message on `day`, grouped by what they chose and which of the papers they were shown.
+    def audiences(self, day: date, since: date, today: date) -> Iterator[list[Audience]]:
+        """Yield who still gets a message on `day`: the audiences of a thousand subscribers, then of the next thousand.
 
-        Those who chose other days of the week get none. A message that has expired by `today`, the real day, has shown
-        nothing. The audience with the lowest subscriber row comes first. Their subscribers are in a temporary table, so
-        that memory does not grow with their number: `publish` needs it, and the next `audiences` replaces it.
+        Papers first seen before `since` are no candidates, so what only earlier mails have shown is left out. Those who
+        chose other days of the week get no mail. A message that has expired by `today`, the real day, has shown
+        nothing. In a list, the audience with the lowest subscriber row comes first. Subscribers of one list may be like
+        those of another: see `Audience.key`.
         """
-        editions = self._editions_with(paper_ids)
-        self._db.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS audience (subscriber INTEGER PRIMARY KEY, editions TEXT NOT NULL,"
-            " topics TEXT, max_papers INTEGER, labels TEXT)"
-        )
-        self._db.execute(
-            "CREATE INDEX IF NOT EXISTS temp.audience_key ON audience (topics, max_papers, editions, labels)"
-        )
-        with transaction(self._db):
-            self._db.execute("DELETE FROM temp.audience")
-            self._db.execute(
-                "INSERT INTO temp.audience SELECT s.id, coalesce((SELECT group_concat(edition) FROM (SELECT edition"  # noqa: S608  ours
-                " FROM deliveries WHERE subscriber = s.id AND edition IN (SELECT value FROM json_each(:editions))"
-                f" AND {_COUNTS_AS_SHOWN} ORDER BY edition)), ''), s.topics, s.max_papers, {LABELS}"
-                " FROM receivers s WHERE s.since <= :day AND (s.days IS NULL OR instr(s.days, :weekday))"
-                " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.subscriber = s.id AND d.day = :day)",
-                {
-                    "editions": json.dumps(sorted(editions)),
-                    "day": day.isoformat(),
-                    "weekday": WEEKDAYS[day.weekday()],
-                    "oldest": _oldest(today),
-                },
-            )
-        rows = self._db.execute(
-            "SELECT editions, topics, max_papers, labels, count(*) FROM temp.audience GROUP BY 1, 2, 3, 4"
-            " ORDER BY min(subscriber)"
-        ).fetchall()
-        return [
-            Audience(
-                day=day,
-                size=size,
-                shown=frozenset().union(*(editions[int(edition)] for edition in listed.split(",") if edition)),
-                profile=profile_from_columns(topics, max_papers, labels=labels),
-                key=(listed, topics, max_papers, labels),
-            )
-            for listed, topics, max_papers, labels, size in rows
-        ]
+        # A paper may have been in a mail before the day that counts as its first: see `digest.papers`.
+        (first,) = self._db.execute(
+            "SELECT min(recorded) FROM papers WHERE first_seen >= ?", [since.isoformat()]
+        ).fetchone()
+        values = {
+            "day": day.isoformat(),
+            "since": min(since.isoformat(), first or "9"),
+            "weekday": WEEKDAYS[day.weekday()],
+            "oldest": _oldest(today),
+        }
+        last = 0
+        while rows := self._db.execute(_AUDIENCES, {**values, "after": last}).fetchall():
+            readers: dict[Key, list[int]] = {}
+            for reader, topics, max_papers, labels, shown in rows:
+                readers.setdefault((topics, max_papers, labels, shown), []).append(reader)
+            yield [_audience(key, alike) for key, alike in readers.items()]
+            last = rows[-1][0]
 
-    def publish(self, audience: Audience, frame: MessageFrame, paper_ids: Sequence[int], now: datetime) -> int:
-        """Freeze an edition and queue it for an audience of the last `audiences`, in one commit.
+    def publish(
+        self,
+        day: date,
+        sender: str,
+        mails: Sequence[tuple[Audience, Sequence[Fragment], Sequence[int]]],
+        now: datetime,
+    ) -> int:
+        """Freeze mails, and queue each for its audience, all in one commit; return the number of messages.
 
-        Return the number of messages. Subscribers who already have a message of that day, or unsubscribed since
-        `audiences`, are left out.
+        A mail is an audience of the last `audiences`, the fragments of a message, and the papers that it shows, in
+        their order. `sender` is the envelope address. Subscribers who already have a message of that day, or
+        unsubscribed since `audiences`, are left out.
         """
-        day = audience.day.isoformat()
-        editions, topics, max_papers, labels = audience.key
+        published, self._published = self._published, None  # until it is on disk
+        if published is None or (published.day, published.sender) != (day, sender):
+            published = _Published(day, sender)
+        moment, day_text = now.isoformat(), day.isoformat()
         with transaction(self._db):
-            edition = self._insert_edition(audience.day, frame, paper_ids, now)
-            return self._db.execute(
-                "INSERT OR IGNORE INTO deliveries (subscriber, day, edition, message_id, changed)"
-                " SELECT s.id, :day, :edition, message_id(s.token, :day, :sender), :now"
-                " FROM temp.audience a JOIN receivers s ON s.id = a.subscriber WHERE s.since <= :day"
-                " AND a.editions = :editions AND a.topics IS :topics AND a.max_papers IS :max_papers"
-                " AND a.labels IS :labels",
-                {
-                    "day": day,
-                    "edition": edition,
-                    "sender": frame.sender,
-                    "now": now.isoformat(),
-                    "editions": editions,
-                    "topics": topics,
-                    "max_papers": max_papers,
-                    "labels": labels,
-                },
-            ).rowcount
+            rows = [
+                (reader, day_text, edition, sender, moment)
+                for audience, fragments, paper_ids in mails
+                for edition in [self._edition(published, fragments, paper_ids, moment)]
+                for reader in audience.readers
+            ]
+            queued = self._db.conn.executemany(_QUEUE, rows).rowcount
+        self._published = published
+        return queued
 
-    def _insert_edition(self, day: date, frame: MessageFrame, paper_ids: Iterable[int], now: datetime) -> int:
+    def _edition(
+        self, published: _Published, fragments: Sequence[Fragment], paper_ids: Iterable[int], moment: str
+    ) -> int:
+        """Return the edition with these fragments and papers: one of the last ones, or a new one."""
+        ids = self._fragments.store(published.day, fragments, published.fragments)
+        key = _to_json(ids), _to_json(paper_ids)
+        edition = published.editions.pop(key, 0) or self._insert_edition(published.day, published.sender, *key, moment)
+        published.editions[key] = edition  # the last one used is the last one
+        if len(published.editions) > _MAX_SHARED:
+            del published.editions[next(iter(published.editions))]
+        return edition
+
+    def _insert_edition(self, day: date, sender: str, fragments: str, papers: str, moment: str) -> int:
         edition = self._db.execute(
-            "INSERT INTO editions (day, sender, bytes, gaps, created) VALUES (?, ?, ?, ?, ?)",
-            [day.isoformat(), frame.sender, frame.content, json.dumps(frame.gaps), now.isoformat()],
+            "INSERT INTO editions (day, sender, created, papers, fragments) VALUES (?, ?, ?, ?, ?)",
+            [day.isoformat(), sender, moment, papers, fragments],
         ).lastrowid
-        self._db.conn.executemany(
-            "INSERT INTO shown (paper, edition, place) VALUES (?, ?, ?)",
-            [(paper_id, edition, place) for place, paper_id in enumerate(paper_ids, start=1)],
-        )
         return int(edition or 0)
 
     def count_readers(self, day: date) -> tuple[int, int]:
@@ -209,23 +239,19 @@ class Outbox:
 
         As a run on the real day `today` counts it.
         """
-        editions = self._editions_with(paper_ids)
+        rows = self._shown_papers(subscriber, today, before)
+        return frozenset(paper_ids).intersection(chain.from_iterable(papers for _, papers in rows))
+
+    def _shown_papers(
+        self, subscriber: Subscriber, today: date, before: date = date.max
+    ) -> list[tuple[str, list[int]]]:
+        """Return the day and the papers of each mail of a day before `before` that counts as shown."""
         rows = self._db.execute(
-            f"SELECT edition FROM deliveries WHERE subscriber = :subscriber AND day < :before AND {_COUNTS_AS_SHOWN}",  # noqa: S608  ours
+            "SELECT d.day, e.papers FROM deliveries d JOIN editions e ON e.id = d.edition"  # noqa: S608  ours
+            f" WHERE d.subscriber = :subscriber AND d.day < :before AND {_COUNTS_AS_SHOWN} ORDER BY d.day",
             {"subscriber": subscriber.id, "before": before.isoformat(), "oldest": _oldest(today)},
         )
-        return frozenset().union(*(editions[row[0]] for row in rows if row[0] in editions))
-
-    def _editions_with(self, paper_ids: Iterable[int]) -> dict[int, set[int]]:
-        """Return edition -> which of the papers it shows, for the editions that show any."""
-        editions: dict[int, set[int]] = {}
-        rows = self._db.execute(
-            "SELECT paper, edition FROM shown WHERE paper IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(paper_ids))],
-        )
-        for paper_id, edition in rows:
-            editions.setdefault(edition, set()).add(paper_id)
-        return editions
+        return [(day, _papers(listed)) for day, listed in rows]
 
     # ---- move --------------------------------------------------------------------------------------------------------
 
@@ -234,19 +260,14 @@ class Outbox:
 
         For another digest, which gives them to `import_shown`.
         """
-        rows = self._db.execute(
-            f"SELECT edition, day FROM deliveries WHERE subscriber = :subscriber AND {_COUNTS_AS_SHOWN}",  # noqa: S608
-            {"subscriber": subscriber.id, "oldest": _oldest(today)},
-        ).fetchall()
-        names = {name for edition, _ in rows for name in self._names(edition)}
-        return sorted(names), max((date.fromisoformat(day) for _, day in rows), default=None)
+        rows = self._shown_papers(subscriber, today)
+        names = {self._name(paper) for _, papers in rows for paper in papers}
+        return sorted(filter(None, names)), date.fromisoformat(rows[-1][0]) if rows else None
 
-    def _read_names(self, edition: int) -> tuple[str, ...]:
-        """Return the most reliable name of each paper of an edition (see `digest.papers`)."""
-        rows = self._db.execute(
-            "SELECT (SELECT min(name) FROM names WHERE paper = s.paper) FROM shown s WHERE edition = ?", [edition]
-        )
-        return tuple(row[0] for row in rows if row[0])
+    def _read_name(self, paper_id: int) -> str:
+        """Return the most reliable name of a paper (see `digest.papers`), "" if it has none."""
+        (name,) = self._db.execute("SELECT min(name) FROM names WHERE paper = ?", [paper_id]).fetchone()
+        return name or ""
 
     def import_shown(self, shown: Iterable[tuple[Subscriber, Collection[str], date]], now: datetime) -> None:
         """Record which papers another digest has shown to subscribers, up to a day each, in one transaction.
@@ -262,8 +283,9 @@ class Outbox:
                 day = self._free_day(subscriber, last_day)
                 if not paper_ids and day != last_day:
                     continue
+                listed = _to_json(sorted(paper_ids))
                 if (day, paper_ids) not in editions:
-                    editions[day, paper_ids] = self._insert_edition(day, MessageFrame("", b"", ()), paper_ids, now)
+                    editions[day, paper_ids] = self._insert_edition(day, "", "[]", listed, now.isoformat())
                 self._db.execute(
                     "INSERT INTO deliveries (subscriber, day, edition, message_id, state, changed)"
                     " VALUES (?, ?, ?, '', 'sent', ?)",
@@ -283,34 +305,46 @@ class Outbox:
     def message_of(self, subscriber: Subscriber, day: date) -> bytes | None:
         """Return the message of `day` to a subscriber as it was frozen; None when there is none.
 
-        Raises MailPruned when its text has been deleted.
+        Raises MailPruned when its text has been deleted, MailDamaged when it is not what was frozen.
         """
         row = self._db.execute(
-            "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, day.isoformat()]
+            "SELECT e.fragments, e.sender FROM deliveries d JOIN editions e ON e.id = d.edition"
+            " WHERE d.subscriber = ? AND d.day = ?",
+            [subscriber.id, day.isoformat()],
         ).fetchone()
         if row is None:
             return None
-        frame = self._frame(row[0])
-        if not frame.content:
-            raise MailPruned(f"the mail of {day} to {subscriber.address} is gone: `digest prune` deleted its text")
-        return fill_frame(frame, subscriber.address, subscriber.token, day)
+        mail = f"the mail of {day} to {subscriber.address}"
+        if row[0] == "[]":
+            raise MailPruned(f"{mail} is gone: `digest prune` deleted its text")
+        try:
+            return fill_frame(self._fragments.frame(*row), subscriber.address, subscriber.token, day)
+        except MailDamaged as error:
+            raise MailDamaged(f"{mail} is damaged: {error}; restore a backup of the history that has it") from None
 
     def last_mails(self, subscriber: Subscriber, limit: int) -> list[MailStatus]:
         """Return the newest mails to a subscriber, newest first."""
         rows = self._db.execute(
-            "SELECT d.day, (SELECT count(*) FROM shown s WHERE s.edition = d.edition), d.state, d.reply"
-            " FROM deliveries d WHERE d.subscriber = ? ORDER BY d.day DESC LIMIT ?",
+            "SELECT d.day, json_array_length(e.papers), d.state, d.reply FROM deliveries d"
+            " JOIN editions e ON e.id = d.edition WHERE d.subscriber = ? ORDER BY d.day DESC LIMIT ?",
             [subscriber.id, limit],
         )
         return [MailStatus(date.fromisoformat(row[0]), *row[1:]) for row in rows]
 
     def appearances(self, paper_id: int, subscriber: int | None) -> list[Appearance]:
-        """Return where a paper was in the mails to one subscriber or (for None) to all, oldest first."""
+        """Return where a paper was in the mails to one subscriber or (for None) to all, oldest first.
+
+        For all, it looks through the editions of every day since the paper was recorded.
+        """
+        which = (
+            f"d.edition IN (SELECT id FROM editions WHERE {MAY_SHOW})"  # noqa: S608  ours
+            if subscriber is None
+            else "d.subscriber = :subscriber"
+        )
         rows = self._db.execute(
-            "SELECT d.day, s.place, iif(d.state = 'expired' AND d.doubt = 0, 'never sent', d.state) AS came, count(*)"
-            " FROM shown s JOIN deliveries d ON d.edition = s.edition"
-            " WHERE s.paper = :paper AND (:subscriber IS NULL OR d.subscriber = :subscriber)"
-            " GROUP BY d.day, s.place, came ORDER BY d.day, s.place",
+            "SELECT d.day, p.key + 1 AS place, iif(d.state = 'expired' AND d.doubt = 0, 'never sent', d.state) AS came,"  # noqa: S608  ours
+            " count(*) FROM deliveries d JOIN editions e ON e.id = d.edition JOIN json_each(e.papers) p"
+            f" WHERE p.value = :paper AND {which} GROUP BY d.day, place, came ORDER BY d.day, place",
             {"paper": paper_id, "subscriber": subscriber},
         )
         return [Appearance(date.fromisoformat(row[0]), *row[1:]) for row in rows]
@@ -320,29 +354,25 @@ class Outbox:
 
         A mail that was never sent, and will not be, is none.
         """
-        row = self._db.execute(
-            "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ? AND (doubt OR state <> 'expired')",
-            [subscriber.id, day.isoformat()],
-        ).fetchone()
-        if row is None:
-            return None
-        papers = self._db.execute("SELECT paper FROM shown WHERE edition = ? ORDER BY place", [row[0]])
-        return [paper_id for (paper_id,) in papers]
+        return self.papers_sent(subscriber.id, day).get(day)
 
-    def papers_sent(self, subscriber: int) -> dict[date, list[int]]:
-        """Return the papers of each day's mail to a subscriber, in their order, without mail that was never sent."""
+    def papers_sent(self, subscriber: int, day: date | None = None) -> dict[date, list[int]]:
+        """Return the papers of each day's mail (or that of `day`) to a subscriber, in their order.
+
+        Without mail that was never sent.
+        """
         rows = self._db.execute(
-            "SELECT d.day, s.paper FROM deliveries d JOIN shown s ON s.edition = d.edition WHERE d.subscriber = ?"
-            " AND NOT (d.state = 'expired' AND d.doubt = 0) ORDER BY d.day, s.place",
-            [subscriber],
+            "SELECT d.day, e.papers FROM deliveries d JOIN editions e ON e.id = d.edition WHERE d.subscriber = ?"
+            " AND d.day BETWEEN ? AND ? AND (d.doubt OR d.state <> 'expired') ORDER BY d.day",
+            [subscriber, (day or date.min).isoformat(), (day or date.max).isoformat()],
         )
-        sent: dict[date, list[int]] = {}
-        for day, paper_id in rows:
-            sent.setdefault(date.fromisoformat(day), []).append(paper_id)
-        return sent
+        return {date.fromisoformat(row[0]): _papers(row[1]) for row in rows}
 
     def subscriber_of_message(self, message_id: str) -> int | None:
-        """Return the row of the subscriber whose message has this Message-ID; None when it is not ours."""
+        """Return the row of the subscriber whose message has this Message-ID; None when it is not ours.
+
+        It looks through the messages of that day: an index of random Message-IDs would make every mail dearer to queue.
+        """
         row = self._db.execute(
             "SELECT d.subscriber FROM editions e JOIN deliveries d ON d.edition = e.id"
             " WHERE e.day = ? AND d.message_id = ?",
@@ -353,12 +383,13 @@ class Outbox:
     def papers_of_message(self, message_id: str, subscriber: Subscriber) -> dict[int, int] | None:
         """Return place -> paper of the message with this Message-ID; None if it is not one to this subscriber."""
         row = self._db.execute(
-            "SELECT edition FROM deliveries WHERE subscriber = ? AND day = ? AND message_id = ?",
+            "SELECT e.papers FROM deliveries d JOIN editions e ON e.id = d.edition"
+            " WHERE d.subscriber = ? AND d.day = ? AND d.message_id = ?",
             [subscriber.id, _day_of(message_id), message_id],
         ).fetchone()
         if row is None:
             return None
-        return dict(self._db.execute("SELECT place, paper FROM shown WHERE edition = ?", row).fetchall())
+        return {place: paper for place, paper in enumerate(json.loads(row[0]), start=1) if paper}
 
     def has_mailed(self, subscriber: Subscriber, since: date) -> bool:
         """Return whether a message since the day `since` left for this subscriber, or may have."""
@@ -389,8 +420,9 @@ class Outbox:
                 [now.isoformat(), run],
             )
             self._db.execute(
-                "UPDATE deliveries SET run = NULL"
-                " WHERE id IN (SELECT id FROM queue WHERE state = 'pending' AND run IS NOT NULL)"
+                "UPDATE deliveries SET run = NULL, reply = iif(instr(reply, ?) = 1, '', reply)"
+                " WHERE id IN (SELECT id FROM queue WHERE state = 'pending' AND run IS NOT NULL)",
+                [_DAMAGED],
             )
             self._db.execute(
                 "UPDATE deliveries SET state = 'expired', changed = ? WHERE id IN"
@@ -426,11 +458,12 @@ class Outbox:
     def claim(self, run: int) -> Iterator[Message]:
         """Yield the messages of the queue, oldest first, each once; they are claimed in batches.
 
-        Messages that this run left in doubt are skipped: only the next run retries them.
+        Messages that this run left in doubt are skipped: only the next run retries them. So are those whose text is
+        damaged: they keep their claim, so that `release` does not put them back, and `damage` says why.
         """
         last = 0
         while claimed := self._claim_batch(run, last):
-            yield from self._messages(claimed)
+            yield from self._messages(run, claimed)
             last = claimed[-1]
 
     def settle(self, run: int, outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -458,16 +491,17 @@ class Outbox:
     def release(self, run: int, now: datetime) -> int:
         """Put back what the run claimed and did not send; return how many messages it may try again.
 
-        Mail to those who have unsubscribed since is withdrawn.
+        Mail to those who have unsubscribed since is withdrawn. Messages whose text is damaged are left to the next run.
         """
         with transaction(self._db):
             self._db.execute(
                 "UPDATE deliveries SET state = iif(state = 'sending' AND doubt, 'in doubt', 'pending'), run = NULL"
-                " WHERE id IN (SELECT id FROM queue WHERE state IN ('pending', 'sending') AND run = ?)",
-                [run],
+                " WHERE id IN (SELECT id FROM queue WHERE state IN ('pending', 'sending') AND run = ?"
+                " AND instr(reply, ?) <> 1)",
+                [run, _DAMAGED],
             )
         self.withdraw(now.date())
-        row = self._db.execute("SELECT count(*) FROM queue WHERE state = 'pending' OR run IS NOT ?", [run]).fetchone()
+        row = self._db.execute("SELECT count(*) FROM queue WHERE run IS NOT ?", [run]).fetchone()
         return int(row[0])
 
     def count_waiting(self) -> int:
@@ -484,22 +518,28 @@ class Outbox:
             ).fetchall()
         return sorted(row[0] for row in rows)
 
-    def _messages(self, deliveries: Sequence[int]) -> Iterator[Message]:
+    def _messages(self, run: int, deliveries: Sequence[int]) -> Iterator[Message]:
         rows = self._db.execute(
-            "SELECT d.id, d.edition, d.day, d.doubt, s.address, s.token FROM deliveries d"
-            " JOIN subscribers s ON s.id = d.subscriber WHERE d.id IN (SELECT value FROM json_each(?)) ORDER BY d.id",
+            "SELECT d.id, d.day, d.doubt, s.address, s.token, e.fragments, e.sender FROM deliveries d"
+            " JOIN subscribers s ON s.id = d.subscriber JOIN editions e ON e.id = d.edition"
+            " WHERE d.id IN (SELECT value FROM json_each(?)) ORDER BY d.id",
             [json.dumps(deliveries)],
         ).fetchall()
-        for delivery, edition, day, doubt, address, token in rows:
-            frame = self._frame(edition)
+        damaged = []
+        for delivery, day, doubt, address, token, fragments, sender in rows:
+            try:
+                frame = self._fragments.frame(fragments, sender)
+            except MailDamaged as error:
+                self.damage = f"{_DAMAGED}: {error}"
+                damaged.append((run, self.damage, delivery))
+                continue
             content = fill_frame(frame, address, token, date.fromisoformat(day))
-            yield Message(delivery, frame.sender, address, content, bool(doubt), self._leading_dots(edition))
-
-    def _read_frame(self, edition: int) -> MessageFrame:
-        sender, body, gaps = self._db.execute(
-            "SELECT sender, bytes, gaps FROM editions WHERE id = ?", [edition]
-        ).fetchone()
-        return MessageFrame(sender, body, tuple((offset, part) for offset, part in json.loads(gaps)))
+            yield Message(delivery, sender, address, content, bool(doubt), frame.leading_dots)
+        if damaged:
+            with transaction(self._db):
+                self._db.conn.executemany(
+                    "UPDATE deliveries SET run = ?, reply = ?, attempts = attempts + 1 WHERE id = ?", damaged
+                )
 
     def _count_refusal(self, delivery: int, now: datetime) -> None:
         """Count a refusal, at most one a day; after the third the subscriber is suspended."""
@@ -509,6 +549,21 @@ class Outbox:
             " AND id = (SELECT subscriber FROM deliveries WHERE id = ?2)",
             [now.date().isoformat(), delivery, MAX_REFUSALS],
         )
+
+
+def _audience(key: Key, readers: Sequence[int]) -> Audience:
+    topics, max_papers, labels, shown = key
+    papers = chain.from_iterable(json.loads(f"[{shown or ''}]"))
+    return Audience(tuple(readers), profile_from_columns(topics, max_papers, labels=labels), frozenset(papers), key)
+
+
+def _papers(listed: str) -> list[int]:
+    """Return the papers in a column, without lost ones."""
+    return [paper for paper in json.loads(listed) if paper]
+
+
+def _to_json(numbers: Iterable[int]) -> str:
+    return f"[{','.join(map(str, numbers))}]"
 
 
 def _message_id(token: str, day: str, sender: str) -> str:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 # The day on which a paper was first seen that no source listed: every listing is earlier. In the table it is ''.
 _UNLISTED = date.max
 _MAX_OPEN = 256  # texts in memory while a list is recorded
+# Editions that show :paper. It was in no mail before the day on which it was recorded, but for those of other digests.
+MAY_SHOW = (
+    "(day >= (SELECT min(since) FROM (SELECT recorded AS since FROM papers WHERE id = :paper"
+    " UNION ALL SELECT nullif(first_seen, '') FROM papers WHERE id = :paper)) OR sender = '')"
+    " AND instr(replace(replace(papers, '[', ','), ']', ','), ',' || :paper || ',')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,14 +332,20 @@ class Papers:
         self._db.conn.executemany("INSERT OR IGNORE INTO names (name, paper) VALUES (?, ?)", rows)
 
     def _merge_rows(self, other: int, into: int) -> None:
-        """Move the names, sightings, appearances and labels of the row `other` to `into`, which is the same paper."""
+        """Move the names, sightings, appearances and labels of the row `other` to `into`, which is the same paper.
+
+        Looks through the editions of every day since `other` was recorded. A mail that had both keeps both places.
+        """
         for statement in (
             "UPDATE names SET paper = :into WHERE paper = :other",
             "INSERT INTO sightings SELECT :into, source, day, seen, votes, mailed FROM sightings WHERE paper = :other"
             " ON CONFLICT DO UPDATE SET votes = max(coalesce(excluded.votes, 0), coalesce(votes, 0))",
             "DELETE FROM sightings WHERE paper = :other",
-            "UPDATE OR IGNORE shown SET paper = :into WHERE paper = :other",
-            "DELETE FROM shown WHERE paper = :other",
+            "UPDATE editions SET papers = (SELECT json_group_array(iif(value = :other, :into, value))"  # noqa: S608  ours
+            f" FROM json_each(editions.papers)) WHERE {MAY_SHOW.replace(':paper', ':other')}",
+            "UPDATE papers SET recorded = (SELECT min(day) FROM (SELECT recorded AS day FROM papers"
+            " WHERE id IN (:into, :other) UNION ALL SELECT nullif(first_seen, '') FROM papers"
+            " WHERE id IN (:into, :other))) WHERE id = :into",
             "UPDATE OR IGNORE public_papers SET paper = :into WHERE paper = :other",
             "DELETE FROM public_papers WHERE paper = :other",
             "UPDATE OR IGNORE labels SET paper = :into WHERE paper = :other",
@@ -379,7 +391,9 @@ class _Texts:
         for row in sorted(self._changed):
             paper, first_seen = self._rows[row]
             self._db.execute(
-                "UPDATE papers SET title = ?, abstract = ?, facts = ?, first_seen = ? WHERE id = ?",
+                "UPDATE papers SET title = ?1, abstract = ?2, facts = ?3, first_seen = ?4,"
+                " recorded = iif(first_seen <> '' AND (?4 > first_seen OR ?4 = ''),"
+                " min(coalesce(recorded, first_seen), first_seen), recorded) WHERE id = ?5",
                 [paper.title, paper.abstract, to_facts(paper), _format_day(first_seen), row],
             )
         self._rows.clear()

@@ -104,13 +104,16 @@ def _shrink(db: "Database") -> None:
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-# `aged`: old editions. `old`: papers that no run can select any more, and whether a mail has them.
+# `aged`: old editions. `mailed`: the papers of all mails. `old`: those that no run can select any more, and whether a
+# mail or a public edition has them.
 # `needed`: each source's newest fetch of a kind, which later runs compare with.
 _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS aged (edition INTEGER PRIMARY KEY)",
+    "CREATE TEMP TABLE IF NOT EXISTS mailed (paper INTEGER PRIMARY KEY)",
     "CREATE TEMP TABLE IF NOT EXISTS old (paper INTEGER PRIMARY KEY, shown INTEGER NOT NULL)",
     "CREATE TEMP TABLE IF NOT EXISTS needed (kind TEXT, source TEXT, run INTEGER, PRIMARY KEY (kind, source))",
     "DELETE FROM temp.aged",
+    "DELETE FROM temp.mailed",
     "DELETE FROM temp.old",
     "DELETE FROM temp.needed",
 )
@@ -127,27 +130,29 @@ _STEPS = (
     ),
     (
         "",
-        "DELETE FROM shown WHERE edition IN (SELECT edition FROM temp.aged)"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.edition = shown.edition)",
-    ),
-    (
-        "",
         "DELETE FROM editions WHERE id IN (SELECT edition FROM temp.aged)"
         " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.edition = editions.id)",
     ),
     (
         "mails",
-        "UPDATE editions SET bytes = x'', gaps = '[]' WHERE id IN (SELECT edition FROM temp.aged)"
-        " AND length(bytes) > 0 AND id NOT IN (SELECT edition FROM queue)",
+        "UPDATE editions SET fragments = '[]' WHERE id IN (SELECT edition FROM temp.aged)"
+        " AND fragments <> '[]' AND id NOT IN (SELECT edition FROM queue)",
+    ),
+    # What is left is in the queue. An edition consists of fragments of its own day.
+    (
+        "",
+        "DELETE FROM fragments WHERE day < :cutoff AND id NOT IN (SELECT value FROM editions, json_each(fragments)"
+        " WHERE day < :cutoff AND fragments <> '[]')",
     ),
     (
         "replies",
         "UPDATE deliveries SET reply = '', run = NULL WHERE edition IN (SELECT edition FROM temp.aged)"
         " AND state IN ('sent', 'refused', 'expired') AND (reply <> '' OR run IS NOT NULL)",
     ),
+    ("", "INSERT OR IGNORE INTO temp.mailed SELECT value FROM editions, json_each(papers)"),
     (
         "",
-        "INSERT INTO temp.old SELECT id, EXISTS (SELECT 1 FROM shown s WHERE s.paper = papers.id)"
+        "INSERT INTO temp.old SELECT id, id IN (SELECT paper FROM temp.mailed)"
         " OR EXISTS (SELECT 1 FROM public_papers s WHERE s.paper = papers.id) FROM papers"
         " WHERE first_seen < :cutoff AND id <= :up_to AND id NOT IN (SELECT value FROM json_each(:liked))"
         " AND id NOT IN (SELECT paper FROM labels)"

@@ -1,5 +1,11 @@
 """The tables, as the migrations that create them, oldest first. A migration that was released is never changed."""
 
+import json
+import sqlite3
+from collections.abc import Callable
+
+Step = str | Callable[[sqlite3.Connection], None]  # a statement, or what no statement can do
+
 _FIRST = """
 CREATE TABLE papers (
     id INTEGER PRIMARY KEY,
@@ -259,7 +265,72 @@ CREATE TABLE labels (              -- "more like this" and "not for me"
 CREATE INDEX labels_paper ON labels (paper)
 """
 
-MIGRATIONS: dict[str, tuple[str, ...]] = {
+# A mail is a list of fragments, which the mails of a day share. An edition lists the papers that it shows, so that a
+# personal mail is one row, and not one more for each of its papers.
+_FRAGMENTS = """
+CREATE TABLE fragments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given again: a fragment that was deleted is missing, not another one
+    day TEXT NOT NULL,
+    checksum BLOB NOT NULL,        -- see digest.mail.message
+    begins_paper INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    text BLOB NOT NULL,
+    html BLOB NOT NULL,
+    UNIQUE (day, checksum)
+);
+ALTER TABLE editions ADD COLUMN papers TEXT NOT NULL DEFAULT '[]';  -- JSON: the papers in their order, 0 for a lost one
+ALTER TABLE editions ADD COLUMN fragments TEXT NOT NULL DEFAULT '[]';  -- JSON: their ids, none if its text was deleted
+ALTER TABLE papers ADD COLUMN recorded TEXT;  -- the day that `first_seen` was, if it is a later one now
+UPDATE papers SET recorded = (SELECT min(e.day) FROM shown s JOIN editions e ON e.id = s.edition
+    WHERE s.paper = papers.id AND e.sender <> '')
+WHERE id IN (SELECT s.paper FROM shown s JOIN editions e ON e.id = s.edition JOIN papers p ON p.id = s.paper
+    WHERE e.sender <> '' AND (e.day < p.first_seen OR p.first_seen = ''))
+"""
+_FRAGMENTS_END = """
+DROP TABLE shown;
+ALTER TABLE editions DROP COLUMN bytes;
+ALTER TABLE editions DROP COLUMN gaps;
+CREATE INDEX editions_imported ON editions (sender) WHERE sender = '';
+CREATE INDEX deliveries_imported ON deliveries (subscriber) WHERE message_id = ''
+"""
+
+
+def _make_fragments(connection: sqlite3.Connection) -> None:
+    """Make each message one fragment that gives the same bytes, and list its papers; one message in memory at a time.
+
+    A gap was an offset and a name. The value of one that ends with -qp began with a soft line break, which is in the
+    text now. A place whose paper was found to be another one's double had no row.
+    """
+    from digest.mail.message import Fragment
+
+    last = 0
+    while row := connection.execute(
+        "SELECT id, day, bytes, gaps, (SELECT json_group_object(place, paper) FROM shown WHERE edition = editions.id)"
+        " FROM editions WHERE id > ? ORDER BY id LIMIT 1",
+        [last],
+    ).fetchone():
+        last, day, content, gaps, places = row
+        papers = {int(place): paper for place, paper in json.loads(places).items()}
+        listed = [papers.get(place, 0) for place in range(1, max(papers, default=0) + 1)]
+        head, start, fragments = b"", 0, []
+        for offset, part in json.loads(gaps):
+            soft_break = b"=\r\n" if part.endswith("-qp") else b""
+            head += content[start:offset] + soft_break + b"\0" + part.encode() + b"\0"
+            start = offset
+        if content:
+            fragment = Fragment(head=head + content[start:])
+            fragments = connection.execute(
+                "INSERT INTO fragments (day, checksum, begins_paper, head, text, html) VALUES (?, ?, 0, ?, x'', x'')"
+                " ON CONFLICT DO UPDATE SET day = day RETURNING id",
+                [day, fragment.checksum, fragment.head],
+            ).fetchone()
+        connection.execute(
+            "UPDATE editions SET papers = ?, fragments = ?, bytes = x'' WHERE id = ?",
+            [json.dumps(listed, separators=(",", ":")), json.dumps(list(fragments)), last],
+        )
+
+
+MIGRATIONS: dict[str, tuple[Step, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
     # Papers that a topic likes and that arXiv was asked for, whether it has them or not: it is asked once.
@@ -273,4 +344,14 @@ MIGRATIONS: dict[str, tuple[str, ...]] = {
     "bases": tuple(_BASES.split(";")),
     "archive": tuple(_ARCHIVE.split(";")),
     "correspondence": tuple(_CORRESPONDENCE.split(";")),
+    "fragments": (*_FRAGMENTS.split(";"), _make_fragments, *_FRAGMENTS_END.split(";")),
 }
+
+
+def migrate(connection: sqlite3.Connection, steps: tuple[Step, ...]) -> None:
+    """Apply a migration, in the transaction of the caller."""
+    for step in steps:
+        if isinstance(step, str):
+            connection.execute(step)
+        else:
+            step(connection)

@@ -13,7 +13,7 @@ from typing import Any
 
 from digest.mail.requests import CONFIRM_WITHIN
 from digest.store.database import database_error, exists, open_database, utc
-from digest.store.schema import MIGRATIONS
+from digest.store.schema import MIGRATIONS, migrate
 
 GOOD_STATES = ("read", "partial", "stale", "empty")  # of a fetch that did not fail
 _MAX_ROWS = 20
@@ -190,7 +190,6 @@ def _is_current(path: Path) -> bool:
 
 def _empty_database() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    for statements in MIGRATIONS.values():
-        for statement in statements:
-            connection.execute(statement)
+    for steps in MIGRATIONS.values():
+        migrate(connection, steps)
     return connection

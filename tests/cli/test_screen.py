@@ -286,7 +286,7 @@ def test_a_run_with_nothing_to_send_says_why(place: Workplace) -> None:
     place.digest = {}
     place.to = ("ann@example.org", "bob@example.org")
     place.config()
-    assert nothing(place, "--dry-run").startswith("Would send 12 papers to 1 subscriber")
+    assert nothing(place, "--dry-run").startswith("Would send 12 papers to 2 subscribers:")
     assert nothing(place) == "Sent 2 messages with 12 papers"
     assert nothing(place) == nothing(place, "--dry-run") == "2 subscribers already have the mail of 2026-04-22"
 

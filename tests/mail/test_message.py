@@ -5,6 +5,7 @@ from datetime import date
 from email import message_from_bytes, policy
 from email.header import decode_header
 from email.utils import parsedate_to_datetime
+from quopri import decodestring
 
 import pytest
 from hypothesis import given, settings
@@ -12,19 +13,22 @@ from hypothesis import strategies as st
 
 from digest.mail.address import Mailbox
 from digest.mail.message import (
+    Boundary,
+    Fragment,
     MessageFrame,
-    RenderedEdition,
     build_frame,
+    encode_lines,
     fill_frame,
-    has_leading_dots,
+    first_fields,
     message_id,
+    other_fields,
     quoted_printable,
 )
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.fit import header_text
 from tests.editions import DAY, LEAVE, NOW, PLACEHOLDERS, SENDER, TOKEN, edition, framed, mail, plain_papers
 
-PARTS = ["", "address", "token", "id", "address-qp", "token-qp"]
+GAPS = [b"", b"address", b"token", b"id", b"address-qp", b"token-qp", b"feedback-qp", b"place"]
 ONCE = (
     "from to subject date message-id list-id list-unsubscribe auto-submitted precedence feedback-id mime-version"
     " content-type"
@@ -38,6 +42,14 @@ def headers(raw: bytes) -> list[tuple[str, str]]:
     return [(name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields)]
 
 
+def frame_of(subject: str, text: str = "text", title: str = "T", sender: Mailbox = SENDER) -> MessageFrame:
+    """The frame of a message whose plain text and HTML are the same."""
+    boundary, content = Boundary(PLACEHOLDERS), encode_lines(text + "\n", PLACEHOLDERS)
+    head = other_fields(title, sender, LEAVE, PLACEHOLDERS, DAY, NOW, {}) + boundary.content_type
+    body = Fragment(head, boundary.before_text + content, boundary.before_html + content + boundary.end)
+    return build_frame([Fragment(first_fields(sender, subject)), body], sender.address)
+
+
 MAIL = mail(edition(plain_papers(20), "Trending papers – größer"))
 FIELDS = dict(headers(MAIL))
 
@@ -46,9 +58,7 @@ FIELDS = dict(headers(MAIL))
 def test_a_subject_arrives_with_its_spaces_wherever_its_lines_end(length: int) -> None:
     for middle in ("", "ö", "…"):
         subject = f"{'Otters and seals of the north sea swim ' * 3}"[:length].strip() + f"{middle} · 11 more papers"
-        raw = build_frame(
-            RenderedEdition(subject, "text", "<p>x</p>"), "T", SENDER, LEAVE, PLACEHOLDERS, DAY, NOW
-        ).content
+        raw = fill_frame(frame_of(subject), "ann@example.org", TOKEN, DAY)
         assert message_from_bytes(raw, policy=policy.default)["Subject"] == subject
         assert all(len(line) <= 76 for line in raw.split(b"List-Id")[0].split(b"\r\n"))
 
@@ -78,22 +88,44 @@ LOCAL = st.text(st.sampled_from(".a="), min_size=1, max_size=64)
 @given(text=LINES, title=LINES, local=LOCAL, gaps=st.integers(0, 3))
 def test_no_message_that_is_built_has_a_line_with_a_leading_dot(text: str, title: str, local: str, gaps: int) -> None:
     content = text + f".{PLACEHOLDERS.address}.{PLACEHOLDERS.token}." * gaps + text
-    frame = build_frame(RenderedEdition(title, content, content), title, SENDER, LEAVE, PLACEHOLDERS, DAY, NOW)
-    assert not has_leading_dots(frame)
+    frame = frame_of(title, content, title)
+    assert not frame.leading_dots
     assert b"\n." not in b"\n" + fill_frame(frame, f"{local}@example.org", TOKEN, DAY)
 
 
-@given(st.lists(st.tuples(st.sampled_from([b".", b"\r\n", b"a"]), st.sampled_from(PARTS)), max_size=12), LOCAL)
+def form(gaps: list[bytes]) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
+    return st.lists(st.tuples(st.sampled_from([b".\r\n", b"\r\n", b"a\r\n"]), st.sampled_from(gaps)), max_size=6)
+
+
+@given(st.lists(st.tuples(form(GAPS[:-1]), form(GAPS), form(GAPS)), min_size=1, max_size=4), LOCAL)
 def test_a_frame_of_any_make_is_without_leading_dots_only_if_no_message_of_it_has_one(
-    pieces: list[tuple[bytes, str]], local: str
+    made: list[tuple[list[tuple[bytes, bytes]], ...]], local: str
 ) -> None:
-    whole, gaps = b"", []
-    for piece, part in pieces:
-        whole += piece
-        gaps += [(len(whole), part)] if part else []
-    frame = MessageFrame("a@example.org", whole, tuple(gaps))
-    if not has_leading_dots(frame):
+    forms = [[b"".join(b + (b"\0%b\0\r\n" % gap if gap else b"") for b, gap in form) for form in one] for one in made]
+    frame = build_frame([Fragment(head, text, html) for head, text, html in forms], "a@example.org")
+    if not frame.leading_dots:
         assert b"\n." not in b"\n" + fill_frame(frame, f"{local}@example.org", TOKEN, DAY)
+
+
+def test_papers_are_numbered_in_their_order_in_the_text_and_in_the_html() -> None:
+    place = encode_lines(f"{PLACEHOLDERS.place}. Paper, again {PLACEHOLDERS.place}\n", PLACEHOLDERS)
+    paper, heading = Fragment(b"", place, place, begins_paper=True), Fragment(b"", b"HEADING\r\n", b"<h2>\r\n")
+    badge = Fragment(b"", b"badge\r\n", b"")
+    frame = build_frame([paper, heading, paper, badge, paper], "a@example.org")
+    text = decodestring(b"".join(frame.pieces)).decode().replace("\r\n", "\n")
+    papers = "1. Paper, again 1\n{}2. Paper, again 2\n{}3. Paper, again 3\n"
+    assert text == papers.format("HEADING\n", "badge\n") + papers.format("<h2>\n", "")
+
+
+LETTERS = st.text(st.sampled_from("ab.= \n\tä中" + PLACEHOLDERS.address[0]), max_size=120)
+
+
+@given(st.lists(LETTERS, max_size=8))
+def test_encoded_pieces_are_whole_lines_and_say_the_same_when_they_are_joined(pieces: list[str]) -> None:
+    lines = [encode_lines(piece, PLACEHOLDERS) for piece in pieces]
+    assert all(not line or line.endswith(b"\r\n") for line in lines)
+    assert decodestring(b"".join(lines)).decode().replace("\r\n", "\n") == "".join(pieces)
+    assert all(len(line) <= 76 for line in b"".join(lines).split(b"\r\n"))
 
 
 def test_an_independent_parser_finds_plain_text_before_html() -> None:
@@ -158,8 +190,7 @@ def test_a_message_id_is_the_same_for_a_retry_and_another_for_another_day_or_rea
     "subject", ["Kurz", "ü" * 100, "Ein – langer Titel über Dinge " * 5, "日本語の論文" * 20, "a" * 300]
 )
 def test_encoded_words_are_short_enough_and_say_what_was_meant(subject: str) -> None:
-    raw = build_frame(RenderedEdition(subject, "text", "<p>html</p>"), "T", SENDER, LEAVE, PLACEHOLDERS, DAY, NOW)
-    line = next(v for n, v in headers(fill_frame(raw, "a@b.example", TOKEN, DAY)) if n == "subject")
+    line = next(v for n, v in headers(fill_frame(frame_of(subject), "a@b.example", TOKEN, DAY)) if n == "subject")
     assert all(len(word) <= 75 for word in re.findall(r"=\?[^?]+\?[^?]+\?[^?]*\?=", line))
     decoded = "".join(
         part.decode(charset or "ascii") if isinstance(part, bytes) else part for part, charset in decode_header(line)
@@ -182,8 +213,7 @@ EVIL = [
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_subject_or_name_injects_a_header(evil: str) -> None:
     sender = Mailbox(header_text(evil), "digest@mail.example.org")
-    frame = build_frame(RenderedEdition(evil, "text", "<p>html</p>"), evil, sender, LEAVE, PLACEHOLDERS, DAY, NOW)
-    raw = fill_frame(frame, "ann@example.org", TOKEN, DAY)
+    raw = fill_frame(frame_of(evil, title=evil, sender=sender), "ann@example.org", TOKEN, DAY)
     assert sorted(name for name, _ in headers(raw)) == sorted([*ONCE.split(), "list-unsubscribe-post"])
     parsed = message_from_bytes(raw, policy=policy.default)
     assert parsed["Bcc"] is None
@@ -194,10 +224,8 @@ def test_no_subject_or_name_injects_a_header(evil: str) -> None:
 @settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8", min_codepoint=32), max_size=400))
 def test_quoted_printable_comes_back_and_keeps_its_columns(text: str) -> None:
-    import quopri
-
     encoded = quoted_printable(f"{text}\nsecond line \n")
-    assert quopri.decodestring(encoded).replace(b"\r\n", b"\n").decode("utf-8") == f"{text}\nsecond line \n"
+    assert decodestring(encoded).replace(b"\r\n", b"\n").decode("utf-8") == f"{text}\nsecond line \n"
     assert all(len(line) <= 75 for line in encoded.split(b"\r\n"))
 
 
@@ -222,4 +250,4 @@ def test_whatever_the_length_of_an_address_the_lines_around_it_keep_theirs(to: s
 def test_filling_in_costs_little_and_changes_nothing_else() -> None:
     one, other = (fill_frame(FRAME, to, TOKEN, DAY) for to in ("ann@example.org", "bob@example.org"))
     assert one.replace(b"ann@", b"bob@") == other
-    assert len(FRAME.gaps) < 12
+    assert len(FRAME.pieces) // 2 < 12

@@ -1,7 +1,7 @@
 """The mail as a reader sees it, and that no stranger's text is more than text in it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.mail.edition import Arrivals, Edition, compose
+from digest.mail.edition import Arrivals, Composer, Edition, Masthead
 from digest.mail.message import quoted_printable
-from digest.mail.render import GMAIL_LIMIT, estimate_size, fit_entries
+from digest.mail.render import GMAIL_LIMIT
+from digest.mail.requests import FeedbackSettings
 from digest.papers import Paper, build_paper
 from digest.papers.text.clean import display_width
 from digest.ranking import Listing
@@ -20,7 +21,7 @@ from digest.ranking.selection import MAX_PAPERS
 from digest.ranking.topics import ScorePart
 from digest.ranking.trending import Ranked, Trend, TrendKind
 from tests.conftest import html_of
-from tests.editions import DAY, PLACEHOLDERS, edition, full_edition, mail, plain_papers, ranked, rendered
+from tests.editions import DAY, PLACEHOLDERS, edition, full_edition, mail, plain_papers, ranked, rendered, renderer
 
 
 class Reader(HTMLParser):
@@ -41,6 +42,10 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+
+
+def composed_of(ranks: Sequence[Ranked], papers: Mapping[int, Paper]) -> Edition:
+    return Composer(Masthead("T", DAY), papers, Arrivals(len(ranks), DAY)).compose(ranks)
 
 
 def test_a_mail_has_a_date_a_top_pick_a_ranked_list_and_a_way_out() -> None:
@@ -102,7 +107,7 @@ def test_a_summary_of_three_kilobytes_is_cut_after_a_sentence() -> None:
 def test_what_hardly_anybody_voted_for_is_no_top_pick_unless_it_was_asked_for() -> None:
     def composed(*ranks: Ranked) -> Edition:
         papers = {r.trend.id: Paper(f"Paper {r.trend.id}") for r in ranks}
-        return compose("T", DAY, ranks, papers, Arrivals(len(ranks), DAY), [])
+        return composed_of(ranks, papers)
 
     weak = [ranked(1, votes=2), ranked(2, votes=0), ranked(3, votes=9, kind=TrendKind.MORE)]
     thin = composed(*weak)
@@ -120,7 +125,7 @@ def test_nothing_has_risen_that_was_not_there_before() -> None:
     def heading(*readings: tuple[date, int | None]) -> str:
         trend = Trend(1, 1.0, TrendKind.RISING, Listing("hf", DAY - timedelta(3), readings))
         ranks = [ranked(2, votes=99), Ranked(trend, (ScorePart(1.0, ""),))]
-        made = compose("T", DAY, ranks, {1: Paper("Riser"), 2: Paper("Lead")}, Arrivals(2, DAY), [])
+        made = composed_of(ranks, {1: Paper("Riser"), 2: Paper("Lead")})
         assert "▲ 105</span>, from Fri 17 Apr" in rendered(made).html.replace("\xa0", " ")
         assert "105 upvotes, from Fri 17 Apr" in rendered(made).text
         return made.sections[0].heading
@@ -137,11 +142,7 @@ def test_the_plain_text_has_two_addresses_a_paper_at_most_and_numbers_them() -> 
 
 
 def test_what_is_not_known_leaves_no_trace() -> None:
-    bare = rendered(
-        compose(
-            "T", DAY, [ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}, Arrivals(1, DAY), []
-        )
-    )
+    bare = rendered(composed_of([ranked(1, votes=None, kind=TrendKind.MORE)], {1: Paper("Only a title")}))
     assert "None" not in bare.html + bare.text
     assert "PDF" not in bare.html
     assert "·" not in bare.html.partition("<h3")[2].partition("foot")[0]
@@ -160,21 +161,6 @@ def test_styles_are_on_the_elements_and_those_for_phones_and_dark_mode_stay_stro
     assert len(head) < 16_000, "Gmail drops what comes after 16 KB of styles"
 
 
-def test_premailer_runs_once_an_edition(monkeypatch: pytest.MonkeyPatch) -> None:
-    from digest.mail import render
-
-    runs: list[str] = []
-    whole = render.inline_styles
-
-    def counted(page: str) -> str:
-        runs.append(page)
-        return whole(page)
-
-    monkeypatch.setattr(render, "inline_styles", counted)
-    rendered(edition(plain_papers(100)))
-    assert len(runs) == 1
-
-
 @pytest.mark.parametrize("count", [0, 1, 20, 40, 60, 100, MAX_PAPERS])
 def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_out(count: int) -> None:
     made = edition(plain_papers(count))
@@ -185,16 +171,8 @@ def test_however_many_papers_are_asked_for_the_mail_fits_and_ends_with_the_way_o
     assert "Unsubscribe" in html[-900:]
 
 
-@pytest.mark.parametrize("count", [1, 6, 12, 40, 80, 120])
-@pytest.mark.parametrize("make", [full_edition, lambda count: edition(plain_papers(count))])
-def test_the_estimated_size_is_never_too_low(count: int, make: Callable[[int], Edition]) -> None:
-    made = make(count)
-    estimated = estimate_size(made, fit_entries(made))
-    assert 0.75 * estimated < len(quoted_printable(rendered(made).html)) <= estimated <= GMAIL_LIMIT
-
-
 def test_what_the_edition_is_given_is_shown() -> None:
-    made = rendered(full_edition(12))
+    made = rendered(full_edition(12), renderer(feedback=FeedbackSettings()))
     page = Reader(made.html)
     text = " ".join(" ".join(page.text).split())
     for words in ("View in browser", "Forwarded this?", "Subscribe", "◆ World models", "from Fri 17 Apr"):
@@ -209,13 +187,20 @@ def test_what_the_edition_is_given_is_shown() -> None:
         assert words not in bare.html + bare.text
 
 
+def levels(made: Edition) -> list[str]:
+    """The level of detail of each paper, told by the class of its heading in the HTML."""
+    by_class = {"large": "top", "": "full", "compact": "brief"}
+    headings = re.findall(r'<h3(?: class="(\w+)")?[^>]*>(.*?)</h3>', rendered(made).html)
+    return [by_class.get(name) or ("row" if "▲" in content else "line") for name, content in headings]
+
+
 def test_the_top_pick_and_five_more_are_in_full_and_detail_goes_from_the_bottom_up() -> None:
     order = ["top", "full", "brief", "row", "line"]
-    assert [v.level for v in fit_entries(edition(plain_papers(12)))] == ["top", *["full"] * 5, *["brief"] * 6]
-    levels = [view.level for view in fit_entries(edition(plain_papers(120)))]
-    assert levels[:6] == ["top", *["full"] * 5]
-    assert [order.index(level) for level in levels] == sorted(order.index(level) for level in levels)
-    assert set(levels) > {"brief", "row"}
+    assert levels(edition(plain_papers(12))) == ["top", *["full"] * 5, *["brief"] * 6]
+    crowded = levels(edition(plain_papers(120)))
+    assert crowded[:6] == ["top", *["full"] * 5]
+    assert [order.index(level) for level in crowded] == sorted(order.index(level) for level in crowded)
+    assert set(crowded) > {"brief", "row"}
 
 
 def test_plain_text_keeps_72_columns_and_addresses_have_their_own_lines() -> None:

@@ -12,15 +12,15 @@ import pytest
 
 from digest.errors import ConfigError
 from digest.files import bundled_file
-from digest.mail.message import RenderedEdition
-from tests.editions import edition, plain_papers, renderer
+from digest.mail.render import RenderedEdition
+from tests.editions import edition, plain_papers, rendered, renderer
 
 
 def rendered_with(folder: Path, **files: str | bytes) -> RenderedEdition:
     """An edition of two papers, with these overrides; `__` stands for the dot of a file name."""
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return renderer(overrides=folder).render(edition(plain_papers(2)))
+    return rendered(edition(plain_papers(2)), renderer(overrides=folder))
 
 
 def test_a_template_of_ones_own_replaces_the_one_of_its_name(tmp_path: Path) -> None:
@@ -35,6 +35,8 @@ def test_the_templates_come_with_the_program() -> None:
         "_commands.txt",
         "_editions.html",
         "_paper.html",
+        "_parts.html",
+        "_parts.txt",
         "_site.html",
         "choices.txt",
         "confirmation.txt",
@@ -61,9 +63,10 @@ def test_the_templates_come_with_the_program() -> None:
         ("digest.html", "\n\n{{ edition.titel }}", "digest.html, line 3: "),
         ("digest.txt", "{{ nothing }}", "digest.txt, line 1: "),
         (
-            "_paper.html",
+            "_parts.html",
+            "{% macro preheader(words, first) %}{% endmacro %}{% macro intro(words) %}{% endmacro %}"
             "{% macro top(view) %}\n{{ 1 / 0 }}{% endmacro %}",
-            "_paper.html, line 2: ",
+            "_parts.html, line 2: ",
         ),
         ("inline.css", "{{ 'x' | nofilter }}", "inline.css, line 1: "),
         ("digest.html", "\n{% include 'footer.html' %}", "digest.html, line 2: no template is named footer.html"),
@@ -112,7 +115,6 @@ def test_the_templates_come_with_the_program() -> None:
         ("digest.txt", "\n{{ '' | attr('__class__') }}", "digest.txt, line 2: "),
         ("digest.txt", "\n{{ '{0.__class__}'.format(1) }}", "digest.txt, line 2: "),
         ("digest.txt", "\n{{ edition.notices.append('x') }}", "digest.txt, line 2: "),
-        ("digest.txt", "\n{{ sections.append('x') }}", "digest.txt, line 2: "),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_template_is_an_error_that_names_the_file(
@@ -123,7 +125,7 @@ def test_a_mistake_in_a_template_is_an_error_that_names_the_file(
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))\n"
         "from pathlib import Path\nfrom digest.errors import ConfigError\nfrom tests.editions import *\n"
-        f"try: renderer(overrides=Path({str(tmp_path)!r})).render(edition(plain_papers(1)))\n"
+        f"try: rendered(edition(plain_papers(1)), renderer(overrides=Path({str(tmp_path)!r})))\n"
         "except ConfigError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
@@ -145,7 +147,7 @@ def test_the_filters_of_jinja_work_on_what_a_mail_holds(tmp_path: Path) -> None:
 def test_a_template_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "digest.html").symlink_to("/proc/self/mem")
     with pytest.raises(ConfigError, match=r"digest\.html: cannot be read: "):
-        renderer(overrides=tmp_path).render(edition(plain_papers(1)))
+        rendered(edition(plain_papers(1)), renderer(overrides=tmp_path))
 
 
 @contextmanager

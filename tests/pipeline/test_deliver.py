@@ -392,7 +392,7 @@ def test_what_is_no_terminal_is_shown_nothing() -> None:
     ],
 )
 def test_the_progress_line(done: int, total: int, seconds: float, shown: str) -> None:
-    assert progress_line(done, total, seconds) == shown
+    assert progress_line("Sending", done, total, seconds) == shown
 
 
 @pytest.mark.parametrize(

@@ -350,7 +350,7 @@ def test_killed_at_any_commit_and_run_again_everybody_gets_the_days_mail_once(tm
 def queued(workplace: Workplace) -> list[tuple[Any, ...]]:
     with open_database(workplace.folder / "history.db") as db:
         rows = db.execute(
-            "SELECT d.subscriber, d.message_id, e.bytes FROM deliveries d JOIN editions e ON e.id = d.edition"
+            "SELECT d.subscriber, d.message_id, e.fragments FROM deliveries d JOIN editions e ON e.id = d.edition"
         )
         return sorted(rows.fetchall())
 

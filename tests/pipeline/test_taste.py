@@ -62,7 +62,9 @@ def test_six_likes_and_six_dislikes_bring_three_more_papers_of_the_field_and_cha
     fields = records()
     (mail,) = (mail for mail in post.mails() if mail["To"] == VOTER)
     with open_database(post.workplace.folder / "history.db") as db:
-        names = db.execute("SELECT place, facts FROM shown JOIN papers ON id = paper ORDER BY place").fetchall()
+        names = db.execute(
+            "SELECT key + 1, p.facts FROM editions e, json_each(e.papers) JOIN papers p ON p.id = value ORDER BY key"
+        ).fetchall()
     votes = [f"{'+' if json.loads(facts)['categories'][0] == 'cs.CR' else '-'}{place}" for place, facts in names]
     assert sorted(vote[0] for vote in votes) == ["+"] * 6 + ["-"] * 6
     before = post.workplace.folder / "before.eml"

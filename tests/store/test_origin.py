@@ -15,8 +15,8 @@ import pytest
 from digest.config import load
 from digest.errors import ConfigError, HistoryError, NoSourceReadable
 from digest.pipeline.context import open_context
+from digest.pipeline.day import load_selection
 from digest.pipeline.run import RunReport, fetch_only
-from digest.pipeline.select import load_selection
 from digest.sources.fetcher import Fetcher
 from tests.conftest import MONDAY, Workplace, at, paper
 from tests.system.test_faults import ROOT, UNPRIVILEGED

@@ -34,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "5f" * 32 + "\n"
 # Everything but the search index, which has a check of its own.
 TABLES = (
-    "papers names sightings vectors subscribers editions shown deliveries runs fetches public_editions public_papers"
+    "papers names sightings vectors subscribers editions fragments deliveries runs fetches public_editions"
+    " public_papers"
 ).split()
 
 
@@ -126,8 +127,9 @@ def test_what_is_old_goes_and_what_a_promise_rests_on_stays(place: Workplace) ->
     assert (before["papers"], after["papers"]) == (18, 12)
     assert after["names"] == before["names"] - 12
     assert after["sightings"] == 6
-    assert (after["shown"], after["deliveries"], after["editions"]) == (9, 3, 3)
-    assert rows(place, "SELECT count(*) FROM editions WHERE length(bytes) > 0") == [(1,)]
+    assert (after["deliveries"], after["editions"]) == (3, 3)
+    assert rows(place, "SELECT json_array_length(papers), fragments <> '[]' FROM editions") == [(3, 0), (3, 0), (3, 1)]
+    assert rows(place, "SELECT DISTINCT day FROM fragments") == [(day(100).isoformat(),)]
     assert rows(place, "SELECT count(*) FROM papers WHERE title = '' OR json_extract(facts, '$.arxiv') = ''") == [(0,)]
     repeated = prune(place.config(), day(100), 60)
     assert format_pruned(repeated, dry_run=True) == "Would delete: nothing."
@@ -193,7 +195,7 @@ def test_the_commands_that_ask_still_answer_about_what_was_pruned(
     for offset in (0, 1):
         place.lists(*lists(offset, random.Random(1), []))
         place.run(day(offset))
-    ((number,), *_) = rows(place, "SELECT paper FROM shown ORDER BY paper")
+    ((number,), *_) = rows(place, "SELECT value FROM editions, json_each(papers) ORDER BY value")
     ((name,),) = rows(place, f"SELECT name FROM names WHERE paper = {number} AND name LIKE 'arxiv:%'")  # noqa: S608  a number
     prune(place.config(), day(400), 60)
 
@@ -265,7 +267,7 @@ def test_an_old_run_that_a_queued_message_names_stays(place: Workplace) -> None:
     with open_database(place.folder / "history.db") as db, db.atomic():
         db.execute("UPDATE deliveries SET state = 'in doubt', doubt = 1")
     prune(place.config(), day(1000), 30)
-    assert rows(place, "SELECT d.run, r.id, length(e.bytes) > 0 FROM deliveries d JOIN runs r ON r.id = d.run"
+    assert rows(place, "SELECT d.run, r.id, e.fragments <> '[]' FROM deliveries d JOIN runs r ON r.id = d.run"
                        " JOIN editions e ON e.id = d.edition") == [(1, 1, 1)]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from digest.delivery import Outcome, State
 from digest.inbound import InboxSettings
-from digest.mail.message import MessageFrame
+from digest.mail.message import Fragment
 from digest.pipeline.context import Context
 from digest.ranking import Profile
 from digest.store.database import open_database
@@ -20,7 +20,6 @@ FINE = ("INDEX", "json_each", "CONSTANT ROW", "mailboxes", "SCAN i", "SCAN (", "
 # What looks at every subscriber on purpose: each statement is asked once a run or once a command.
 WHOLE = (
     "UPDATE subscribers SET configured = 0",
-    "INSERT INTO temp.audience SELECT s.id",
     "WHERE topics IS NOT NULL GROUP BY topics",
     "suspended AS why FROM subscribers",
     "ORDER BY id LIMIT 1",
@@ -49,9 +48,9 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
             ],
             MONDAY,
         )
-        frame = MessageFrame("digest@example.org", b"x", ())
-        for audience in outbox.audiences(MONDAY, [], MONDAY):
-            outbox.publish(audience, frame, [], at(MONDAY)())
+        for batch in outbox.audiences(MONDAY, MONDAY, MONDAY):
+            mails = [(audience, [Fragment(b"x")], [1]) for audience in batch]
+            outbox.publish(MONDAY, "digest@example.org", mails, at(MONDAY)())
         run = Runs(db).begin("run", MONDAY, at(MONDAY)())
         outbox.recover(run, at(MONDAY)())
         fates = [State.SENT, State.REFUSED, State.PENDING]
@@ -77,6 +76,14 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
         outbox.withdraw(MONDAY)
         outbox.message_of(ann, MONDAY)
         outbox.shown_to(ann, [1], MONDAY)
+        outbox.import_shown([(ann, ["arxiv:2604.00009"], MONDAY)], at(MONDAY)())
+        outbox.shown_names(ann, MONDAY)
+        outbox.last_mails(ann, 9)
+        outbox.appearances(1, ann.id)
+        outbox.appearances(1, None)
+        outbox.mail_of(ann, MONDAY)
+        outbox.subscriber_of_message("<20260420.x@example.org>")
+        outbox.papers_of_message("<20260420.x@example.org>", ann)
         outbox.count_waiting()
         people.first(MONDAY)
         list(people.statuses(MONDAY))
@@ -97,3 +104,8 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
                 scans = [step for step in plan if step.startswith("SCAN") and not any(fine in step for fine in FINE)]
                 assert not scans, (sql, plan)
         assert len(asked) > 40
+        (stream, *_) = (sql for sql in asked if sql.startswith("SELECT s.id, s.topics"))
+        steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {stream}")]
+        assert "SEARCH subscribers USING INTEGER PRIMARY KEY (rowid>?)" in steps
+        assert "SEARCH d USING INDEX sqlite_autoindex_deliveries_1 (subscriber=? AND day>?)" in steps
+        assert "SEARCH d USING INDEX deliveries_imported (subscriber=?)" in steps

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from digest.delivery import Message, Outcome, State
 from digest.inbound import InboxSettings
-from digest.mail.message import MessageFrame
+from digest.mail.message import Fragment
 from digest.pipeline.context import Context
 from digest.ranking import Profile
 from digest.store.database import open_database
@@ -35,7 +35,7 @@ PROFILES = st.builds(
 FATES: st.SearchStrategy[list[State]] = st.lists(
     st.sampled_from([State.SENT, State.PENDING, State.REFUSED, State.DOUBT]), min_size=1, max_size=8
 ) | st.just([])
-FRAME = MessageFrame("digest@example.org", b"To: \r\n\r\n", ((4, "address"),))
+SENDER, FRAGMENTS = "digest@example.org", [Fragment(b"To: \0address\0\r\n\r\n"), Fragment(text=b"text\r\n")]
 MOST = 3
 
 
@@ -54,8 +54,8 @@ class Weeks(RuleBasedStateMachine):
         self.people, self.outbox = Subscribers(self.db, b"secret"), Outbox(self.db)
         self.context, self.journal = Context(Workplace(root).config(), self.db), Runs(self.db)
         self.day, self.papers, self.letters = MONDAY, 6, 0
-        rows = ((n, MONDAY.isoformat()) for n in range(30))
-        self.db.conn.executemany("INSERT INTO papers VALUES (?, 'A title', '', '{}', ?)", rows)
+        rows = ((n, MONDAY.isoformat()) for n in range(1, 31))
+        self.db.conn.executemany("INSERT INTO papers VALUES (?, 'A title', '', '{}', ?, NULL)", rows)
         self.db.conn.commit()
         self.configured: set[str] = set()
         self.byhand: set[str] = set()
@@ -206,22 +206,20 @@ class Weeks(RuleBasedStateMachine):
             self.nobody_was_missed()
 
     def publish(self) -> None:
-        audiences = self.outbox.audiences(self.day, range(self.papers), self.day)
-        assert len({audience.key for audience in audiences}) == len(audiences)
-        for audience in audiences:
-            papers = self.choose(audience.shown, audience.profile)
-            if papers:
-                self.outbox.publish(audience, FRAME, papers, self.now())
+        for audiences in self.outbox.audiences(self.day, MONDAY, self.day):
+            assert len({audience.key for audience in audiences}) == len(audiences)
+            chosen = [(audience, self.choose(audience.shown, audience.profile)) for audience in audiences]
+            mails = [(audience, FRAGMENTS, papers) for audience, papers in chosen if papers]
+            self.outbox.publish(self.day, SENDER, mails, self.now())
 
     def choose(self, shown: Iterable[int], profile: Profile) -> list[int]:
         kinds = profile.topics or ("Even", "Odd")
-        wanted = [n for n in range(self.papers) if n not in set(shown) and ("Even", "Odd")[n % 2] in kinds]
+        wanted = [n for n in range(1, self.papers + 1) if n not in set(shown) and ("Even", "Odd")[n % 2] in kinds]
         return wanted[: profile.max_papers or MOST]
 
     def arrives(self, message: Message) -> None:
         day, papers, name = self.db.execute(
-            "SELECT d.day, (SELECT json_group_array(paper) FROM shown WHERE edition = d.edition), d.message_id"
-            " FROM deliveries d WHERE d.id = ?",
+            "SELECT d.day, e.papers, d.message_id FROM deliveries d JOIN editions e ON e.id = d.edition WHERE d.id = ?",
             [message.key],
         ).fetchone()
         found = (message.address, date.fromisoformat(day), frozenset(json.loads(papers)))
@@ -234,7 +232,7 @@ class Weeks(RuleBasedStateMachine):
             has = self.db.execute(
                 "SELECT 1 FROM deliveries WHERE subscriber = ? AND day = ?", [subscriber.id, self.day.isoformat()]
             ).fetchone()
-            shown = self.outbox.shown_to(subscriber, range(self.papers), self.day)
+            shown = self.outbox.shown_to(subscriber, range(1, self.papers + 1), self.day)
             assert has or not self.choose(shown, subscriber.profile)
 
     # --- What holds at all times

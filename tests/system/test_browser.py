@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from digest.mail.edition import Arrivals, Edition, compose
+from digest.mail.edition import Arrivals, Composer, Edition, Masthead
 from digest.papers import Paper
 from digest.ranking.trending import TrendKind
 from tests.editions import DAY, edition, full_edition, plain_papers, ranked, rendered
@@ -53,7 +53,7 @@ def fillers(count: int) -> Edition:
     """A thin day: papers that are good for nothing but filling the mail."""
     known = dict(enumerate(plain_papers(count), start=1))
     ranks = [ranked(n, votes=1, kind=TrendKind.MORE) for n in known]
-    return compose("Trending papers", DAY, ranks, known, Arrivals(0, DAY), [])
+    return Composer(Masthead("Trending papers", DAY), known, Arrivals(0, DAY)).compose(ranks)
 
 
 STATES = {

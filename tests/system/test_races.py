@@ -7,7 +7,7 @@ import pytest
 
 from digest.delivery import Outcome, State
 from digest.errors import Undelivered
-from digest.mail.message import MessageFrame
+from digest.mail.message import Fragment
 from digest.pipeline.preview import preview
 from digest.pipeline.run import plan_run
 from digest.ranking import DEFAULT_PROFILE
@@ -21,7 +21,7 @@ from tests.delivery.test_smtp import at as answers
 from tests.pipeline.test_deliver import Installation
 from tests.server import Server
 
-FRAME = MessageFrame("digest@example.org", b"To: \r\n\r\n", ((4, "address"),))
+SENDER, FRAGMENTS = "digest@example.org", [Fragment(b"To: \0address\0\r\n\r\n")]
 
 
 @pytest.mark.parametrize("what", ["leave", "pause"])
@@ -30,7 +30,8 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        outbox.publish(outbox.audiences(MONDAY, [], MONDAY)[0], FRAME, [], MORNING)
+        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY)
+        outbox.publish(MONDAY, SENDER, [(audience, FRAGMENTS, [])], MORNING)
         run = Runs(db).begin("run", MONDAY, MORNING)
         claimed = list(outbox.claim(run))
         away(people, what)
@@ -54,9 +55,9 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        (audience,) = outbox.audiences(MONDAY, [], MONDAY)
+        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY)
         away(people, what)
-        assert outbox.publish(audience, FRAME, [], MORNING) == 1
+        assert outbox.publish(MONDAY, SENDER, [(audience, FRAGMENTS, [])], MORNING) == 1
         assert outbox.message_of(people.by_address("bob@example.org"), MONDAY) is None
 
 
