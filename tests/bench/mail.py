@@ -1,46 +1,39 @@
-"""What the mail costs: rendering, inlining and building once an edition, filling in once a subscriber."""
+"""What the mail costs: rendering the fragments of a day, composing an edition of them, and assembling a message."""
 
-import statistics
+import random
 import time
-from collections.abc import Callable
 
-from digest.mail import render
+from digest.mail.edition import Arrivals, Composer, Masthead
 from digest.mail.message import build_frame, fill_frame
-from tests.editions import DAY, LEAVE, NOW, PLACEHOLDERS, SENDER, TOKEN, edition, framed, plain_papers
-from tests.editions import renderer as new_renderer
+from tests.editions import DAY, NOW, SENDER, TOKEN, plain_papers, ranked, renderer
 
-
-def timed(what: Callable[[], object], times: int) -> float:
-    """The median of `times` runs, in seconds, after one that does not count."""
-    what()
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        what()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
-
-
-def measured(count: int) -> tuple[float, float, float, float, int]:
-    """Milliseconds for all of rendering, for inlining alone and for building; microseconds for filling in; bytes."""
-    made, renderer = edition(plain_papers(count)), new_renderer()
-    rendered = renderer.render(made)
-    frame = framed(made)
-    return (
-        timed(lambda: renderer.render(made), 7) * 1e3,
-        timed(lambda: render.inline_styles(rendered.html), 7) * 1e3,
-        timed(lambda: build_frame(rendered, "T", SENDER, LEAVE, PLACEHOLDERS, DAY, NOW), 15) * 1e3,
-        timed(lambda: fill_frame(frame, "ann@example.org", TOKEN, DAY), 500) * 1e6,
-        len(frame.content),
-    )
+PAPERS, READERS = 300, 5_000
 
 
 def main() -> None:
-    print("The mail, medians (ms an edition; µs a subscriber)")
-    print(f"{'papers':>7}{'render':>9}{'inline anew':>14}{'build':>8}{'fill, µs':>10}{'bytes':>9}")
-    for count in (20, 50, 100):
-        whole, inline, build, fill, size = measured(count)
-        print(f"{count:>7}{whole:>9.1f}{inline:>14.1f}{build:>8.1f}{fill:>10.1f}{size:>9,}")
+    rng, known = random.Random(1), dict(enumerate(plain_papers(PAPERS)))
+    reasons = [["Otters"], ["Video"], ["World models", "Otters"], []]
+    variants = {(n, k): ranked(n, 1000 - n, badges=badges) for n in known for k, badges in enumerate(reasons)}
+    composer = Composer(Masthead("Papers", DAY), known, Arrivals(PAPERS, DAY))
+    day = renderer().day(composer.masthead, NOW)
+    chosen = [
+        [variants[n, rng.randrange(len(reasons))] for n in rng.sample(range(PAPERS), rng.choice([5, 10, 15]))]
+        for _ in range(READERS)
+    ]
+    started = time.process_time()
+    day.fragments([composer.compose(ranks) for ranks in chosen])
+    first = time.process_time() - started
+    started = time.process_time()
+    found = day.fragments([composer.compose(ranks) for ranks in chosen])
+    composing = time.process_time() - started
+    started = time.process_time()
+    for fragments in found:
+        fill_frame(build_frame(fragments, SENDER.address), "ann@example.org", TOKEN, DAY)
+    assembling = time.process_time() - started
+    kept = {fragment.checksum: len(fragment.head + fragment.text + fragment.html) for one in found for fragment in one}
+    print(f"The mail of {READERS:,} different readers, {PAPERS} papers (CPU)")
+    print(f"  {len(kept):,} fragments, {sum(kept.values()) / 1e6:.1f} MB, rendered in {first - composing:.2f} s")
+    print(f"  composing {composing / READERS * 1e6:.0f} µs an edition, assembling {assembling / READERS * 1e6:.0f} µs")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from digest.config import load
 from digest.papers import Paper, build_paper
 from digest.pipeline import similar
 from digest.pipeline.context import Context, open_context
-from digest.pipeline.select import load_selection
+from digest.pipeline.day import load_selection
 from digest.ranking import DEFAULT_PROFILE
 from digest.ranking.embeddings import installed
 from digest.sources import Sighting

@@ -66,8 +66,8 @@ def shown(config: Config, day: date) -> list[str]:
     """The arXiv identifiers of the papers in the mail of a day."""
     with open_database(config.digest.database) as db:
         rows = db.execute(
-            "SELECT substr(n.name, 7) FROM editions e JOIN shown s ON s.edition = e.id"
-            " JOIN names n ON n.paper = s.paper AND n.name LIKE 'arxiv:%' WHERE e.day = ? ORDER BY s.place",
+            "SELECT substr(n.name, 7) FROM editions e JOIN json_each(e.papers) s"
+            " JOIN names n ON n.paper = s.value AND n.name LIKE 'arxiv:%' WHERE e.day = ? ORDER BY s.key",
             [day.isoformat()],
         )
         return [row[0] for row in rows]

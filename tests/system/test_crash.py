@@ -35,10 +35,12 @@ from digest.config import Config
 from digest.delivery import SmtpSettings
 from digest.delivery.smtp import SmtpConnection
 from digest.errors import Undelivered
+from digest.pipeline.context import open_context
 from digest.pipeline.deliver import Progress
 from digest.pipeline.run import run_daily
+from digest.ranking import Profile
 from digest.sources.fetcher import Fetcher
-from digest.store import database
+from digest.store import database, outbox
 from digest.store.database import open_database
 from digest.store.outbox import Outbox
 from digest.store.statistics import Statistics
@@ -273,8 +275,9 @@ def check_all_was_shown_once(db: Database, server: Server, offers: Counter[str],
     arrived = Counter(to for to, _ in server.taken)
     lost = Counter[str]()
     for to, name, papers in db.execute(
-        "SELECT s.address, d.message_id, (SELECT json_group_array(p.title) FROM shown JOIN papers p ON p.id = paper"
-        " WHERE edition = d.edition) FROM deliveries d JOIN subscribers s ON s.id = d.subscriber WHERE d.doubt"
+        "SELECT s.address, d.message_id, (SELECT json_group_array(p.title) FROM json_each(e.papers) JOIN papers p"
+        " ON p.id = value) FROM deliveries d JOIN editions e ON e.id = d.edition"
+        " JOIN subscribers s ON s.id = d.subscriber WHERE d.doubt"
     ):
         if name not in mails:
             lost[to] += 1
@@ -343,11 +346,39 @@ def dies(config: Config, step: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_a_run_killed_at_each_of_its_steps_is_made_good_by_the_next(tmp_path: Path) -> None:
+TOPICS = """
+[[sources]]
+type = "file"
+path = "papers.jsonl"
+
+[[topics]]
+name = "Papers"
+match = ["paper"]
+
+[[topics]]
+name = "Things"
+match = ["things"]
+"""
+
+
+@pytest.mark.parametrize("alike", [True, False], ids=["alike", "each with a mail of their own"])
+def test_a_run_killed_at_each_of_its_steps_is_made_good_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: bool
+) -> None:
+    """From the first look at the subscribers on: composing, two subscribers at a time, and delivery."""
+    monkeypatch.setattr(outbox, "_AUDIENCES", outbox._AUDIENCES.replace("LIMIT 1000", "LIMIT 2"))
+    assert outbox._AUDIENCES.endswith("LIMIT 2")
+    topics = [None, ("Papers",), ("Things",), ("Papers", "Things")]
     for step in count(1):
         folder = tmp_path / str(step)
         folder.mkdir()
-        workplace = Workplace(folder, digest={"max_papers": 3}, to=[f"reader{n}@example.org" for n in range(4)])
+        addresses = [f"reader{n}@example.org" for n in range(4)]
+        workplace = Workplace(folder, digest={"max_papers": 3}, to=addresses, more=TOPICS)
+        if not alike:
+            with open_context(workplace.config()) as context:
+                context.subscribers.configure(addresses)
+                for address, chosen in zip(addresses, topics, strict=True):
+                    context.subscribers.choose(context.subscribers.by_address(address), Profile(chosen))
         with Server().running() as server:
             config = replace(
                 workplace.config(), delivery=SmtpSettings(("127.0.0.1",), server.port, "none", connections=2)
