@@ -107,6 +107,8 @@ def build_frame(fragments: Sequence[Fragment], sender: str) -> MessageFrame:
 
 def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
     """Return the message to one subscriber: `frame` with address and tokens filled in; `day` is the edition's."""
+    pieces = list(frame.pieces)
+    gaps = pieces[1::2]
     address, secret = to.encode(), token.encode()
     parts = {
         b"address": address,
@@ -114,10 +116,10 @@ def fill_frame(frame: MessageFrame, to: str, token: str, day: date) -> bytes:
         b"id": message_id(token, day, frame.sender).encode(),
         b"address-qp": _before_soft_break(address),
         b"token-qp": _before_soft_break(secret),
-        b"feedback-qp": _before_soft_break(feedback_token(token).encode()),
     }
-    pieces = list(frame.pieces)
-    pieces[1::2] = [parts[name] for name in pieces[1::2]]
+    if b"feedback-qp" in gaps:
+        parts[b"feedback-qp"] = _before_soft_break(feedback_token(token).encode())
+    pieces[1::2] = [parts[name] for name in gaps]
     return b"".join(pieces)
 
 

@@ -30,7 +30,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = "2026-04-20"
-PAPERS = 11  # as many as make a message of about 40 KB
+PAPERS = 46  # as many as make a message of about 60 KB
 LATENCY = 0.020
 TOOLS = "/usr/sbin:/usr/bin:" + os.environ.get("PATH", "")
 
@@ -131,9 +131,9 @@ def prepare(folder: Path, port: int, messages: int, connections: int) -> Path:
             "title": f"Paper number {n} on a subject of some width and of some depth",
             "abstract": "Language models with long memories surprise whoever measures them in earnest. " * 9,
             "authors": [f"First{i} Surname{n}" for i in range(6)],
-            "upvotes": 100 - n,
+            "upvotes": 200 - n,
         }
-        for n in range(40)
+        for n in range(2 * PAPERS)
     )
     (folder / "papers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     readers = json.dumps([f"reader{n:06}@example.org" for n in range(messages)])
@@ -231,7 +231,7 @@ def main() -> None:
             runs.append(digest(port, count, connections))
             sources.append(source(port, count, runs[-1].size, connections))
         ours, theirs = median(run.seconds for run in runs), median(sources)
-        few = max(count // 5, 400)
+        few = min(max(count // 5, 400), 2_000)
         with far_away(port) as door:
             far = digest(door, few, connections)
             plain = by_smtplib(door, few // 4, far.size, connections) * 4
@@ -241,7 +241,7 @@ def main() -> None:
         print(f"  digest run, all of it   {ours:7.2f} s  {count / ours:8,.0f}/s")
         print(f"  CPU                     {1e6 * median(run.cpu for run in runs) / count:7.0f} µs a message")
         print(f"  smtp-source             {theirs:7.2f} s  {count / theirs:8,.0f}/s")
-        print(f"  ratio                   {theirs / ours:7.2f}      at least 0.75 is wanted")
+        print(f"  ratio                   {theirs / ours:7.2f}      at least 0.8 is wanted")
         print(f"{few:,} messages through a server that answers after {LATENCY * 1000:.0f} ms")
         print(f"  digest run, all of it   {far.seconds:7.2f} s  {few / far.seconds:8,.0f}/s")
         print(f"  smtplib                 {plain:7.2f} s  {few / plain:8,.0f}/s")
