@@ -49,7 +49,7 @@ def read_stream(file: BinaryIO | FileIO, limit: int) -> bytes:
     while content.tell() <= limit and (part := file.read(min(2**20, limit + 1 - content.tell()))):
         content.write(part)
     if content.tell() > limit:
-        raise OSError(errno.EFBIG, f"it is larger than {limit // 1024:,} KB")
+        raise OSError(errno.EFBIG, f"it is larger than {limit // 1000:,} kB")
     return content.getvalue()
 
 

@@ -40,7 +40,7 @@ from digest.mail.templates import Templates
 from digest.mail.unsubscribe import UnsubscribeSettings, unsubscribe_link
 from digest.papers.text.fit import header_text, headline, snippet
 
-# Bytes of HTML: Gmail hides what comes after about 102 KB, the unsubscribe link included.
+# Bytes of HTML: Gmail hides what comes after about 102 kB, the unsubscribe link included.
 GMAIL_LIMIT = 100_000
 _FULL = 5  # papers in full after the top pick: what a reader gets through in two minutes
 _LEVELS = ("top", "full", "brief", "row", "line")  # of detail; see `FittedEntry`
@@ -51,7 +51,7 @@ _BRIEF = 110  # characters of the finding at the level "brief"
 _LINE_TITLE, _LINE_LINK = 150, 120  # bytes encoded, at the level "line"
 _SECOND_LINK = ("Code", "Discussion", "Project")  # words of the link that the plain text adds to the paper's page
 _SLOTS = ("preheader", "intro", "papers", "notes")  # where the templates show parts, in this order
-_ON_A_PAGE = 100  # parts that are rendered at once: a page of 300 KB
+_ON_A_PAGE = 100  # parts that are rendered at once: a page of 300 kB
 
 # A part of a mail: its kind, and then what it shows. These are the kinds, in the order of a message:
 #   subject     the first entry (None without papers), and the number of papers

@@ -28,7 +28,7 @@ from digest.operations.doctor_domain import Nameserver, check_domain, is_reserve
 from digest.operations.doctor_mail import check_delivery, check_templates
 from digest.operations.schedule import ScheduledRun
 from digest.operations.status import describe_signups, describe_waiting
-from digest.papers.text.fit import plural
+from digest.papers.text.fit import format_bytes, plural
 from digest.pipeline.context import Context
 from digest.pipeline.run import fetch
 from digest.sources import Fetched
@@ -209,7 +209,7 @@ def _check_existing_database(path: Path) -> tuple[Check, bool]:
         fix = "check its permissions, or choose another path in digest.database"
         return Check("database", Mark.FAIL, message, fix), False
     health, size, free = check_health(path), path.stat().st_size, shutil.disk_usage(path.parent).free
-    message = f"{_format_bytes(size)}, {plural(health.papers, 'paper')}, intact; {_format_bytes(free)} free"
+    message = f"{format_bytes(size)}, {plural(health.papers, 'paper')}, intact; {format_bytes(free)} free"
     if health.outdated:
         message += "; from an earlier version: the next run upgrades it"
     problems = check_disk_space(size, free)
@@ -251,27 +251,19 @@ def _check_missing_database(path: Path) -> Check:
         message = f"{path.name} cannot be created: {folder} is not writable"
         return Check("database", Mark.FAIL, message, "choose another path in digest.database")
     free = shutil.disk_usage(folder).free
-    message = f"none yet, the first run creates it; {_format_bytes(free)} free"
+    message = f"none yet, the first run creates it; {format_bytes(free)} free"
     return Check.of("database", message, check_disk_space(0, free))
 
 
 def check_disk_space(size: int, free: int) -> list[Problem]:
     """Check that `free` bytes are enough for a database of `size` bytes, which prune and backup copy."""
     if free < _MIN_FREE:
-        message = f"only {_format_bytes(free)} free on its disk: a run would fail halfway"
+        message = f"only {format_bytes(free)} free on its disk: a run would fail halfway"
         return [Problem(Mark.FAIL, message, "free some disk space; nothing is lost meanwhile")]
     if free < max(_LOW_FREE, 2 * size):
-        message = f"only {_format_bytes(free)} free on its disk, and the database has {_format_bytes(size)}"
+        message = f"only {format_bytes(free)} free on its disk, and the database has {format_bytes(size)}"
         return [Problem(Mark.WARN, message, "free some disk space soon")]
     return []
-
-
-def _format_bytes(count: int) -> str:
-    """740 kB, 1.2 MB, 48 GB."""
-    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB")):
-        if count >= 10**power:
-            return f"{count / 10**power:.{0 if count >= 10 ** (power + 1) else 1}f} {unit}"
-    return f"{count / 1000:.0f} kB"
 
 
 def check_topics(config: Config) -> Iterator[Check]:

@@ -15,7 +15,7 @@ from digest.mail.message import Fragment, MessageFrame, build_frame
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-_MAX_FRAGMENTS = 20_000  # in memory, of 2 KB each; a day with a hundred thousand readers who all differ has as many
+_MAX_FRAGMENTS = 20_000  # in memory, of 2 kB each; a day with a hundred thousand readers who all differ has as many
 _MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
 # Casts, since somebody may have stored text by hand.
 _COLUMNS = "checksum, begins_paper, CAST(head AS BLOB), CAST(text AS BLOB), CAST(html AS BLOB)"

@@ -230,11 +230,11 @@ def test_preview_writes_html_text_or_the_whole_message(place: Workplace) -> None
     assert digest("preview", "-o", "no/such/folder/x.html").exit_code == 2
 
 
-@pytest.mark.parametrize(("kilobytes", "distance"), [(90, "8 KB below"), (150, "52 KB above")])
+@pytest.mark.parametrize(("kilobytes", "distance"), [(90, "10 kB below"), (150, "50 kB above")])
 def test_preview_compares_the_size_with_the_limit_of_gmail(kilobytes: int, distance: str) -> None:
-    message = b"Content-Type: text/html\r\n\r\n" + b"x" * kilobytes * 1024
+    message = b"Content-Type: text/html\r\n\r\n" + b"x" * kilobytes * 1000
     said = output.format_preview(Preview(message, 3, queued=False), "html")
-    assert said == f"3 papers, {kilobytes} KB of HTML, {distance} the size at which Gmail clips."
+    assert said == f"3 papers, {kilobytes} kB of HTML, {distance} the size at which Gmail clips."
 
 
 def test_fetch_records_and_sends_nothing(place: Workplace) -> None:

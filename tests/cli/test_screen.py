@@ -211,7 +211,7 @@ def test_an_unknown_reader_is_refused_and_a_paused_one_said(place: Workplace, wo
 
 
 def test_a_preview_goes_to_a_device_too_and_text_has_no_html(place: Workplace) -> None:
-    for form, said in (("html", "KB of HTML"), ("txt", "already queued for that day.\n"), ("eml", "KB of HTML")):
+    for form, said in (("html", "kB of HTML"), ("txt", "already queued for that day.\n"), ("eml", "kB of HTML")):
         result = digest(place, "preview", "-o", "/dev/null", "--format", form)
         assert (result.exit_code, said in result.stdout) == (0, True), result.output
     assert "HTML" not in digest(place, "preview", "-o", "/dev/null", "--format", "txt").stdout

@@ -83,7 +83,7 @@ def test_a_broken_entry_is_named_by_its_line_and_spoils_no_other(tmp_path: Path)
         ("a.ris", "hello", "a.ris line 1: not a record of RIS, which begins with a line TY"),
         ("a.bib", "@misc{a, title={x", "a.bib line 1: not valid BibTeX"),
         ("a.bib", b"@misc{a,\n title={\xff}}", "a.bib line 2 is not UTF-8; export it as UTF-8"),
-        ("a.bib", b" " * (_MAX_BYTES + 1), f"a.bib cannot be read: it is larger than {_MAX_BYTES // 1024:,} KB"),
+        ("a.bib", b" " * (_MAX_BYTES + 1), f"a.bib cannot be read: it is larger than {_MAX_BYTES // 1000:,} kB"),
         ("a.bib", "@a{" * (_MAX_BLOCKS + 1), f"a.bib line 1: more than {_MAX_BLOCKS:,} entries or @ signs"),
     ],
 )

@@ -154,5 +154,8 @@ def plural(count: int, word: str, words: str = "") -> str:
 
 
 def format_bytes(count: int) -> str:
-    """Return "48 KB", "1.5 MB"; a KB has 1,024 bytes."""
-    return f"{count / 2**20:,.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
+    """Return "740 kB", "1.2 MB", "48 GB"; a kB has 1,000 bytes."""
+    for power, unit in ((12, "TB"), (9, "GB"), (6, "MB")):
+        if count >= 10**power:
+            return f"{count / 10**power:.{0 if count >= 10 ** (power + 1) else 1}f} {unit}"
+    return f"{count / 1000:.0f} kB"
