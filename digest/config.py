@@ -22,6 +22,7 @@ from digest.mail.requests import FeedbackSettings, SignupSettings
 from digest.mail.shard import MAX_SHARDS, Shard, index_in_array_job
 from digest.mail.unsubscribe import UnsubscribeSettings
 from digest.papers.text.clean import clean
+from digest.ranking.sentences import FILES, SemanticSettings, libraries_installed
 from digest.ranking.topics import Topic
 from digest.settings import (
     Problems,
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 _TABLES = (
     "digest", "sources", "topics", "smtp", "maildir", "unsubscribe", "inbox", "signup", "feedback", "notify", "shard",
-    "archive",
+    "archive", "semantic",
 )  # fmt: skip
 _MAX_BYTES = 4 * 2**20  # of a file: 100,000 addresses
 _MAX_TABLES = 1000  # in an array
@@ -135,6 +136,7 @@ class Config:
     notify: NotifySettings
     shard: Shard | None = None
     archive: ArchiveSettings | None = None
+    semantic: SemanticSettings = field(default_factory=SemanticSettings)
 
     def private_file_in(self, folder: Path) -> Path | None:
         """Return one of the files with addresses or secrets if it is in `folder`, which is to be published."""
@@ -198,6 +200,7 @@ def _tables_by_key() -> dict[str, str]:
             "[maildir]": [MaildirSettings],
             "[inbox]": [InboxSettings],
             "[notify]": [NotifySettings],
+            "[semantic]": [SemanticSettings],
             "[shard]": [ShardSettings],
             "[unsubscribe]": [UnsubscribeSettings],
             "[signup]": [SignupSettings],
@@ -235,6 +238,7 @@ def _config(
     notify = read_table(NotifySettings, table.get("notify", {}), "notify", problems)
     shard = _shard(table, environ, problems, shard)
     archive = read_table(ArchiveSettings, table["archive"], "archive", problems) if "archive" in table else None
+    semantic = _semantic(table, path.parent, problems)
     if digest is None or unsubscribe is None or notify is None:
         return None
     digest = _localized(digest, path.parent, shard, problems)
@@ -252,6 +256,7 @@ def _config(
         notify=notify,
         shard=shard,
         archive=archive and replace(archive, path=_absolute(path.parent, archive.path)),
+        semantic=semantic,
     )
     if config.archive and (private := config.private_file_in(config.archive.path)):
         problems.add("archive.path", f"must not hold {private}, which nobody else may read; name a folder of its own")
@@ -311,6 +316,20 @@ def _of_readers(kind: type[T], table: Mapping[str, Any], key: str, problems: Pro
     if "inbox" not in table:
         problems.add(key, "needs the mailbox that its letters arrive in; write [inbox] with host = … or path = …")
     return read_table(kind, table[key], key, problems)
+
+
+def _semantic(table: Mapping[str, Any], folder: Path, problems: Problems) -> SemanticSettings:
+    semantic = read_table(SemanticSettings, table.get("semantic", {}), "semantic", problems)
+    if semantic is None or semantic.model is None:
+        return SemanticSettings()
+    model = _absolute(folder, semantic.model)
+    if missing := [name for name in FILES if not (model / name).is_file()]:
+        message = f"must be a folder with {' and '.join(FILES)}, {model} has no {missing[0]}"
+        problems.add("semantic.model", f"{message}; write the folder of a sentence model, or leave the line out")
+    elif not libraries_installed():
+        message = "needs onnxruntime and tokenizers, which are not installed"
+        problems.add("semantic.model", f"{message}; install them with pipx install --force '.[onnx]'")
+    return replace(semantic, model=model)
 
 
 def _real(path: Path) -> Path:

@@ -19,6 +19,7 @@ from digest.errors import ConfigError
 from digest.files import bundled_file
 from digest.inbound import InboxSettings
 from digest.mail.shard import Shard
+from digest.ranking import sentences
 from digest.settings import _CITIES, time_zone
 from digest.sources.arxiv import Arxiv
 from digest.sources.biorxiv import Biorxiv, Medrxiv
@@ -74,9 +75,13 @@ def test_the_mail_server_is_one_or_a_list_of_relays_each_once(tmp_path: Path) ->
         assert tuple(map(str.lower, config.delivery.host)) == tuple(map(str.lower, hosts))
 
 
-def test_every_commented_out_line_of_the_example_is_valid(tmp_path: Path) -> None:
+def test_every_commented_out_line_of_the_example_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = bundled_file("config.example.toml").read_text(encoding="utf-8")
     (tmp_path / "my-templates").mkdir()
+    (tmp_path / "all-MiniLM-L6-v2").mkdir()
+    for name in sentences.FILES:
+        (tmp_path / "all-MiniLM-L6-v2" / name).touch()
+    monkeypatch.setattr(sentences, "find_spec", lambda name: name)  # the extra may not be installed here
     on = "\n".join(
         line[2:] if line.startswith("# ") and ("=" in line or "[" in line[:4]) else line for line in text.split("\n")
     )

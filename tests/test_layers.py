@@ -35,7 +35,9 @@ HOMES = {
     "jinja2": {"mail.templates"},
     "premailer": {"mail.render"},
     "cssutils": {"mail.render"},  # which premailer uses
-    "numpy": {"ranking.embeddings"},
+    "numpy": {"ranking.embeddings", "ranking.sentences"},
+    "onnxruntime": {"ranking.sentences"},
+    "tokenizers": {"ranking.sentences"},
     "sqlite_utils": {"store", "pipeline"},
     "prettytable": {"papers.text.fit"},
     "wcwidth": {"papers.text.clean"},

@@ -28,9 +28,11 @@ from digest.operations.doctor_domain import Nameserver, check_domain, is_reserve
 from digest.operations.doctor_mail import check_delivery, check_templates
 from digest.operations.schedule import ScheduledRun
 from digest.operations.status import describe_signups, describe_waiting
+from digest.papers import Paper
 from digest.papers.text.fit import format_bytes, plural
 from digest.pipeline.context import Context
 from digest.pipeline.run import fetch
+from digest.ranking.sentences import SentenceModel
 from digest.sources import Fetched
 from digest.sources.fetcher import Fetcher, FetchMemory
 from digest.sources.freshness import check_freshness, late_batches
@@ -71,6 +73,8 @@ def run_checks(
     yield database
     if readable:
         yield from check_topics(config)
+    if config.semantic.model is not None:
+        yield check_model(config.semantic.model)
     yield check_clock(config, now, readable)
     yield check_schedule(scheduled, cron_problem)
     yield from check_sources(config, local_now, fetcher, readable)
@@ -280,6 +284,15 @@ def check_topics(config: Config) -> Iterator[Check]:
     ]
     if problems:
         yield Check.of("readers", "", problems)
+
+
+def check_model(folder: Path) -> Check:
+    """Check that the sentence model in a folder makes vectors."""
+    try:
+        vectors = SentenceModel(folder).embed([Paper("A paper")])
+    except ConfigError as error:
+        return Check.of("model", "", [Problem.parse(str(error))])
+    return Check("model", Mark.OK, f"{folder}: vectors of {plural(vectors.shape[1], 'number')}")
 
 
 def check_clock(config: Config, now: datetime, readable: bool) -> Check:

@@ -14,6 +14,7 @@ from digest.mail.shard import shared_path
 from digest.pipeline.inbox import InboxReader
 from digest.pipeline.requests import Requests
 from digest.pipeline.similar import SimilarPapers
+from digest.ranking.sentences import SentenceModel
 from digest.settings import weekday_names
 from digest.store.answers import Answers
 from digest.store.database import open_database, rolled_back
@@ -52,7 +53,8 @@ class Context:
         self.db = db
         self.mark = HistoryMark(db, config.digest.database)
         self.papers = Papers(db)
-        self.similar = SimilarPapers(self.papers, SearchIndex(db))
+        model = SentenceModel(config.semantic.model) if config.semantic.model else None
+        self.similar = SimilarPapers(self.papers, SearchIndex(db), model)
         self.http_cache = HttpCache(db)
         self.outbox = Outbox(db)
         self.public_editions = PublicEditions(db)

@@ -5,7 +5,8 @@
     liked papers ▶ similarity ┘
 
 `trending` scores votes and lists, `topics` what a reader asked for; `similarity` (by words) and `embeddings` (by
-meaning, the extra `semantic`) measure how similar papers are. `selection` combines them for one reader.
+meaning, the extra `semantic`; with a model of `sentences`, the extra `onnx`) measure how similar papers are.
+`selection` combines them for one reader.
 
 To score papers against those that a reader likes and dislikes, ask a `similarity.PaperSpace`: it holds papers by
 number, and `space.score(liked, disliked, among)` returns a number for each paper of `among`, whether the space is made
@@ -21,8 +22,8 @@ from dataclasses import dataclass
 from datetime import date
 
 __all__ = [
-    "DEFAULT_PROFILE", "Candidate", "Listing", "Profile", "embeddings", "selection", "similarity", "topics",
-    "trending",
+    "DEFAULT_PROFILE", "Candidate", "Listing", "Profile", "embeddings", "selection", "sentences",
+    "similarity", "topics", "trending",
 ]  # fmt: skip
 
 

@@ -13,9 +13,11 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain, islice
 from typing import Any
 
 from digest.papers import Paper
+from digest.ranking.sentences import SentenceModel
 from digest.ranking.similarity import count_words, dislike_weight, neighbours
 
 MOST_FITTED = 30_000  # papers from which a basis is made
@@ -24,6 +26,8 @@ _FEWEST_THEMES = 8
 _SHARPNESS = 0.5  # the strongest themes count more: each is weighted with this power of its strength
 _VOCABULARY = 10_000  # most frequent words
 _NEIGHBOURS = 10  # how many papers add to the liked ones; a second round of more adds nothing here
+_SENTENCES = 1.5  # how much the part of a sentence model counts, where that of the themes counts 1
+_CENTRED = 200  # papers whose mean is the centre of a sentence model
 _SPARE, _ROUNDS = 20, 3  # of the randomised range finder of Halko, Martinsson and Tropp 2011
 _AT_ONCE = 50_000  # numbers of a sparse matrix that are multiplied at once: 20 MB
 
@@ -35,28 +39,48 @@ def installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The themes of a history: `axes` has a row of half-precision numbers for each of `words`, then their mean."""
+    """The themes of a history: `axes` has a row of half-precision numbers for each of `words`, then their mean.
+
+    With the sentence model that is named `model`, `centre` is the mean of its vectors, which have a part in those made
+    from this basis.
+    """
 
     words: tuple[str, ...]
     axes: bytes
+    model: str = ""
+    centre: bytes = b""
 
-    def embed(self, papers: Sequence[Paper]) -> list[bytes]:
-        """Return the vector of each paper: half-precision numbers of length 1, as bytes. Takes 0.15 ms a paper."""
+    def embed(self, papers: Sequence[Paper], model: SentenceModel | None = None) -> list[bytes]:
+        """Return the vector of each paper: half-precision numbers of length 1, as bytes. Takes 0.15 ms a paper.
+
+        `model` is the one that the basis was made with, which takes far longer. Raises ConfigError when it is unusable.
+        """
         import numpy as np
 
+        if not papers:
+            return []
         axes = np.frombuffer(self.axes, dtype=np.float16).astype(np.float32).reshape(len(self.words) + 1, -1)
         columns = {word: n for n, word in enumerate(self.words)}
         counted = _SparseMatrix.of(map(count_words, papers), columns)
         vectors = _unit_rows(_unit_rows(counted.times(axes[:-1])) - axes[-1])
+        if model:
+            sentences = model.embed(papers) - (np.frombuffer(self.centre, dtype=np.float16) if self.centre else 0)
+            vectors = _unit_rows(np.hstack([vectors, _SENTENCES * _unit_rows(sentences)]))
         return [vector.tobytes() for vector in vectors.astype(np.float16)]
 
 
-def fit(papers: Iterable[Paper]) -> Basis:
-    """Return the basis of these papers. It is the same for the same papers in the same order."""
+def fit(papers: Iterable[Paper], model: SentenceModel | None = None) -> Basis:
+    """Return the basis of these papers, and of a sentence model if there is one.
+
+    It is the same for the same papers in the same order. Raises ConfigError when the model is unusable.
+    """
     import numpy as np
 
+    papers = iter(papers)
+    first = list(islice(papers, _CENTRED)) if model else []
+    centre = model.embed(first).mean(axis=0).astype(np.float16).tobytes() if model and first else b""
     columns: dict[str, int] = {}
-    matrix = _SparseMatrix.of(map(count_words, papers), columns, learn=True)
+    matrix = _SparseMatrix.of(map(count_words, chain(first, papers)), columns, learn=True)
     height = len(matrix.starts) - 1
     frequency = np.bincount(matrix.columns, minlength=matrix.width)
     chosen = _highest(frequency, _VOCABULARY)
@@ -68,7 +92,8 @@ def fit(papers: Iterable[Paper]) -> Basis:
     strengths, axes = _strongest_axes(matrix.scaled(1 / lengths[:, 0], rarity))
     axes = rarity[:, None] * axes * strengths**_SHARPNESS
     mean = _unit_rows(matrix.times(axes)).mean(axis=0, keepdims=True) if height else np.zeros((1, axes.shape[1]))
-    return Basis(tuple(names[n] for n in chosen), np.vstack([axes, mean]).astype(np.float16).tobytes())
+    packed = np.vstack([axes, mean]).astype(np.float16).tobytes()
+    return Basis(tuple(names[n] for n in chosen), packed, model.name if model else "", centre)
 
 
 class VectorSpace:

@@ -345,6 +345,11 @@ MIGRATIONS: dict[str, tuple[Step, ...]] = {
     "archive": tuple(_ARCHIVE.split(";")),
     "correspondence": tuple(_CORRESPONDENCE.split(";")),
     "fragments": (*_FRAGMENTS.split(";"), _make_fragments, *_FRAGMENTS_END.split(";")),
+    # The sentence model that has a part in the vectors, "" for none, and the mean of its vectors.
+    "models": (
+        "ALTER TABLE bases ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE bases ADD COLUMN centre BLOB NOT NULL DEFAULT x''",
+    ),
 }
 
 

@@ -67,10 +67,11 @@ class SearchIndex:
         """Return how many papers there are."""
         return int(self._db.execute("SELECT count(*) FROM papers").fetchone()[0])
 
-    def basis(self) -> StoredBasis | None:
-        """Return the basis of the stored vectors, if there is one."""
-        row = self._db.execute("SELECT id, papers, words, axes FROM bases ORDER BY id DESC LIMIT 1").fetchone()
-        return StoredBasis(row[0], row[1], Basis(tuple(row[2].split()), row[3])) if row else None
+    def basis(self, model: str = "") -> StoredBasis | None:
+        """Return the basis of the stored vectors, if there is one and it was made with the sentence model `model`."""
+        columns = "id, papers, words, axes, model, centre"
+        row = self._db.execute(f"SELECT {columns} FROM bases WHERE model = ?", [model]).fetchone()  # noqa: S608  ours
+        return StoredBasis(row[0], row[1], Basis(tuple(row[2].split()), *row[3:])) if row else None
 
     def replace_basis(self, basis: Basis, papers: int) -> StoredBasis:
         """Store the basis of a history of so many papers, and delete the one before and its vectors, in one commit."""
@@ -79,8 +80,8 @@ class SearchIndex:
             last = self._db.execute("SELECT coalesce(max(id), 0) FROM bases").fetchone()[0]
             self._db.execute("DELETE FROM bases")
             self._db.execute(
-                "INSERT INTO bases (id, papers, words, axes) VALUES (?, ?, ?, ?)",
-                [last + 1, papers, " ".join(basis.words), basis.axes],
+                "INSERT INTO bases (id, papers, words, axes, model, centre) VALUES (?, ?, ?, ?, ?, ?)",
+                [last + 1, papers, " ".join(basis.words), basis.axes, basis.model, basis.centre],
             )
         return StoredBasis(last + 1, papers, basis)
 

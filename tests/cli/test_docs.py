@@ -21,6 +21,7 @@ from digest.files import bundled_file
 from digest.inbound import InboxSettings
 from digest.mail.requests import FeedbackSettings, SignupSettings
 from digest.mail.unsubscribe import UnsubscribeSettings
+from digest.ranking.sentences import SemanticSettings
 from digest.ranking.topics import Topic
 from digest.sources.registry import SOURCE_TYPES, source_class
 from tests.conftest import MORNING, Workplace, paper
@@ -127,6 +128,7 @@ def keys(kind: type) -> list[str]:
         InboxSettings,
         ArchiveSettings,
         NotifySettings,
+        SemanticSettings,
         *map(source_class, SOURCE_TYPES),
     ],
 )
