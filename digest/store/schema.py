@@ -345,8 +345,11 @@ MIGRATIONS: dict[str, tuple[Step, ...]] = {
     "archive": tuple(_ARCHIVE.split(";")),
     "correspondence": tuple(_CORRESPONDENCE.split(";")),
     "fragments": (*_FRAGMENTS.split(";"), _make_fragments, *_FRAGMENTS_END.split(";")),
-    # The sentence model that has a part in the vectors, "" for none, and the mean of its vectors.
+    # The sentence model that has a part in the vectors, "" for none, and the mean of its vectors. Bases from before
+    # have another form; a new one is made when it is needed.
     "models": (
+        "DELETE FROM vectors",
+        "DELETE FROM bases",
         "ALTER TABLE bases ADD COLUMN model TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE bases ADD COLUMN centre BLOB NOT NULL DEFAULT x''",
     ),
