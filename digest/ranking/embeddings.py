@@ -5,14 +5,14 @@ two papers can be similar without a word in common. A `Basis` holds the stronges
 is made from up to `MOST_FITTED` papers in about 0.5 ms each; from then on each paper's vector depends on its own text
 alone, so vectors can be stored and new papers join without a new basis, until the history has outgrown it.
 
-Vectors are made of two scales: all themes tell apart what is in a field, and the strongest ones alone tell fields apart.
+Vectors have two scales: all themes tell apart what is in a field, and the strongest ones alone tell fields apart.
 Measured as `make eval` does, but with the seeds 100 to 149, that is 0.014 ± 0.006 better in the precision among the
 first twenty than 75 themes at once (0.730), as good with the votes of a reader on narrower fields, where fewer themes
 alone are worse, and no other setting, stemming, pairs of words, weights of titles, cosines of words beside it, the
 nearest of the liked papers or ranking on a graph of neighbours did more.
 
 Word vectors (wordllama) beside it added at most 0.015, so numpy is all that the extra needs. A sentence model on disk
-(all-MiniLM-L6-v2, see `sentences`) beside it adds 0.031 ± 0.010, and one paper finds 0.13 of a hundred hidden ones of
+(all-MiniLM-L6-v2, see `sentences`) beside it adds 0.031 ± 0.012, and one paper finds 0.13 of a hundred hidden ones of
 its field where it finds 0.08 without; alone it adds nothing.
 """
 
@@ -47,7 +47,7 @@ def installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The themes of a history: `axes` has a row of half-precision numbers for each of `words`, the strongest theme last.
+    """The themes of a history: `axes` has a row of half-precision numbers for each of `words`, the strongest one last.
 
     Two more rows are the means of the papers' unit vectors, in all themes and in the `_BROAD` ones, which are the last
     numbers of theirs. With the sentence model that is named `model`, `centre` is the mean of its vectors, which have a
