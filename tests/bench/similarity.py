@@ -1,9 +1,14 @@
 """How well `like` and `search --like` find more of the same, through the program's own path, beside a linear support
-vector machine on tf-idf (what arxiv-sanity-lite does)."""
+vector machine on tf-idf (what arxiv-sanity-lite does).
+
+With the environment variable SENTENCE_MODEL, the path of a folder for `[semantic] model`, it measures that as well:
+several minutes, and a quarter of an hour more for the listing.
+"""
 
 import json
 import lzma
 import math
+import os
 import random
 import sys
 import tempfile
@@ -48,7 +53,9 @@ like = {like}
 
 [maildir]
 path = "mail"
+{semantic}
 """
+MODEL = os.environ.get("SENTENCE_MODEL", "")
 
 
 @dataclass(frozen=True)
@@ -93,17 +100,19 @@ def draws(known: Sequence[Paper], seeds: Sequence[int]) -> Iterator[Draw]:
             yield Draw(category, rng.sample([p for p in pool if category in p.categories], LIKED), pool)
 
 
-def by_digest(draw: Draw, folder: Path) -> Sequence[Paper]:
+def by_digest(draw: Draw, folder: Path, model: str = "") -> Sequence[Paper]:
     """What a mail has when a list of the pool without votes is recorded and a topic has the liked papers."""
-    with _history(folder, draw.pool, [f"arxiv:{p.arxiv}" for p in draw.liked]) as context:
+    with _history(folder, draw.pool, [f"arxiv:{p.arxiv}" for p in draw.liked], model) as context:
         ranked = load_selection(context, DAY).pick(DEFAULT_PROFILE, frozenset())
         texts = context.papers.load(one.trend.id for one in ranked)
         return [texts[one.trend.id] for one in ranked]
 
 
-def _history(folder: Path, known: Sequence[Paper], like: Sequence[str]) -> Any:
+def _history(folder: Path, known: Sequence[Paper], like: Sequence[str], model: str) -> Any:
     """The context of a history that has these papers; it is filled once."""
-    (folder / "config.toml").write_text(CONFIG.format(like=json.dumps(like), places=FIRST + LIKED), encoding="utf-8")
+    semantic = f"[semantic]\nmodel = {json.dumps(model)}" if model else ""
+    text = CONFIG.format(like=json.dumps(like), places=FIRST + LIKED, semantic=semantic)
+    (folder / "config.toml").write_text(text, encoding="utf-8")
     config = load(folder / "config.toml", {})
     if not config.digest.database.exists():
         with open_context(config) as context:
@@ -143,18 +152,18 @@ def precisions(measure: Measure, asked: Sequence[Draw]) -> tuple[list[float], fl
     return found, 1e3 * sorted(taken)[len(taken) // 2]
 
 
-def digest_precisions(asked: Sequence[Draw]) -> tuple[list[float], float]:
+def digest_precisions(asked: Sequence[Draw], model: str) -> tuple[list[float], float]:
     with tempfile.TemporaryDirectory() as name:
         folders = {id(draw.pool): Path(name) / str(id(draw.pool)) for draw in asked}
         for folder in folders.values():
             folder.mkdir()
-        return precisions(lambda draw: by_digest(draw, folders[id(draw.pool)]), asked)
+        return precisions(lambda draw: by_digest(draw, folders[id(draw.pool)], model), asked)
 
 
-def hidden(known: Sequence[Paper]) -> tuple[list[float], float]:
+def hidden(known: Sequence[Paper], model: str) -> tuple[list[float], float]:
     """What share of the listing `search --like` finds among as many, by each of its papers; seconds a search."""
     listing = [_paper(json.loads(line)) for line in LISTING.read_text(encoding="utf-8").splitlines()]
-    with tempfile.TemporaryDirectory() as name, _history(Path(name), [*listing, *known], ["a text"]) as context:
+    with tempfile.TemporaryDirectory() as name, _history(Path(name), [*listing, *known], ["a text"], model) as context:
         _find(context, listing[0], len(listing))  # makes the vectors
         start = time.perf_counter()
         found = [_find(context, paper, len(listing)) for paper in listing[::4]]
@@ -186,18 +195,18 @@ def main(seeds: Sequence[int]) -> None:
     machine = precisions(by_machine, asked) if find_spec("sklearn") else None
     if machine:
         print(f"  tf-idf and LinearSVC  {fmean(machine[0]):.3f} ± {interval(machine[0]):.3f}{machine[1]:>30.0f} ms")
-    with_extra = installed()
-    for name, meaning in (("digest", False), ("digest[semantic]", True)):
-        if meaning and not with_extra:
-            continue
+    ways = [("digest", False, "")]
+    ways += [("digest[semantic]", True, "")] if installed() else []
+    ways += [("digest[onnx]", True, MODEL)] if MODEL else []
+    for name, meaning, model in ways:
         similar.installed = partial(bool, meaning)  # type: ignore[attr-defined]
-        found, took = digest_precisions(asked)
+        found, took = digest_precisions(asked, model)
         beside = ""
         if machine:
             more = [one - other for one, other in zip(found, machine[0], strict=True)]
             beside = f"{fmean(found) / fmean(machine[0]):.2f} times, + {fmean(more):.3f} ± {interval(more):.3f}"
         print(f"  {name:<20}  {fmean(found):.3f} ± {interval(found):.3f}  {beside}{took:>6.0f} ms", flush=True)
-        shares, seconds = hidden(known)
+        shares, seconds = hidden(known, model)
         print(
             f"    of a listing hidden among {len(known):,}, its first paper finds {shares[0]:.2f},"
             f" one of its papers {fmean(shares):.2f} on average; {1e3 * seconds:.0f} ms a search",

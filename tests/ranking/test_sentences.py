@@ -190,7 +190,7 @@ def test_the_configuration_and_doctor_say_what_is_wrong_with_a_model(
     def doctor() -> str:
         result = CliRunner().invoke(main, ["-c", str(workplace.folder / "config.toml"), "doctor", "--json"])
         checks = json.loads(result.stdout)["checks"]
-        return next(check["message"] for check in checks if check["name"] == "model")
+        return next(str(check["message"]) for check in checks if check["name"] == "model")
 
     configure(workplace, folder)
     workplace.config()
