@@ -70,8 +70,9 @@ class SearchIndex:
     def basis(self, model: str = "") -> StoredBasis | None:
         """Return the basis of the stored vectors, if there is one and it was made with the sentence model `model`."""
         columns = "id, papers, words, axes, model, centre"
-        row = self._db.execute(f"SELECT {columns} FROM bases WHERE model = ?", [model]).fetchone()  # noqa: S608  ours
-        return StoredBasis(row[0], row[1], Basis(tuple(row[2].split()), *row[3:])) if row else None
+        row = self._db.execute(f"SELECT {columns} FROM bases ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608  ours
+        stored = StoredBasis(row[0], row[1], Basis(tuple(row[2].split()), *row[3:])) if row else None
+        return stored if stored and stored.basis.model == model else None
 
     def replace_basis(self, basis: Basis, papers: int) -> StoredBasis:
         """Store the basis of a history of so many papers, and delete the one before and its vectors, in one commit."""
