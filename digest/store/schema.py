@@ -330,6 +330,20 @@ def _make_fragments(connection: sqlite3.Connection) -> None:
         )
 
 
+# A sentence model can have a part in the vectors. Bases from before have another form; a new one is made when needed.
+_MODELS = """
+DELETE FROM vectors;
+DROP TABLE bases;
+CREATE TABLE bases (
+    id INTEGER PRIMARY KEY,
+    papers INTEGER NOT NULL,       -- how many the history had
+    words TEXT NOT NULL,           -- separated by spaces
+    axes BLOB NOT NULL,            -- see digest.ranking.embeddings
+    model TEXT NOT NULL,           -- the name of the sentence model, '' for none
+    centre BLOB NOT NULL           -- the mean of its vectors
+)
+"""
+
 MIGRATIONS: dict[str, tuple[Step, ...]] = {
     "first": (*_FIRST.split(";"), *_WORDS),
     "standing": tuple(_STANDING.split(";")),
@@ -345,14 +359,7 @@ MIGRATIONS: dict[str, tuple[Step, ...]] = {
     "archive": tuple(_ARCHIVE.split(";")),
     "correspondence": tuple(_CORRESPONDENCE.split(";")),
     "fragments": (*_FRAGMENTS.split(";"), _make_fragments, *_FRAGMENTS_END.split(";")),
-    # The sentence model that has a part in the vectors, "" for none, and the mean of its vectors. Bases from before
-    # have another form; a new one is made when it is needed.
-    "models": (
-        "DELETE FROM vectors",
-        "DELETE FROM bases",
-        "ALTER TABLE bases ADD COLUMN model TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE bases ADD COLUMN centre BLOB NOT NULL DEFAULT x''",
-    ),
+    "models": tuple(_MODELS.split(";")),
 }
 
 
