@@ -205,6 +205,9 @@ WORST = [
     Worst("mail.address:_NAMED", "", "a ", "<", "fullmatch", limit=600),
     Worst("mail.address:_NAMED", '"', "\\\\", "", "fullmatch", limit=600),
     Worst("mail.address:parse_mailbox", "", "\\", "", limit=600),
+    Worst("ranking.similarity:_WORDS", "", "ab ", ""),
+    Worst("ranking.similarity:_WORDS", "", "ab_", ""),
+    Worst("ranking.similarity:_WORDS", "", "a", ""),
     Worst("mail.message:pattern", "", "PLACEHOLDER", "", pattern=Placeholders("X").pattern),
     Worst(
         "mail.message:split_at_marks", "", "PLACEHOLDERXMARK1", "", pattern=re.compile("PLACEHOLDERXMARK([0-9]+)END")

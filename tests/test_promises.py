@@ -146,9 +146,7 @@ PROMISES = {
         "pipeline/deliver::a_run_that_is_interrupted_settles_what_left_and_the_next_goes_on",
         "system/crash::a_signal_ends_a_run_well_and_the_next_goes_on",
     ),
-    "Tests use real SQLite files, SMTP servers and browsers, no mocks, no network": (
-        "promises::no_test_uses_a_mock",
-    ),
+    "Tests use real SQLite files, SMTP servers and browsers, no mocks, no network": ("promises::no_test_uses_a_mock",),
 }
 
 
