@@ -19,6 +19,7 @@ its field where it finds 0.08 without; alone it adds nothing.
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from itertools import chain, islice
 from typing import Any
@@ -36,6 +37,7 @@ _VOCABULARY = 10_000  # most frequent words
 _NEIGHBOURS = 10  # how many papers add to the liked ones; a second round of more adds nothing here
 _SENTENCES = 1.5  # how much the part of a sentence model counts, where that of the themes counts 1
 _CENTRED = 200  # papers whose mean is the centre of a sentence model
+_ROUNDING = 1e-6  # cosines of half-precision vectors
 _SPARE, _ROUNDS = 20, 3  # of the randomised range finder of Halko, Martinsson and Tropp 2011
 _AT_ONCE = 50_000  # numbers of a sparse matrix that are multiplied at once: 20 MB
 
@@ -119,23 +121,33 @@ class VectorSpace:
         self._rows = {one: row for row, one in enumerate(vectors)}
         packed = np.frombuffer(b"".join(vectors.values()), dtype=np.float16)
         self._vectors = packed.reshape(len(vectors), -1).astype(np.float32) if vectors else np.zeros((0, 1))
+        self._pool = lru_cache(maxsize=1)(self._make_pool)
 
     def score(self, liked: Sequence[int], disliked: Sequence[int], among: Sequence[int]) -> list[float]:
         """See `PaperSpace.score`."""
         import numpy as np
 
-        others = self._select(among)
-        labelled = {*liked, *disliked}
-        free = np.array([n for n, one in enumerate(among) if one not in labelled], dtype=int)
+        others, places = self._pool(tuple(among))
         wanted = self._mean(liked) - dislike_weight(len(liked), len(disliked)) * self._mean(disliked)
         if liked:
-            nearest = free[_highest(others[free] @ wanted, neighbours(_NEIGHBOURS, len(free)))]
+            scores = others @ wanted
+            labelled = [places[one] for one in {*liked, *disliked} if one in places]
+            scores[labelled] = -np.inf
+            nearest = _highest(scores, neighbours(_NEIGHBOURS, len(places) - len(labelled)))
             wanted = wanted + _unit(others[nearest].sum(axis=0))
-        return [float(score) for score in others @ _unit(wanted)]
+        scored: list[float] = (others @ _unit(wanted)).tolist()
+        return scored
 
     def nearest(self, liked: Sequence[int], among: Sequence[int]) -> list[int]:
         """See `PaperSpace.nearest`."""
-        return [liked[n] for n in (self._select(among) @ self._select(liked).T).argmax(axis=1)]
+        cosines = self._select(among) @ self._select(liked).T
+        # Two equal vectors can differ in the last digits here, depending on how many there are: the first counts.
+        highest = cosines >= cosines.max(axis=1, keepdims=True) - _ROUNDING
+        return [liked[n] for n in highest.argmax(axis=1)]
+
+    def _make_pool(self, among: tuple[int, ...]) -> tuple[Any, Mapping[int, int]]:
+        """Return the vectors of papers, and at which place each paper is."""
+        return self._select(among), {one: place for place, one in enumerate(among)}
 
     def _select(self, numbers: Sequence[int]) -> Any:
         return self._vectors[[self._rows[one] for one in numbers]]
@@ -243,7 +255,12 @@ def _in_all_and_broad_themes(weights: Any) -> tuple[Any, Any]:
 
 def _highest(scores: Any, count: int) -> Any:
     """Return the places of the highest scores, the first of equal ones first."""
-    return (-scores).argsort(kind="stable")[:count]
+    import numpy as np
+
+    if not 0 < count < len(scores):
+        return (-scores).argsort(kind="stable")[:count]
+    enough = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return enough[(-scores[enough]).argsort(kind="stable")[:count]]
 
 
 def _unit(vector: Any) -> Any:

@@ -10,9 +10,12 @@ papers do not use). Similarity is the cosine with it.
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import lru_cache
+from heapq import nlargest
 from itertools import chain
-from statistics import fmean, pstdev
+from operator import itemgetter, mul
+from statistics import fmean
 from typing import Protocol
 
 from digest.papers import Paper
@@ -23,6 +26,7 @@ _NEIGHBOURS = 10, 30  # how many papers add to the liked ones, in each round
 _WORDS = re.compile(r"[^\W_]{3,}")
 _UNSURE, _SURE = 0.5, 3.0  # standard deviations from the mean where a reader's taste begins, and is full
 _START, _WIDTH = 1.5, 2.0  # standard deviations above the mean where similarity begins; to a share of 0.76 from there
+_SAME = 1e-9  # a standard deviation up to this is rounding
 
 # Two papers share a theme from this cosine on, with three of their 40 heaviest words or more: with fewer, a cosine of
 # short abstracts means nothing. On 33 recorded lists of Hugging Face that holds for 4.0 % of the pairs of one list when
@@ -86,24 +90,25 @@ class PaperSpace(Protocol):
 
 
 class WordSpace:
-    """A `PaperSpace` of words: needs nothing but the texts. 0.1 ms for each paper, 0.05 ms for each that is scored."""
+    """A `PaperSpace` of words: needs nothing but the texts. 0.1 ms for each paper, 0.01 ms for each that is scored."""
 
     def __init__(self, papers: Mapping[int, Paper]) -> None:
         self._vectors = dict(zip(papers, tf_idf(list(papers.values())), strict=True))
+        self._packed = lru_cache(maxsize=1)(self._pack)
 
     def score(self, liked: Sequence[int], disliked: Sequence[int], among: Sequence[int]) -> list[float]:
         """See `PaperSpace.score`."""
-        others = [self._vectors[one] for one in among]
+        others = self._packed(tuple(among))
         labelled = {*liked, *disliked}
         free = [n for n, one in enumerate(among) if one not in labelled]
         wanted = start = _sum(
             [self._mean(liked), _scaled(self._mean(disliked), -dislike_weight(len(liked), len(disliked)))]
         )
-        scores = [cosine(wanted, vector) for vector in others]
+        scores = others.cosines(wanted)
         for size in _NEIGHBOURS if liked else ():
-            nearest = sorted(free, key=lambda n: -scores[n])[: neighbours(size, len(free))]
-            wanted = _sum([start, _unit(_sum([others[n] for n in nearest]))])
-            scores = [cosine(wanted, vector) for vector in others]
+            nearest = nlargest(neighbours(size, len(free)), free, key=scores.__getitem__)
+            wanted = _sum([start, self._mean([among[n] for n in nearest])])
+            scores = others.cosines(wanted)
         length = math.sqrt(sum(weight * weight for weight in wanted.values())) or 1.0
         return [score / length for score in scores]
 
@@ -126,6 +131,40 @@ class WordSpace:
     def _mean(self, numbers: Sequence[int]) -> Vector:
         return _unit(_sum([self._vectors[one] for one in numbers]))
 
+    def _pack(self, numbers: tuple[int, ...]) -> "_PackedVectors":
+        return _PackedVectors([self._vectors[one] for one in numbers])
+
+
+class _PackedVectors:
+    """Unit vectors, packed so that the cosines of another vector with all of them take a third of the time.
+
+    An index of words takes longer from a few liked papers on, because they have most of the frequent words; and the
+    cosines of all pairs are too many to keep, and too few readers have use for the same ones.
+    """
+
+    def __init__(self, vectors: Sequence[Vector]) -> None:
+        self._zeros = dict.fromkeys((word for vector in vectors for word in vector), 0.0)
+        places = dict(zip(self._zeros, range(len(self._zeros)), strict=True))
+        self._rows = [(_getter([places[word] for word in one]), tuple(one.values())) for one in vectors]
+
+    def cosines(self, wanted: Vector) -> list[float]:
+        """Return the cosine of each vector with this one, times the length of this one."""
+        weights = list({**self._zeros, **wanted}.values())
+        return [_product(select(weights), row) for select, row in self._rows]
+
+
+def _product(one: Sequence[float], unit: Sequence[float]) -> float:
+    """Return the scalar product of a vector and a unit vector, or of two without numbers."""
+    # The law of cosines, because these two functions are loops in C, and right to the last digit.
+    length, apart = math.hypot(*one), math.dist(one, unit)
+    return (length * length + bool(unit) - apart * apart) / 2
+
+
+def _getter(places: Sequence[int]) -> Callable[[Sequence[float]], Sequence[float]]:
+    """Return a function that returns what is at these places of a list."""
+    # With fewer than two places, an itemgetter returns no tuple.
+    return itemgetter(*places) if len(places) > 1 else lambda items: [items[n] for n in places]
+
 
 def neighbours(most: int, among: int) -> int:
     """Return how many of so many papers may count as similar to the liked ones: at most a twentieth."""
@@ -138,16 +177,15 @@ def scale_similarities(scores: Sequence[float]) -> list[float]:
     Cosines of different measures are not comparable, but their distances from the mean in standard deviations are: nine
     of ten papers of other categories stay below 1.5, which becomes 0; the best of the same one reach 4.5, or 0.9.
     """
-    mean, deviation = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
-    if deviation < 1e-9:
-        return [0.0] * len(scores)
-    return [math.tanh(max(0.0, (s - mean) / deviation - _START) / _WIDTH) for s in scores]
+    return [math.tanh(max(0.0, z - _START) / _WIDTH) for z in _standard_scores(scores)]
 
 
-def cosine(one: Vector, other: Vector) -> float:
-    """Return the cosine of two unit vectors, from 0 (no word in common) to 1."""
-    few, many = (one, other) if len(one) < len(other) else (other, one)
-    return sum(weight * many.get(word, 0.0) for word, weight in few.items())
+def _standard_scores(scores: Sequence[float]) -> list[float]:
+    """Return the distance of each number from the mean in standard deviations: 0 if all are the same."""
+    mean = fmean(scores) if scores else 0.0
+    away = [score - mean for score in scores]
+    deviation = math.sqrt(math.fsum(map(mul, away, away)) / max(len(away), 1))
+    return [distance / deviation for distance in away] if deviation > _SAME else [0.0] * len(away)
 
 
 def scale_taste(scores: Sequence[float]) -> list[float]:
@@ -156,9 +194,10 @@ def scale_taste(scores: Sequence[float]) -> list[float]:
     Half a standard deviation from the mean says nothing, three are full. This is more than `scale_similarities` gives,
     because a reader who votes means every paper of the mail, not only those that are surely alike.
     """
-    mean, deviation = (fmean(scores), pstdev(scores)) if scores else (0.0, 0.0)
-    away = [(score - mean) / deviation if deviation else 0.0 for score in scores]
-    return [math.copysign(max(0.0, min(1.0, (abs(z) - _UNSURE) / (_SURE - _UNSURE))), z) for z in away]
+    away = _standard_scores(scores)
+    sure = [z - _UNSURE if z > _UNSURE else z + _UNSURE if z < -_UNSURE else 0.0 for z in away]
+    most = _SURE - _UNSURE
+    return [one / most if -most < one < most else math.copysign(1.0, one) for one in sure]
 
 
 class Themes:
