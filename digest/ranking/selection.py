@@ -66,28 +66,42 @@ class Taste:
     ) -> None:
         self._space = space
         self._labelled = labelled
-        self._pool = list(dict.fromkeys([*papers, *background]))
+        self._pool = tuple(dict.fromkeys([*papers, *background]))
         self._papers = papers
-        self._parts = lru_cache(maxsize=1)(self._score)
+        self._points = lru_cache(maxsize=1)(self._score)
 
-    def parts(self, profile: Profile) -> Mapping[int, ScorePart]:
-        """Return what the labels of a reader add to the score of each candidate, or take from it."""
-        return self._parts(profile.liked, profile.disliked) if profile.liked or profile.disliked else {}
+    def points(self, profile: Profile) -> Mapping[int, float]:
+        """Return what the labels of a reader add to the score of each candidate, or take from it; 0 is neither.
 
-    def _score(self, liked: tuple[int, ...], disliked: tuple[int, ...]) -> dict[int, ScorePart]:
-        liked = tuple(paper for paper in liked if paper in self._labelled)
-        disliked = tuple(paper for paper in disliked if paper in self._labelled)
-        weighs_dislikes = dislike_weight(len(liked), len(disliked)) > 0 and disliked
+        The mapping is empty if that is so for all.
+        """
+        return self._points(*self._labels(profile))
+
+    def parts(self, profile: Profile, papers: Iterable[int]) -> Mapping[int, ScorePart]:
+        """Return the parts of the scores of these papers that come from the labels of a reader."""
+        points = self.points(profile)
+        scored = [(paper, points[paper]) for paper in papers if points.get(paper)]
+        found: dict[int, ScorePart] = {}
+        for sign, labelled in zip((1, -1), self._labels(profile), strict=True):
+            ones = [paper for paper, share in scored if share * sign > 0]
+            nearest = self._space.nearest(labelled, ones) if ones else ()
+            for one, near in zip(ones, nearest, strict=True):
+                found[one] = _taste_part(points[one], self._labelled[near].title)
+        return found
+
+    def _labels(self, profile: Profile) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the papers that a reader liked and disliked, without those that were deleted."""
+        liked, disliked = profile.liked, profile.disliked
+        return tuple(filter(self._labelled.__contains__, liked)), tuple(filter(self._labelled.__contains__, disliked))
+
+    def _score(self, liked: tuple[int, ...], disliked: tuple[int, ...]) -> Mapping[int, float]:
+        weighs_dislikes = disliked and dislike_weight(len(liked), len(disliked)) > 0
         if not liked and not weighs_dislikes:
             return {}
-        scores = dict(zip(self._pool, scale_taste(self._space.score(liked, disliked, self._pool)), strict=True))
-        wanted = [one for one in self._papers if scores[one] > 0 and liked]
-        unwanted = [one for one in self._papers if scores[one] < 0 and weighs_dislikes]
-        return {
-            one: _taste_part(scores[one], self._labelled[near].title)
-            for ones, labelled in ((wanted, liked), (unwanted, disliked))
-            for one, near in zip(ones, self._space.nearest(labelled, ones) if ones else (), strict=True)
-        }
+        shares = scale_taste(self._space.score(liked, disliked, self._pool))
+        if not liked or not weighs_dislikes:
+            shares = [share if (share > 0) == bool(liked) else 0.0 for share in shares]
+        return dict(zip(self._papers, shares, strict=False))  # the pool begins with the candidates
 
 
 def _taste_part(share: float, title: str) -> ScorePart:
@@ -170,18 +184,16 @@ class Selection:
 
     def pick(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return the papers of a reader's mail, best first; `shown` are those they were shown before."""
-        wishes, parts = self._wishes(profile)
-        return self._rank(islice(self._arrange(profile, wishes, shown), self.max_papers(profile)), parts)
+        wishes = self._wishes(profile)
+        return self._rank(profile, islice(self._arrange(profile, wishes, shown), self.max_papers(profile)))
 
     def order(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all papers that may be shown to a reader, in the order in which mails take them."""
-        wishes, parts = self._wishes(profile)
-        return self._rank(self._arrange(profile, wishes, shown), parts)
+        return self._rank(profile, self._arrange(profile, self._wishes(profile), shown))
 
     def score(self, profile: Profile, shown: frozenset[int]) -> list[Ranked]:
         """Return all candidates except muted ones and those in `shown`, with their full scores, best first."""
-        wishes, parts = self._wishes(profile)
-        return self._rank(self._trends.walk(replace(wishes, only=None), shown), parts)
+        return self._rank(profile, self._trends.walk(replace(self._wishes(profile), only=None), shown))
 
     def _arrange(self, profile: Profile, wishes: Wishes, shown: frozenset[int]) -> Iterator[Place]:
         """Yield the papers that may be shown to a reader in the order in which mails take them."""
@@ -193,8 +205,12 @@ class Selection:
             return _with_one_of(self._trends.most_trending(wishes, shown, self._rules.min_score), places, limit)
         return places
 
-    def _rank(self, places: Iterable[Place], parts: Sequence[Mapping[int, ScorePart]]) -> list[Ranked]:
+    def _rank(self, profile: Profile, places: Iterable[Place]) -> list[Ranked]:
         """Return papers with the parts of their scores."""
+        places = list(places)
+        parts = self._ask(profile.topics)[1]
+        if self._taste:
+            parts = [*parts, self._taste.parts(profile, [place[-1].paper for place in places])]
         ranked = []
         for _, score, _, order, spot in places:
             trend, first = self._trend(order, spot.number, -score)
@@ -202,21 +218,17 @@ class Selection:
             ranked.append(Ranked(trend, (first, *added)))
         return ranked
 
-    def _wishes(self, profile: Profile) -> tuple[Wishes, list[Mapping[int, ScorePart]]]:
-        """Return what a reader's topics and labels ask for, and the parts of the scores that come from them."""
-        asked, parts, asks = self._ask(profile.topics)
-        said = self._taste.parts(profile) if self._taste else {}
-        if not said:
-            return asked, parts
-        more = self._trends.ask({paper: part.points for paper, part in said.items()})
-        return replace(self._trends.add_up((*asks, more), asked.muted), only=asked.only), [*parts, said]
+    def _wishes(self, profile: Profile) -> Wishes:
+        """Return what a reader's topics and labels ask for."""
+        asked, _ = self._ask(profile.topics)
+        said = self._taste.points(profile) if self._taste else {}
+        return self._trends.add_taste(asked, said) if said else asked
 
-    def _ask_for_topics(self, names: tuple[str, ...] | None) -> tuple[Wishes, list[Mapping[int, ScorePart]], list[Ask]]:
+    def _ask_for_topics(self, names: tuple[str, ...] | None) -> tuple[Wishes, list[Mapping[int, ScorePart]]]:
         found = [self._find(topic) for topic in self.topics(Profile(names))]
         muted = self._without_text.union(*(matches.muted for matches, _ in found))
-        asks = [ask for _, ask in found]
-        wishes = self._trends.add_up(asks, muted, topics_only=self._rules.topics_only)
-        return wishes, [matches.parts for matches, _ in found], asks
+        wishes = self._trends.add_up([ask for _, ask in found], muted, topics_only=self._rules.topics_only)
+        return wishes, [matches.parts for matches, _ in found]
 
     def _find(self, topic: Topic) -> tuple[Matches, Ask]:
         """Return what a topic finds among the candidates: computed when the first reader has chosen it."""
@@ -239,7 +251,7 @@ class Selection:
         new = [candidate.id for candidate in self._candidates if candidate.first_seen == self.day]
         if not new:
             return "no new papers"
-        wanted, _, _ = self._ask(profile.topics)
+        wanted, _ = self._ask(profile.topics)
         counts = Counter(self._why_not(paper_id, shown, wanted) for paper_id in new)
         reasons = [f"{count:,} {reason}" for reason, count in counts.most_common()]
         if len(reasons) == 1 < len(new):

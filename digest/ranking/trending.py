@@ -21,7 +21,7 @@ Ties are broken by votes, then by the newer list, then by the order of arrival.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from heapq import merge
@@ -101,6 +101,9 @@ class Wishes:
     `points` is the sum for each paper that has any, and `several` its summands, in their order, where there is more
     than one (the sum of floating-point numbers depends on it). Papers in `muted` are not for this reader, and if `only`
     is not None, no others than those. In `levels`, papers with several summands may be at other levels too.
+
+    What a reader said about papers gives most of them points, nearly all different. Then there are no `levels` but
+    `lines`: the numbers of the spots in the order of each source without votes, those with the most points first.
     """
 
     points: Mapping[int, float]
@@ -108,6 +111,7 @@ class Wishes:
     levels: Sequence[Levels]
     muted: Set[int]
     only: Set[int] | None
+    lines: Mapping[int, Sequence[int]] | None = None
 
     def allow(self, paper: int) -> bool:
         return paper not in self.muted and (self.only is None or paper in self.only)
@@ -128,6 +132,7 @@ class DayTrends:
         listed = [(one, listing, listing.votes) for one in candidates for listing in one.listings]
         voted = [(one, listing, votes) for one, listing, votes in listed if votes is not None]
         self._voted = _order_voted(voted, since, day, weights)
+        self._vote_scores = [(spot.paper, spot.score) for spot in self._voted]
         silent: dict[str, list[tuple[Candidate, Listing]]] = {}
         for one, listing, votes in listed:
             if votes is None:
@@ -165,18 +170,31 @@ class DayTrends:
                     total[level] = [*total[level], *numbers] if level in total else numbers
         return Wishes(points, several, levels, muted, frozenset(points) if topics_only else None)
 
+    def add_taste(self, wishes: Wishes, taste: Mapping[int, float]) -> Wishes:
+        """Return these wishes with the points that come from what the reader said about papers."""
+        points = {**taste}
+        several: dict[int, Sequence[float]] = {}
+        for paper, asked in wishes.points.items():
+            several[paper] = (*wishes.several.get(paper, (asked,)), taste.get(paper, 0.0))
+            points[paper] = sum(several[paper])
+        for paper in wishes.muted:
+            points.pop(paper, None)
+        lines = {
+            order: _highest_first([points.get(spot.paper, 0.0) for spot in queue.spots])
+            for order, queue in enumerate(self._queues, start=1)
+        }
+        return replace(wishes, points=points, several=several, levels=(), lines=lines)
+
     def walk(self, wishes: Wishes, shown: Set[int]) -> Iterator[Place]:
         """Yield the papers that a reader was not shown and does not mute, the best for this reader first, each once.
 
         The full score of a paper is its trending score and its points. Papers stand in a few orders in which the full
-        score never rises: those with votes and without points, those with votes and the same points, and the queue of
-        each source without votes. So the next paper is always the first of one of these orders, and whoever takes ten
-        papers looks at few more than ten.
+        score never rises: those with votes and without points, those with votes and the same points (or all with votes,
+        sorted for this reader), and the queue of each source without votes. So the next paper is always the first of
+        one of these orders, and whoever takes ten papers looks at few more than ten.
         """
         curve = _Curve(self._voted, shown)
-        orders = [self._plain(wishes, shown, curve.highest)] if wishes.only is None else []
-        for level, numbers in wishes.levels[0].items():
-            orders.append(self._level(level, numbers, wishes, shown, curve.highest))
+        orders = self._with_votes(wishes, shown, curve.highest)
         for number, queue in enumerate(self._queues, start=1):
             orders.append(queue.walk(number, wishes, shown, curve))
         seen: set[int] = set()
@@ -201,6 +219,17 @@ class DayTrends:
                     best = score
         return found
 
+    def _with_votes(self, wishes: Wishes, shown: Set[int], highest: float) -> list[Iterator[Place]]:
+        """Return the orders of the papers with votes."""
+        if wishes.lines is not None:
+            points = wishes.points
+            scores = [score / highest + points.get(paper, 0.0) for paper, score in self._vote_scores]
+            return [self._level(None, _highest_first(scores), wishes, shown, highest)]
+        orders = [self._plain(wishes, shown, highest)] if wishes.only is None else []
+        for level, numbers in wishes.levels[0].items():
+            orders.append(self._level(level, sorted(numbers), wishes, shown, highest))
+        return orders
+
     def _plain(self, wishes: Wishes, shown: Set[int], highest: float) -> Iterator[Place]:
         """Yield the papers with votes and without points."""
         points, muted = wishes.points, wishes.muted
@@ -212,8 +241,8 @@ class DayTrends:
     def _level(
         self, level: float | None, numbers: Sequence[int], wishes: Wishes, shown: Set[int], highest: float
     ) -> Iterator[Place]:
-        """Yield the papers with votes and so many points; all of `numbers` for None."""
-        for number in sorted(numbers):
+        """Yield the papers with votes and so many points, of those with these numbers; for None, all of those."""
+        for number in numbers:
             spot = self._voted[number]
             paper = spot.paper
             if paper not in shown and level in (None, wishes.points.get(paper)) and wishes.allow(paper):
@@ -254,13 +283,17 @@ class _Queue:
 
     def walk(self, order: int, wishes: Wishes, shown: Set[int], curve: _Curve) -> Iterator[Place]:
         """Yield the papers of the queue for a reader. Those that are not for this reader take a place too."""
-        for place, spot in enumerate(self._line_up(wishes, wishes.levels[order], shown), start=1):
+        for place, spot in enumerate(self._line_up(order, wishes, shown), start=1):
             if wishes.allow(spot.paper):
                 score = curve.at(place, self.weight)
                 yield -wishes.full_score(spot.paper, score), -score, spot.tie, order, spot
 
-    def _line_up(self, wishes: Wishes, levels: Levels, shown: Set[int]) -> Iterator[Spot]:
+    def _line_up(self, order: int, wishes: Wishes, shown: Set[int]) -> Iterator[Spot]:
         """Yield the papers that were not shown: most points first, those with none as they arrived, negative ones."""
+        if wishes.lines is not None:
+            yield from (spot for number in wishes.lines[order] if (spot := self.spots[number]).paper not in shown)
+            return
+        levels = wishes.levels[order]
         ordered = sorted(levels, reverse=True)
         first, last = [one for one in ordered if one > 0], [one for one in ordered if one < 0]
         if wishes.only is None or len(first) < len(ordered):  # else none of the others is for this reader
@@ -273,6 +306,11 @@ class _Queue:
                 if has and spot.paper not in shown and number != before:
                     before = number
                     yield spot
+
+
+def _highest_first(amounts: Sequence[float]) -> list[int]:
+    """Return the places of these amounts, the highest first, the first of equal ones first."""
+    return sorted(range(len(amounts)), key=amounts.__getitem__, reverse=True)
 
 
 def _settle_ties(places: Iterable[Place]) -> Iterator[Place]:

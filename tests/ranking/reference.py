@@ -61,7 +61,7 @@ class Reference:
         """All papers that are neither shown nor muted, by the sum of their trending score and what the reader adds."""
         asked = self.asked(profile)
         if self.taste:
-            said = self.taste.parts(profile)
+            said = self.taste.parts(profile, self.papers)
             asked = {one: (*parts, said[one]) if one in said else parts for one, parts in asked.items()}
         trends = [trend for trend in self.trends(shown, asked) if trend.id in asked]
         ranked = [Ranked(trend, (ScorePart(trend.score, ""), *asked[trend.id])) for trend in trends]
