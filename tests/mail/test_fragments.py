@@ -68,13 +68,13 @@ def same(one: str, other: str) -> bool:
     return one.split() == other.split()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_the_mail_of_any_reader_is_what_rendering_it_as_a_whole_gives(seed: int) -> None:
     papers = [*plain_papers(25), *(hostile(text, LINKS[n % 5]) for n, text in enumerate(HOSTILE)), Paper("Bare")]
-    editions = list(random_editions(papers, 60, seed))
+    editions = list(random_editions(papers, 30, seed))
     by = renderer(feedback=FeedbackSettings() if seed % 2 else None)
     day = by.day(editions[0].masthead, NOW)
-    for made, fragments in zip(editions, day.fragments(editions[:50]) + day.fragments(editions[50:]), strict=True):
+    for made, fragments in zip(editions, day.fragments(editions[:20]) + day.fragments(editions[20:]), strict=True):
         subject, text, page = texts_of(fragments)
         whole = rendered(made, by)
         assert subject == whole.subject
@@ -85,7 +85,7 @@ def test_the_mail_of_any_reader_is_what_rendering_it_as_a_whole_gives(seed: int)
 
 def test_a_fragment_is_the_same_whoever_it_is_rendered_with() -> None:
     """So `preview` gives the bytes of the mail, whoever else gets mail that day."""
-    editions = list(random_editions(plain_papers(20), 40, 5))
+    editions = list(random_editions(plain_papers(20), 12, 5))
     together = renderer().day(editions[0].masthead, NOW).fragments(editions)
     for made, fragments in zip(editions, together, strict=True):
         assert renderer().day(made.masthead, NOW).fragments([made])[0] == fragments
