@@ -48,7 +48,11 @@ def preview(
         today = (real_clock or clock)().date()
         shown = context.outbox.shown_to(subscriber, selection.paper_ids, today)
         editions = DayEditions(context, selection, report.fetched, page_address(context, selection))
-        edition, _ = editions.edition(subscriber.profile, shown)
+        edition, why = editions.edition(subscriber.profile, shown)
+        if not note and not config.digest.mails_on(day):
+            note = f"digest.days has no mail on a {day:%A}; no run sends this mail"
+        elif not note and not editions.is_sent(edition):
+            note = f'{why.format(whose="their")}, and when_empty = "skip"; no run sends this mail'
         (fragments,) = context.renderer.day(editions.masthead, clock()).fragments([edition])
         frame = build_frame(fragments, config.digest.from_.address)
         content = fill_frame(frame, subscriber.address, subscriber.token, day)

@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from digest.errors import AlreadyRunning, HistoryError, NoSourceReadable, Undelivered, UnknownSubscriber
 from digest.pipeline.context import open_context
+from digest.pipeline.preview import preview
 from digest.pipeline.run import plan_run
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database, run_lock
@@ -192,6 +193,20 @@ def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None
     (sent,) = (workplace.folder / "mail" / "new").iterdir()
     assert sent.read_bytes() == before.replace(b"\r\n", b"\n")
     assert workplace.preview(MONDAY) == before, "after the run, the preview is what was queued"
+
+
+def test_a_preview_of_mail_that_no_run_sends_says_why(workplace: Workplace) -> None:
+    def note(day: date) -> str:
+        return preview(workplace.config(), day, None, at(day), Fetcher("digest@example.org")).note
+
+    workplace.lists(paper(1))
+    assert note(MONDAY) == ""
+    workplace.run(MONDAY)
+    assert note(TUESDAY) == 'no new papers, and when_empty = "skip"; no run sends this mail'
+    workplace.digest = {"days": ["mon"], "when_empty": "send"}
+    assert note(TUESDAY) == "digest.days has no mail on a Tuesday; no run sends this mail"
+    workplace.digest = {"when_empty": "send"}
+    assert note(TUESDAY) == ""
 
 
 def test_a_preview_for_an_unknown_address_is_refused_and_one_for_a_future_subscriber_is_what_they_will_get(
