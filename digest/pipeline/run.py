@@ -239,7 +239,9 @@ def plan_run(
         planned: dict[tuple[str, tuple[int, ...]], tuple[int, Edition]] = {}
         with context.as_configured():
             report.readers, report.mailed = context.outbox.count_readers(day)
-            for audiences in context.outbox.audiences(day, selection.since, (real_clock or clock)().date()):
+            for audiences in context.outbox.audiences(
+                day, selection.since, (real_clock or clock)().date(), selection.paper_ids
+            ):
                 for audience, edition in _compose(report, editions, audiences):
                     shown = edition.intro, tuple(entry.id for entry in edition.entries)
                     if shown in planned or len(planned) < _MAX_PLANNED:
@@ -370,7 +372,7 @@ def freeze_editions(context: Context, report: RunReport, now: datetime, real_now
     mail = context.renderer.day(editions.masthead, now)
     sender = context.config.digest.from_.address
     done = 0
-    for audiences in context.outbox.audiences(report.day, selection.since, real_now.date()):
+    for audiences in context.outbox.audiences(report.day, selection.since, real_now.date(), selection.paper_ids):
         composed = _compose(report, editions, audiences)
         fragments = mail.fragments([edition for _, edition in composed])
         mails = [

@@ -19,7 +19,7 @@ _MAX_FRAGMENTS = 20_000  # in memory, of 2 kB each; a day with a hundred thousan
 _MAX_FRAMES = 8  # in memory; the queue is mostly sorted by edition
 # Casts, since somebody may have stored text by hand.
 _COLUMNS = "checksum, begins_paper, CAST(head AS BLOB), CAST(text AS BLOB), CAST(html AS BLOB)"
-_LISTS = "SELECT fragments FROM editions WHERE day = ?"
+_LISTS = "SELECT fragments, papers FROM editions WHERE day = ?"
 
 
 class Fragments:
@@ -75,7 +75,8 @@ class Fragments:
 def find_damage(db: "Database") -> Iterator[tuple[date, int]]:
     """Yield the days with mail whose text is damaged, and how many messages of that day are in the queue.
 
-    An edition names a fragment that is missing or was changed, or is in the queue without any. Reads every fragment and
+    An edition names a fragment that is missing or was changed, or is in the queue without any, or its list of papers
+    cannot be read. Reads every fragment and
     every edition; the numbers of a day's fragments are in memory.
     """
     queued = db.execute(
@@ -86,14 +87,14 @@ def find_damage(db: "Database") -> Iterator[tuple[date, int]]:
         rows = db.execute(f"SELECT id, {_COLUMNS} FROM fragments WHERE day = ?", [day])  # noqa: S608  ours
         sound = {number for number, *columns in rows if _sound(*columns)}
         count, empty = waiting.get(day, (0, 0))
-        if empty or not all(_consists(listed, sound) for (listed,) in db.execute(_LISTS, [day])):
+        if empty or not all(_consists(listed, papers, sound) for listed, papers in db.execute(_LISTS, [day])):
             yield date.fromisoformat(day), count
 
 
-def _consists(listed: str, sound: set[int]) -> bool:
-    """Return whether all the fragments of an edition are among `sound`."""
+def _consists(listed: str, papers: str, sound: set[int]) -> bool:
+    """Return whether all the fragments of an edition are among `sound`, and its papers can be read."""
     try:
-        return sound.issuperset(json.loads(listed))
+        return sound.issuperset(json.loads(listed)) and isinstance(json.loads(papers), list)
     except (ValueError, TypeError):
         return False
 

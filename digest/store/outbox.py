@@ -39,10 +39,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from digest.delivery import Message, Outcome, State
-from digest.errors import MailDamaged, MailPruned
+from digest.errors import HistoryError, MailDamaged, MailPruned
 from digest.mail.message import Fragment, fill_frame, message_id
 from digest.ranking import Profile
 from digest.settings import WEEKDAYS
@@ -62,8 +62,7 @@ _MAX_SHARED = 1_000  # editions that `publish` remembers, to use them again for 
 MAX_REFUSALS = 3  # days with a refusal and no acceptance between them, after which a subscriber is suspended
 _DAMAGED = "its text is damaged"  # how the reply of a message begins that must not be sent
 
-# Deliveries (`d`, of the edition `e`) that count as shown: all except those that expired, or are about to, and were
-# certainly not sent.
+# Deliveries (`d`, of the edition `e`) that count as shown: those that were sent, may have been, or still will be.
 _COUNTS_AS_SHOWN = "(d.doubt OR d.state <> 'expired' AND (d.state <> 'pending' OR e.created >= :oldest))"
 # Mail of other digests counts whatever its day (see `import_shown`). SQLite would look for it among all old mail.
 _AUDIENCES = (
@@ -82,7 +81,8 @@ _QUEUE = (
 )
 
 
-Key = tuple[str | None, int | None, str | None, str | None]  # topics, limit, labels and papers shown, as stored
+# Topics, limit and labels as they are stored, and the candidates that were shown.
+Key = tuple[str | None, int | None, str | None, frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,11 @@ class Outbox:
 
     # ---- publish -----------------------------------------------------------------------------------------------------
 
-    def audiences(self, day: date, since: date, today: date) -> Iterator[list[Audience]]:
+    def audiences(self, day: date, since: date, today: date, candidates: Iterable[int]) -> Iterator[list[Audience]]:
         """Yield who still gets a message on `day`: the audiences of a thousand subscribers, then of the next thousand.
 
-        Papers first seen before `since` are no candidates, so what only earlier mails have shown is left out. Those who
-        chose other days of the week get no mail. A message that has expired by `today`, the real day, has shown
+        `candidates` are the papers of the day, first seen from `since` on; what else was shown does not matter. Those
+        who chose other days of the week get no mail. A message that has expired by `today`, the real day, has shown
         nothing. In a list, the audience with the lowest subscriber row comes first. Subscribers of one list may be like
         those of another: see `Audience.key`.
         """
@@ -167,10 +167,11 @@ class Outbox:
             "weekday": WEEKDAYS[day.weekday()],
             "oldest": _oldest(today),
         }
-        last = 0
+        last, among = 0, frozenset(candidates)
         while rows := self._db.execute(_AUDIENCES, {**values, "after": last}).fetchall():
             readers: dict[Key, list[int]] = {}
-            for reader, topics, max_papers, labels, shown in rows:
+            for reader, topics, max_papers, labels, listed in rows:
+                shown = among.intersection(chain.from_iterable(_read_papers(f"[{listed or ''}]")))
                 readers.setdefault((topics, max_papers, labels, shown), []).append(reader)
             yield [_audience(key, alike) for key, alike in readers.items()]
             last = rows[-1][0]
@@ -389,7 +390,7 @@ class Outbox:
         ).fetchone()
         if row is None:
             return None
-        return {place: paper for place, paper in enumerate(json.loads(row[0]), start=1) if paper}
+        return {place: paper for place, paper in enumerate(_read_papers(row[0]), start=1) if paper}
 
     def has_mailed(self, subscriber: Subscriber, since: date) -> bool:
         """Return whether a message since the day `since` left for this subscriber, or may have."""
@@ -553,13 +554,20 @@ class Outbox:
 
 def _audience(key: Key, readers: Sequence[int]) -> Audience:
     topics, max_papers, labels, shown = key
-    papers = chain.from_iterable(json.loads(f"[{shown or ''}]"))
-    return Audience(tuple(readers), profile_from_columns(topics, max_papers, labels=labels), frozenset(papers), key)
+    return Audience(tuple(readers), profile_from_columns(topics, max_papers, labels=labels), shown, key)
 
 
 def _papers(listed: str) -> list[int]:
     """Return the papers in a column, without lost ones."""
-    return [paper for paper in json.loads(listed) if paper]
+    return [paper for paper in _read_papers(listed) if paper]
+
+
+def _read_papers(listed: str) -> Any:
+    """Return a column of papers, or a list of several. Raises HistoryError when somebody damaged it."""
+    try:
+        return json.loads(listed)
+    except ValueError:
+        raise HistoryError("a list of the papers in mails is damaged; restore a backup of the history") from None
 
 
 def _to_json(numbers: Iterable[int]) -> str:

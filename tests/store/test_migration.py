@@ -157,10 +157,10 @@ def test_what_was_shown_stays_shown_and_where(old: OldHistory) -> None:
         assert outbox.appearances(2, None) == [Appearance(MONDAY, 3, "sent", 3)]
         assert [mail.papers for mail in outbox.last_mails(ann, 9)] == [1, 2, 3]
         for offset in range(3):
-            later = list(outbox.audiences(MONDAY + timedelta(offset), MONDAY - timedelta(7), today))
+            later = list(outbox.audiences(MONDAY + timedelta(offset), MONDAY - timedelta(7), today, range(1000)))
             readers = [audience.readers for batch in later for audience in batch]
             assert readers == ([] if offset != 1 else [(3,)]), "nobody gets a second mail of a day"
-        ((audience, *_),) = outbox.audiences(MONDAY + timedelta(3), MONDAY - timedelta(4), today)
+        ((audience, *_),) = outbox.audiences(MONDAY + timedelta(3), MONDAY - timedelta(4), today, range(1000))
         assert audience.readers == (1, 2)
         assert audience.shown == {1, 2, 3, 11, 12, 21}
 
@@ -180,7 +180,11 @@ def test_what_was_deleted_or_imported_or_joined_before(old: OldHistory) -> None:
         assert outbox.appearances(34, None) == [Appearance(MONDAY - timedelta(300), 4, "sent", 1)]
         # Paper 32 counts as new since it was first seen on the 23rd, and was in a mail long before.
         day = MONDAY + timedelta(4)
-        shown = {a.readers: a.shown for batch in outbox.audiences(day, MONDAY + timedelta(3), day) for a in batch}
+        shown = {
+            a.readers: a.shown
+            for batch in outbox.audiences(day, MONDAY + timedelta(3), day, range(1000))
+            for a in batch
+        }
         assert {32, 34} <= shown[1,]
         assert {37, 38} <= shown[2,]
         assert outbox.shown_to(bob, range(100), day) >= {37, 38}
@@ -192,7 +196,7 @@ def test_a_history_with_these_mails_can_be_merged_and_goes_on(old: OldHistory) -
         outbox, ann = Outbox(db), Subscribers(db, b"secret").by_address(ANN)
         assert outbox.mail_of(ann, MONDAY) == [3, 3, 2]
         day = MONDAY + timedelta(3)
-        ((audience, *_),) = outbox.audiences(day, MONDAY, day)
+        ((audience, *_),) = outbox.audiences(day, MONDAY, day, range(1000))
         fragment = Fragment(text=b"new\r\n")
         assert outbox.publish(day, SENDER, [(audience, [fragment], [30])], datetime(2026, 4, 23, 6, tzinfo=UTC)) == 2
         assert outbox.message_of(ann, day) == b"new\r\n"

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from digest.delivery import Message, Outcome, SmtpSettings, State
 from digest.delivery.smtp import smtp_delivery
-from digest.errors import MailDamaged, MailPruned
+from digest.errors import HistoryError, MailDamaged, MailPruned
 from digest.mail.message import Fragment
 from digest.papers import build_paper
 from digest.pipeline.deliver import Progress, deliver_queue
@@ -57,7 +57,7 @@ def publish(db: Database, day: date, count: int, body: bytes = b"Subject: x\r\n\
 
 
 def audiences(db: Database, day: date, since: date = MONDAY - timedelta(7)) -> Iterator[list[Audience]]:
-    return Outbox(db).audiences(day, since, day)
+    return Outbox(db).audiences(day, since, day, range(1000))
 
 
 def mails(batch: list[Audience], *fragments: Fragment, papers: Sequence[int] = ()) -> list[Mail]:
@@ -291,7 +291,7 @@ def test_readers_come_by_the_thousand_and_those_who_are_alike_share_an_edition(d
     for n in range(0, 2_500, 100):
         people.choose(people.by_address(f"reader{n}@example.org"), Profile(("Robots",), n % 200 and 3))
     outbox, seen, keys = Outbox(db), list[int](), list[set[object]]()
-    for batch in outbox.audiences(MONDAY, MONDAY, MONDAY):
+    for batch in outbox.audiences(MONDAY, MONDAY, MONDAY, range(1000)):
         assert [min(audience.readers) for audience in batch] == sorted(min(a.readers) for a in batch)
         keys.append({audience.key for audience in batch})
         seen += [reader for audience in batch for reader in audience.readers]
@@ -428,7 +428,7 @@ def test_what_was_not_committed_is_not_remembered(db: Database) -> None:
     """A disk that is full for a moment must not leave mails that name fragments which are not there."""
     subscribe(db, "ann", "bob")
     outbox, fragment = Outbox(db), Fragment(text=b"text\r\n")
-    ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY)
+    ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY, range(1000))
     db.execute("CREATE TRIGGER full BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
     with pytest.raises(sqlite3.Error):
         outbox.publish(MONDAY, SENDER, mails([audience], fragment), now())
@@ -499,6 +499,15 @@ def test_damaged_mail_is_found_and_never_sent(db: Database, damage: str, doubt: 
         deliver_queue(outbox, deliver, 4, now, Impatient())
         assert (outbox.count_waiting(), outbox.damage) == (0, "")
         assert server.taken[-1] == ("bob@example.org", (intact or b"") + b"\r\n")
+
+
+def test_a_damaged_list_of_papers_stops_a_run_before_a_paper_comes_twice(db: Database) -> None:
+    add_papers(db, 1, 9, MONDAY)
+    publish(db, MONDAY, 2)
+    db.execute("UPDATE editions SET papers = 'x'")
+    assert [day for day, _ in find_damage(db)] == [MONDAY]
+    with pytest.raises(HistoryError, match="a list of the papers in mails is damaged; restore a backup"):
+        list(audiences(db, MONDAY + timedelta(1)))
 
 
 def test_mail_that_stays_damaged_expires_and_has_shown_nothing(db: Database) -> None:

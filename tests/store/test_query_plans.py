@@ -48,7 +48,7 @@ def test_no_question_about_one_subscriber_or_message_looks_at_all_of_them(workpl
             ],
             MONDAY,
         )
-        for batch in outbox.audiences(MONDAY, MONDAY, MONDAY):
+        for batch in outbox.audiences(MONDAY, MONDAY, MONDAY, range(1000)):
             mails = [(audience, [Fragment(b"x")], [1]) for audience in batch]
             outbox.publish(MONDAY, "digest@example.org", mails, at(MONDAY)())
         run = Runs(db).begin("run", MONDAY, at(MONDAY)())

@@ -30,7 +30,7 @@ def test_a_message_in_the_hands_of_a_run_is_not_tried_again_for_who_left_since(w
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY)
+        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY, range(1000))
         outbox.publish(MONDAY, SENDER, [(audience, FRAGMENTS, [])], MORNING)
         run = Runs(db).begin("run", MONDAY, MORNING)
         claimed = list(outbox.claim(run))
@@ -55,7 +55,7 @@ def test_who_leaves_while_an_edition_is_written_does_not_get_it(workplace: Workp
         people, outbox = Subscribers(db, b"x"), Outbox(db)
         for name in ("ann", "bob"):
             people.add(f"{name}@example.org", DEFAULT_PROFILE)
-        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY)
+        ((audience,),) = outbox.audiences(MONDAY, MONDAY, MONDAY, range(1000))
         away(people, what)
         assert outbox.publish(MONDAY, SENDER, [(audience, FRAGMENTS, [])], MORNING) == 1
         assert outbox.message_of(people.by_address("bob@example.org"), MONDAY) is None
