@@ -30,8 +30,9 @@ _POLICY = SMTP.clone(max_line_length=76)
 _LINE = 76
 _SOFT_BREAK = b"=\r\n"
 _PLACE = b"\0place\0"
-# What may begin a line with a dot: a dot, or one of the parts that are filled in as they are. Those in quoted-printable
-# (-qp) end a line.
+_LONGEST_PLACE = "000"
+# A dot at the start of a line, or a gap there that is filled with whatever an address or token begins with. A gap in
+# quoted-printable (-qp) is filled with whole lines, so a line starts behind it.
 _LEADING_DOT = re.compile(rb"(?:\n|-qp\0)(?:\.|\0(?:address|token)\0)")
 # Bytes that a gap takes in a message, at most or as a rule (an address is rarely longer). Names without -qp are in
 # header fields only.
@@ -162,6 +163,10 @@ class Placeholders:
     def pattern(self) -> re.Pattern[str]:
         return re.compile(f"PLACEHOLDER{self.mark}(ADDRESS|TOKEN|FEEDBACK|PLACE)")
 
+    def is_left_in(self, text: str) -> bool:
+        """Return whether some of a placeholder is in a text where no whole one is: it cannot be filled."""
+        return f"placeholder{self.mark[:4]}".lower() in self.pattern.sub("", text).lower()
+
     def mark_before(self, number: int, form: str) -> str:
         """Return a mark with a number, for a text or as a comment on an HTML page."""
         word = f"PLACEHOLDER{self.mark}MARK{number}END"
@@ -269,21 +274,27 @@ def encode_lines(text: str, placeholders: Placeholders) -> bytes:
     """
     encoded = b""
     for piece in _split(text, placeholders):
-        if isinstance(piece, bytes) and encoded and not encoded.endswith((b"\n", b"\0")):
-            encoded += _SOFT_BREAK
-        encoded += quoted_printable(piece) if isinstance(piece, str) else piece
-    return encoded if not encoded or encoded.endswith((b"\n", b"\0")) else encoded + _SOFT_BREAK
+        if isinstance(piece, bytes):
+            encoded += (_SOFT_BREAK if encoded and not _ends_line(encoded) else b"") + piece
+        elif encoded.endswith(_PLACE):  # the number of a paper is short: its line goes on behind it
+            encoded += quoted_printable(_LONGEST_PLACE + piece)[len(_LONGEST_PLACE) :]
+        else:
+            encoded += quoted_printable(piece)
+    return encoded if not encoded or _ends_line(encoded) else encoded + _SOFT_BREAK
 
 
 def _split(text: str, placeholders: Placeholders) -> Iterator[str | bytes]:
-    """Yield the text in pieces, with a gap where a placeholder was. A gap is filled with whole lines."""
+    """Yield the text in pieces, with a gap where a placeholder was."""
     for number, piece in enumerate(placeholders.pattern.split(text)):
-        if piece == "PLACE" and number % 2:
-            yield _PLACE + _SOFT_BREAK
-        elif number % 2:
-            yield f"\0{piece.lower()}-qp\0".encode()
+        if number % 2:
+            yield _PLACE if piece == "PLACE" else f"\0{piece.lower()}-qp\0".encode()
         elif piece:
             yield piece
+
+
+def _ends_line(encoded: bytes) -> bool:
+    """Return whether the next byte begins a line: all gaps but those for a number are filled with whole lines."""
+    return encoded.endswith((b"\n", b"-qp\0"))
 
 
 def quoted_printable(text: str) -> bytes:

@@ -59,10 +59,11 @@ _ON_A_PAGE = 100  # parts that are rendered at once: a page of 300 kB
 #   preheader   an entry, and whether it is the first
 #   intro       a sentence
 #   heading     its words
-#   card        an entry, a level of detail, and whether there are badges, which come then, and the `rest` of the card
+#   card        an entry, a level of detail, and whether there are badges: then this is only the beginning of the card
 #   badge       its words
-#   rest        an entry, and a level of detail
+#   rest        an entry, and a level of detail: what follows the badges
 #   notes       the services that wrote summaries, and whether readers can vote
+# A paper with two badges is ("card", e, "full", True), ("badge", "Otters"), ("badge", "Video"), ("rest", e, "full").
 Part = tuple[Any, ...]
 
 
@@ -166,7 +167,7 @@ class DayMail:
         self._subject_prefix = subject_prefix
         self._placeholders = make_placeholders(renderer.secret, masthead.day)
         self._made: dict[Part, Fragment] = {}
-        self._checked = not self._templates.are_own(
+        self._unchecked = self._templates.own(
             "digest.html", "digest.txt", "_parts.html", "_parts.txt", "_paper.html", "inline.css"
         )
 
@@ -182,9 +183,11 @@ class DayMail:
         """
         rendered = self._render(editions)
         found = [[fragment for fragment in fragments if fragment.is_used] for _, fragments in rendered]
-        if not self._checked and editions:
-            self._checked = True
-            self._check(rendered[-1][0], found[-1])
+        if self._unchecked and rendered:
+            own, self._unchecked = ", ".join(self._unchecked), []
+            longest, _ = max(rendered, key=lambda one: len(one[0]))
+            for plan in (longest, self._plan(Edition(self._masthead, "Nothing new.", None, ()), ())):
+                self._check(plan, own)
         return found
 
     def render_whole(self, edition: Edition) -> RenderedEdition:
@@ -264,9 +267,8 @@ class DayMail:
                     missing.setdefault(key, {}).update(dict.fromkeys(new))
                 elif key not in made:
                     missing.setdefault(key, {})
-        parts = list(missing.items())
-        for start in range(0, len(parts), _ON_A_PAGE):
-            self._make_page(parts[start : start + _ON_A_PAGE])
+        for parts in _pages(missing):
+            self._make_page(parts)
 
     def _make_page(self, parts: Sequence[tuple[Part, Iterable[Part]]]) -> None:
         """Render parts, each with its badges, on one page, and cut it into fragments."""
@@ -348,7 +350,8 @@ class DayMail:
         whole = [key for _, slot in ends[::2] for key in (("begin", slot), ("end", slot))]
         if ends != whole or numbers != sorted(set(numbers)):
             named = ", ".join(f"{{{{ {slot} }}}}" for slot in _SLOTS)
-            why = f"write {named} each whole, at most once, and in this order"
+            inside = ", inside of an element" if form == "html" else ""
+            why = f"write {named} each whole{inside}, at most once, and in this order"
             raise ConfigError([f"{self._templates.path(f'digest.{form}')}: {why}"])
 
     def _part(self, form: str, key: Part, badges: str = "") -> str:
@@ -413,19 +416,27 @@ class DayMail:
             texts.append(self._page(form, slots))
         return RenderedEdition(self._subject_prefix + self._subject(*plan[0][1:]), _squeeze(texts[0]), texts[1])
 
-    def _check(self, plan: Sequence[Part], fragments: Sequence[Fragment]) -> None:
-        """Refuse templates whose parts look otherwise in a whole mail than by themselves."""
+    def _check(self, plan: Sequence[Part], own: str) -> None:
+        """Refuse templates, in the files `own`, whose parts look otherwise in a whole mail than by themselves."""
+        apart = DayMail(self._renderer, self._masthead, self._now, self._subject_prefix)
+        for key, inner in _parts(plan):
+            for badge in inner or [()] if _slot(key) else []:  # a page each: nothing is beside it
+                apart._make_page([(key, [badge] if badge else [])])
+        fragments = [apart._made[key] for key in plan if key in apart._made]
         whole, boundary = self._whole(plan), Boundary(self._placeholders)
         text = b"".join(fragment.text for fragment in fragments).removeprefix(boundary.before_text)
         page = b"".join(fragment.html for fragment in fragments)
         page = page.removeprefix(boundary.before_html).removesuffix(boundary.end)
-        for name, content, joined in (("digest.txt", whole.text, text), ("digest.html", whole.html, page)):
+        for content, joined in ((whole.text, text), (whole.html, page)):
+            if self._placeholders.is_left_in(content):
+                why = "an address, a link or a number is changed by a filter; write each as it is"
+                raise ConfigError([f"{own}: {why}"])
             if _without_space(self._encode(content)) != _without_space(joined):
                 why = (
-                    "its parts look otherwise in a whole mail than by themselves: a style must not depend on the parts"
-                    " beside one, as h3 + p or :first-child do, and {{ papers }} must be shown as it is"
+                    "parts of the mail look otherwise in a whole mail than by themselves: a style must not depend on"
+                    " what is beside a part, as h3 + p does, and {{ papers }} must be shown as it is, even if empty"
                 )
-                raise ConfigError([f"{self._templates.path(name)}: {why}"])
+                raise ConfigError([f"{own}: {why}"])
 
 
 def _default_levels(edition: Edition) -> list[str]:
@@ -461,6 +472,23 @@ def _parts(plan: Iterable[Part]) -> Iterator[tuple[Part, list[Part]]]:
 def _rest(key: Part) -> Part:
     """Return the part that ends a card with badges; () for every other part."""
     return ("rest", *key[1:3]) if key[0] == "card" and key[3] else ()
+
+
+def _pages(missing: Mapping[Part, Iterable[Part]]) -> Iterator[list[tuple[Part, list[Part]]]]:
+    """Yield parts in pages of a hundred, badges included: each badge with one card, and a card again for more."""
+    page, size, seen = list[tuple[Part, list[Part]]](), 0, set[Part]()
+    for key, inner in missing.items():
+        new = [badge for badge in inner if badge not in seen]
+        seen.update(new)
+        for start in range(0, max(1, len(new)), _ON_A_PAGE - 1):
+            badges = new[start : start + _ON_A_PAGE - 1]
+            if page and size + 1 + len(badges) > _ON_A_PAGE:
+                yield page
+                page, size = [], 0
+            page.append((key, badges))
+            size += 1 + len(badges)
+    if page:
+        yield page
 
 
 def _slot(key: Part) -> str:

@@ -117,9 +117,10 @@ class Templates:
         except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError([f"{_where(error, self.path(name))}: {_shorten(error)}"]) from None
 
-    def are_own(self, *names: str) -> bool:
-        """Return whether one of these templates is the operator's own."""
-        return any(self._overrides and (self._overrides / name).is_file() for name in names)
+    def own(self, *names: str) -> list[str]:
+        """Return the files of those of these templates that are the operator's own."""
+        files = [self._overrides / name for name in names] if self._overrides else []
+        return [str(file) for file in files if file.is_file()]
 
     def path(self, name: str) -> str:
         """Return the file that is used for the template `name`; just the name if there is none."""

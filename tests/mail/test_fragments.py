@@ -109,6 +109,18 @@ def test_a_thousand_readers_need_few_pages(monkeypatch: pytest.MonkeyPatch) -> N
     assert max(map(len, pages)) < 600_000
 
 
+def test_a_thousand_reasons_of_a_thousand_readers_for_one_paper_fit_on_the_pages() -> None:
+    known = dict(enumerate(plain_papers(3)))
+    composer = Composer(Masthead("Papers", DAY), known, Arrivals(3, DAY))
+    reasons = [f"because you asked for more like “{'a paper with a long title ' * 3}, part {n}”" for n in range(1000)]
+    editions = [composer.compose([ranked(n, 99 - n, badges=[reason]) for n in known]) for reason in reasons]
+    found = renderer().day(composer.masthead, NOW).fragments(editions)
+    for number in (0, 98, 99, 100, 999):
+        text = texts_of(found[number])[1]
+        assert text.count("◆") == 3
+        assert " ".join(text.split()).count(f"part {number}”") == 3
+
+
 @pytest.mark.parametrize("count", [12, 60, 120])
 def test_a_mail_fits_under_the_limit_of_gmail_with_whatever_papers_badges_and_votes(count: int) -> None:
     papers = [
@@ -157,8 +169,13 @@ def with_own(folder: Path, **files: str) -> Renderer:
 def test_a_style_that_depends_on_what_is_beside_a_part_is_refused(tmp_path: Path, css: str) -> None:
     editions = list(random_editions(plain_papers(20), 30, 3))
     day = with_own(tmp_path, inline__css=css).day(editions[0].masthead, NOW)
-    with pytest.raises(ConfigError, match=r"digest\.html: its parts look otherwise in a whole mail than by themselves"):
+    with pytest.raises(ConfigError, match=r"inline\.css: parts of the mail look otherwise in a whole mail than by the"):
         day.fragments(editions)
+    for made in editions:  # whoever the mail is for, and whatever it has, so that a preview says so as well
+        if any(len(pick.badges) > 1 for pick in made.picks) or ".badge" not in css:
+            with pytest.raises(ConfigError, match="parts of the mail look otherwise"):
+                with_own(tmp_path, inline__css=css).day(made.masthead, NOW).fragments([made])
+            break
 
 
 def test_other_templates_of_ones_own_are_fine(tmp_path: Path) -> None:
@@ -185,13 +202,17 @@ def test_other_templates_of_ones_own_are_fine(tmp_path: Path) -> None:
         {"digest__txt": "{{ papers[:-20] }}"},
         {"digest__html": "<p>{{ papers | upper }}</p>"},
         {"digest__html": "<p>{{ papers | string | escape }}</p>"},
+        {"digest__txt": "{{ papers }}{% if papers %}{{ notes }}And more.{% endif %}"},
+        {"digest__txt": "…{{ unsubscribe_link | lower }}"},
+        {"digest__html": "<p>{{ address | truncate(20) }}</p>"},
+        {"_parts__txt": "… {% macro full(view) %}{{ view.place[:15] }}{% endmacro %}"},
     ],
 )
 def test_what_is_shown_in_part_or_in_another_order_is_an_error_that_names_the_file(
     tmp_path: Path, files: dict[str, str]
 ) -> None:
     editions = list(random_editions(plain_papers(9), 9, 1))
-    with pytest.raises(ConfigError, match=r"digest\.(txt|html): "):
+    with pytest.raises(ConfigError, match=r"(digest|_parts)\.(txt|html): "):
         with_own(tmp_path, **files).day(editions[0].masthead, NOW).fragments(editions)
 
 

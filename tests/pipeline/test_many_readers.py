@@ -156,3 +156,29 @@ def test_everybody_gets_what_would_be_made_for_them_alone(workplace: Workplace, 
         workplace.lists(*day_of_papers(rng, 40 * number))
         mailed += check_day(workplace, MONDAY + timedelta(number), previews=3)
     assert mailed > readers
+
+
+@pytest.mark.slow
+def test_six_hundred_readers_who_each_like_another_paper_get_their_reasons(workplace: Workplace) -> None:
+    readers, rng = 600, random.Random(1)
+    field, other = "otter river bank seal fur whiskers swimming".split(), [f"word{n}" for n in range(24)]
+
+    def listed(number: int, words: Sequence[str]) -> dict[str, object]:
+        abstract = " ".join(rng.choices(words, k=35)).capitalize() + "."
+        return paper(
+            number, title=f"{number}Net: {rng.choice(words)} in a study", abstract=abstract, upvotes=number % 90
+        )
+
+    workplace.to, workplace.digest = [f"reader{n}@example.org" for n in range(readers)], {"max_papers": 30}
+    workplace.lists(*(listed(n, field) for n in range(readers)), *(listed(n, other) for n in range(2000, 3200)))
+    workplace.run(MONDAY)
+    with open_context(workplace.config()) as context:
+        for number, address in enumerate(workplace.to, start=1):
+            context.labels.put(context.subscribers.by_address(address).id, number, True, MONDAY)
+    workplace.lists(*(listed(n, other if n % 5 else field) for n in range(5000, 5100)))
+    assert workplace.run(MONDAY + timedelta(1)).queued == readers
+    for address, mails in workplace.mails().items():
+        liked = f"{workplace.to.index(address)}Net"
+        reasons = re.findall(r"more like “(\d+Net)", " ".join(text_of(mails[1]).split()))
+        assert reasons
+        assert set(reasons) == {liked}

@@ -26,6 +26,7 @@ from datetime import date, timedelta
 from email import message_from_bytes, policy
 from itertools import count
 from pathlib import Path
+from quopri import decodestring
 from typing import Any
 
 import pytest
@@ -271,7 +272,7 @@ def check_all_was_shown_once(db: Database, server: Server, offers: Counter[str],
     copies = len(server.taken) - len(mails)
     came: dict[str, list[int]] = {}
     for body in mails.values():
-        came.setdefault(header(body, "To"), []).extend(int(n) for n in TITLE.findall(body))
+        came.setdefault(header(body, "To"), []).extend(int(n) for n in TITLE.findall(decodestring(body)))
     arrived = Counter(to for to, _ in server.taken)
     lost = Counter[str]()
     for to, name, papers in db.execute(
