@@ -105,7 +105,7 @@ def _count(outcome: Outcome, tally: DeliveryTally) -> None:
     tally.outcomes[outcome.state] += 1
     if outcome.state is State.SENT:
         return
-    if tally.outcomes[outcome.state] <= _MAX_WARNINGS:
+    if tally.outcomes[outcome.state] <= _MAX_WARNINGS and not outcome.stop:  # why a run stops is its last word
         log.warning("not sent", {"state": outcome.state.value, "reply": outcome.reply})
     if outcome.state is not State.REFUSED and not tally.stop:
         tally.reason, tally.stop = outcome.reply, outcome.stop

@@ -176,6 +176,14 @@ def test_each_fault_ends_in_its_state_and_exit_code_and_says_nothing_secret(
     assert len(fixed.taken) == left
 
 
+def test_a_rejected_login_is_said_once(installation: Installation) -> None:
+    installation.readers(3)
+    with Server(answers("AUTH", "535 5.7.8 wrong"), ("AUTH PLAIN",)).running() as server:
+        result = command(installation, server.port, "run", "--date", "2026-04-20")
+    assert result.exit_code == 4
+    assert result.output.count("535 5.7.8 wrong") == 1
+
+
 def test_a_server_that_is_not_there_is_named(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "_PAUSES", (0.0, 0.0, 0.0))
     with Server().running() as server:
