@@ -267,7 +267,7 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             _print_error(str(Interrupted()), below=True)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)  # so that a shell's loop ends too, and no thread is waited for
-        except Exception as error:
+        except Exception as error:  # a bug: nothing is above this but Python
             log.debug("traceback", exc_info=True)
             _print_error(f"unexpected error ({type(error).__name__}: {error}); -v shows the traceback")
             sys.exit(1)

@@ -198,7 +198,7 @@ class _Client(smtplib.SMTP):
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         """Connect. Raises ServerRejected if the server says nothing, because it waits for TLS that we start later."""
-        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in typeshed
         silent = self._settings.security == "starttls" and not _has_answer(connected, min(timeout, _GREETING_SECONDS))
         if silent and _speaks_tls(host, port, timeout):
             connected.close()

@@ -70,7 +70,7 @@ def _parse(raw: bytes, addresses: DigestAddresses) -> tuple[tuple[LetterEvent, .
     """
     try:
         return parse_letter(raw, addresses), ""
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  see above
         return (), f"it cannot be parsed: {type(error).__name__}: {error}"[:200]
 
 

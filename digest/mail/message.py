@@ -34,8 +34,7 @@ _LONGEST_PLACE = "000"
 # A dot at the start of a line, or a gap there that is filled with whatever an address or token begins with. A gap in
 # quoted-printable (-qp) is filled with whole lines, so a line starts behind it.
 _LEADING_DOT = re.compile(rb"(?:\n|-qp\0)(?:\.|\0(?:address|token)\0)")
-# Bytes that a gap takes in a message, at most or as a rule (an address is rarely longer). Names without -qp are in
-# header fields only.
+# How many bytes a gap in the HTML takes in a message: at most or, for an address, nearly always.
 _GAP_SIZES = {b"address-qp": 100, b"token-qp": 32, b"feedback-qp": 38, b"place": 3}
 _GAP = re.compile(rb"\0([^\0]*)\0")
 

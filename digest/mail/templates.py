@@ -89,8 +89,8 @@ class Templates:
                 if found is None:
                     raise ConfigError([f"{self.path(name)}: has no macro {macro}; copy it from the built-in file"])
                 return str(found(*values))
-            except Exception:  # noqa: BLE001  of whatever kind; it is not caught here
-                self._env.handle_exception()  # raises it again, with the lines of the template
+            except Exception:  # noqa: BLE001  raised again in the next line
+                self._env.handle_exception()  # with the lines of the template instead of those of its compiled code
 
     @staticmethod
     def trusted(html: str) -> str:
