@@ -330,7 +330,6 @@ class DayMail:
             slots[slot] = content + mark("end", number)
         outside, *pieces = self._placeholders.split_at_marks(self._page(form, slots), form)
         numbers = [int(number) for number in pieces[::2]]
-        self._check_marks(form, numbers, marked)
         found = dict.fromkeys([part for part in marked if part[0] not in ("begin", "end")], "")
         found |= {("static", number): "" for number in range(len(_SLOTS))}
         for number, piece in zip(numbers, pieces[1::2], strict=True):
@@ -343,16 +342,6 @@ class DayMail:
                 found[part] = piece
         found["static", len(_SLOTS)] = outside
         return {part: _squeeze(piece) for part, piece in found.items()} if form == "txt" else found
-
-    def _check_marks(self, form: str, numbers: Sequence[int], marked: Sequence[Part]) -> None:
-        """Refuse a page that shows a slot in part, twice, or in another order."""
-        ends = [marked[number] for number in numbers if marked[number][0] in ("begin", "end")]
-        whole = [key for _, slot in ends[::2] for key in (("begin", slot), ("end", slot))]
-        if ends != whole or numbers != sorted(set(numbers)):
-            named = ", ".join(f"{{{{ {slot} }}}}" for slot in _SLOTS)
-            inside = ", inside of an element" if form == "html" else ""
-            why = f"write {named} each whole{inside}, at most once, and in this order"
-            raise ConfigError([f"{self._templates.path(f'digest.{form}')}: {why}"])
 
     def _part(self, form: str, key: Part, badges: str = "") -> str:
         """Return a part as "txt" or "html"."""
@@ -432,9 +421,11 @@ class DayMail:
                 why = "an address, a link or a number is changed by a filter; write each as it is"
                 raise ConfigError([f"{own}: {why}"])
             if _without_space(self._encode(content)) != _without_space(joined):
+                named = ", ".join(f"{{{{ {slot} }}}}" for slot in _SLOTS)
                 why = (
                     "parts of the mail look otherwise in a whole mail than by themselves: a style must not depend on"
-                    " what is beside a part, as h3 + p does, and {{ papers }} must be shown as it is, even if empty"
+                    f" what is beside a part, as h3 + p does, and {named} must be shown as they are, even if empty,"
+                    " each inside of an element and at most once, in this order"
                 )
                 raise ConfigError([f"{own}: {why}"])
 
@@ -536,6 +527,6 @@ def inline_styles(page: str) -> str:
 
 @lru_cache(maxsize=8)
 def _parse_css(css: str, validate: bool) -> Any:
-    from cssutils import CSSParser  # type: ignore[import-untyped]
+    from cssutils import CSSParser
 
     return CSSParser(fetcher=lambda _: None).parseString(css, validate=validate)
