@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from digest.store.outbox import Appearance
     from digest.store.prune import PruneResult
 
+_MAX_REASONS = 5  # why subscribers get nothing, that a line names
+
 
 def format_run(report: "RunReport") -> str:
     """What a run did, and why there was nothing to send."""
@@ -64,10 +66,11 @@ def _why_nothing(report: "RunReport") -> str:
 
 
 def _empty_readers(report: "RunReport") -> str:
-    """How many subscribers get nothing, for each reason."""
-    return "; ".join(
-        f"{plural(count, 'subscriber')} ({why.format(whose='their')})" for why, count in report.empty.most_common()
-    )
+    """How many subscribers get nothing, for each of the commonest reasons."""
+    reasons = report.empty.most_common(_MAX_REASONS)
+    rest = report.empty.total() - sum(count for _, count in reasons)
+    named = [f"{plural(count, 'subscriber')} ({why.format(whose='their')})" for why, count in reasons]
+    return "; ".join([*named, f"{plural(rest, 'subscriber')} (other reasons)"] if rest else named)
 
 
 def format_fetch(report: "RunReport") -> str:

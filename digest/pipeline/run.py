@@ -69,7 +69,6 @@ from digest.store.outbox import Audience
 
 log = logging.getLogger("digest")
 
-_MAX_REASONS = 100  # why readers get no mail
 _MAX_PLANNED = 50  # editions of a plan
 _MAX_WARNINGS = 5  # of one kind about one source; `digest status --json` has them all
 
@@ -385,9 +384,9 @@ def freeze_editions(context: Context, report: RunReport, now: datetime, real_now
     if report.queued:
         log.info("queued", {"messages": report.queued, "papers": report.papers})
     if report.empty:
-        log.info(
-            "nothing new", {"subscribers": report.empty.total(), "why": next(iter(report.empty)).format(whose="their")}
-        )
+        ((why, _),) = report.empty.most_common(1)
+        others = f"; {plural(len(report.empty) - 1, 'other reason')}" if len(report.empty) > 1 else ""
+        log.info("nothing new", {"subscribers": report.empty.total(), "why": why.format(whose="their") + others})
 
 
 def _compose(report: RunReport, editions: DayEditions, audiences: Sequence[Audience]) -> list[tuple[Audience, Edition]]:
@@ -396,8 +395,7 @@ def _compose(report: RunReport, editions: DayEditions, audiences: Sequence[Audie
     for audience in audiences:
         edition, why = editions.edition(audience.profile, audience.shown)
         if why:
-            known = why in report.empty or len(report.empty) < _MAX_REASONS
-            report.empty[why if known else "no new papers on {whose} topics"] += audience.size
+            report.empty[why] += audience.size
         if editions.is_sent(edition):
             composed.append((audience, edition))
             report.papers = max(report.papers, len(edition.picks))

@@ -76,8 +76,7 @@ def find_damage(db: "Database") -> Iterator[tuple[date, int]]:
     """Yield the days with mail whose text is damaged, and how many messages of that day are in the queue.
 
     An edition names a fragment that is missing or was changed, or is in the queue without any, or its list of papers
-    cannot be read. Reads every fragment and
-    every edition; the numbers of a day's fragments are in memory.
+    cannot be read. Reads every fragment and every edition; the numbers of a day's fragments are in memory.
     """
     queued = db.execute(
         "SELECT q.day, count(*), sum(e.fragments = '[]') FROM queue q JOIN editions e ON e.id = q.edition GROUP BY 1"

@@ -381,6 +381,22 @@ def test_a_terminal_is_shown_how_far_it_is_and_left_clean() -> None:
 
 
 @pytest.mark.usefixtures("signals")
+def test_the_terminal_shows_how_much_mail_is_composed_and_then_how_much_is_sent() -> None:
+    screen = Screen()
+    terminal = TerminalProgress(screen)
+    terminal.composed(41_200, 100_000)
+    for done in range(41_300, 100_100, 100):
+        terminal.composed(done, 100_000)
+    terminal.begin(1)
+    terminal.advance(1)
+    lines = screen.getvalue().split("\r\x1b[K")
+    assert lines[1].startswith("Composing  41,200 of 100,000  41 %")
+    assert [line.split("  ")[0] for line in lines[-2:]] == ["Composing", "Sending"]
+    assert lines[-2].startswith("Composing  100,000 of 100,000  100 %")
+    assert len(lines) < 20
+
+
+@pytest.mark.usefixtures("signals")
 def test_what_is_no_terminal_is_shown_nothing() -> None:
     screen = io.StringIO()
     terminal = TerminalProgress(screen)

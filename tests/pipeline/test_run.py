@@ -1,5 +1,6 @@
 """The daily job from papers to mail: everything is real, and the Maildir and the outbox are what counts."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from sqlite_utils import Database
 
+from digest.cli.output import format_plan
 from digest.errors import AlreadyRunning, HistoryError, NoSourceReadable, Undelivered, UnknownSubscriber
 from digest.pipeline.context import open_context
 from digest.pipeline.preview import preview
-from digest.pipeline.run import plan_run
+from digest.pipeline.run import plan_run, run_daily
+from digest.ranking import Profile
 from digest.sources.fetcher import Fetcher
 from digest.store.database import open_database, run_lock
 from digest.store.subscribers import SubscriberStatus
@@ -193,6 +196,41 @@ def test_the_preview_is_the_mail_and_marks_nothing(workplace: Workplace) -> None
     (sent,) = (workplace.folder / "mail" / "new").iterdir()
     assert sent.read_bytes() == before.replace(b"\r\n", b"\n")
     assert workplace.preview(MONDAY) == before, "after the run, the preview is what was queued"
+
+
+def test_a_run_says_that_a_mail_is_damaged_and_sends_the_others(workplace: Workplace) -> None:
+    workplace.lists(paper(1), paper(2))
+    workplace.to = ("ann@example.org", "bob@example.org")
+    with open_context(workplace.config()) as context:
+        context.subscribers.configure(workplace.to)
+        context.subscribers.choose(context.subscribers.by_address("bob@example.org"), Profile(max_papers=1))
+    run_daily(workplace.config(), MONDAY, at(MONDAY), Fetcher("a@example.org"), hold=True)
+    with open_database(workplace.folder / "history.db") as db, db.conn:
+        listed = db.execute("SELECT fragments FROM editions ORDER BY id").fetchall()
+        (only_anns, *_) = sorted(set(json.loads(listed[0][0])) - set(json.loads(listed[1][0])))
+        db.execute("DELETE FROM fragments WHERE id = ?", [only_anns])
+    with pytest.raises(Undelivered, match=r"1 message could not be delivered \(its text is damaged: "):
+        workplace.run(MONDAY)
+    assert list(workplace.mails()) == ["bob@example.org"]
+
+
+def test_sixty_different_mails_are_one_line_in_the_log_and_fifty_in_a_plan(
+    workplace: Workplace, caplog: pytest.LogCaptureFixture
+) -> None:
+    workplace.lists(*(paper(n, upvotes=n) for n in range(70)))
+    workplace.to = [f"reader{n:02}@example.org" for n in range(60)]
+    with open_context(workplace.config()) as context:
+        context.subscribers.configure(workplace.to)
+        for limit, address in enumerate(workplace.to, start=1):
+            context.subscribers.choose(context.subscribers.by_address(address), Profile(max_papers=limit))
+    report, plan = plan_run(workplace.config(), MONDAY, at(MONDAY), Fetcher("a@example.org"))
+    assert [(size, len(edition.picks)) for size, edition in plan] == [(1, limit) for limit in range(1, 51)]
+    assert report.unlisted == 10
+    assert format_plan(report, plan).endswith("\nWould send other mail to 10 more subscribers.")
+    with caplog.at_level("INFO", "digest"):
+        assert workplace.run(MONDAY).queued == 60
+    assert [record.getMessage() for record in caplog.records].count("queued") == 1
+    assert [len(mail) for to in workplace.to for mail in workplace.titles(to)] == [*range(1, 61)]
 
 
 def test_a_preview_of_mail_that_no_run_sends_says_why(workplace: Workplace) -> None:
