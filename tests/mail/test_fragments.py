@@ -109,6 +109,30 @@ def test_a_thousand_readers_need_few_pages(monkeypatch: pytest.MonkeyPatch) -> N
     assert max(map(len, pages)) < 600_000
 
 
+@pytest.mark.parametrize("count", [0, 6, 20])
+def test_the_size_of_fragments_is_that_of_the_mail(count: int) -> None:
+    made = full_edition(count)
+    (fragments,) = renderer(feedback=FeedbackSettings()).day(made.masthead, NOW).fragments([made])
+    raw = fill_frame(build_frame(fragments, SENDER.address), "a" * 80 + "@example.org", TOKEN, DAY)
+    body = raw.partition(b"text/html")[2].partition(b"\r\n\r\n")[2]
+    assert 0 <= sum(fragment.html_size for fragment in fragments) + 20 - len(body) < 400
+
+
+def test_a_paper_looks_like_the_list_that_each_reader_gets_it_from() -> None:
+    composer = Composer(Masthead("Papers", DAY), {1: Paper("Paper")}, Arrivals(1, DAY))
+    today, rising = (composer.compose([ranked(1, 50, kind)]) for kind in (TrendKind.TODAY, TrendKind.RISING))
+    found = renderer().day(composer.masthead, NOW).fragments([today, rising, today])
+    assert [("from Fri 17 Apr" in texts_of(fragments)[1]) for fragments in found] == [False, True, False]
+
+
+def test_a_mail_with_summaries_by_a_program_says_so_and_no_other() -> None:
+    papers = {1: Paper("Summed up", tldr="It works.", tldr_by="Hugging Face"), 2: Paper("Not summed up")}
+    composer = Composer(Masthead("Papers", DAY), papers, Arrivals(2, DAY))
+    both, one = composer.compose([ranked(1), ranked(2)]), composer.compose([ranked(2)])
+    found = renderer().day(composer.masthead, NOW).fragments([both, one])
+    assert ["A summary written by AI at Hugging Face" in texts_of(fragments)[2] for fragments in found] == [True, False]
+
+
 def test_a_thousand_reasons_of_a_thousand_readers_for_one_paper_fit_on_the_pages() -> None:
     known = dict(enumerate(plain_papers(3)))
     composer = Composer(Masthead("Papers", DAY), known, Arrivals(3, DAY))
@@ -143,7 +167,8 @@ def test_a_mail_fits_under_the_limit_of_gmail_with_whatever_papers_badges_and_vo
     assert 40_000 < len(html) <= GMAIL_LIMIT
     assert html.count(b"<h3") == count
     assert b"Unsubscribe" in html[-1500:]
-    assert sum(fragment.html_size for fragment in fragments) <= GMAIL_LIMIT
+    body = html.partition(b"\r\n--=_")[0]
+    assert len(body) - 20 <= sum(fragment.html_size for fragment in fragments) <= GMAIL_LIMIT
 
 
 # ---- templates of one's own ------------------------------------------------------------------------------------------

@@ -117,6 +117,11 @@ def test_papers_are_numbered_in_their_order_in_the_text_and_in_the_html() -> Non
     assert text == papers.format("HEADING\n", "badge\n") + papers.format("<h2>\n", "")
 
 
+def test_the_number_of_a_paper_stays_in_its_line() -> None:
+    assert encode_lines(f"{PLACEHOLDERS.place}. Title\n", PLACEHOLDERS) == b"\0place\0. Title\r\n"
+    assert encode_lines(f"No. {PLACEHOLDERS.place}", PLACEHOLDERS) == b"No.=20=\r\n\0place\0=\r\n"
+
+
 LETTERS = st.text(st.sampled_from("ab.= \n\tä中" + PLACEHOLDERS.address[0]), max_size=120)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -24,6 +23,7 @@ from digest.store.outbox import Appearance, Outbox
 from digest.store.papers import Papers
 from digest.store.schema import MIGRATIONS, migrate
 from digest.store.subscribers import Subscribers
+from tests.dying import dying_at_statement
 
 MONDAY = date(2026, 4, 20)
 SENDER = "digest@example.org"
@@ -226,16 +226,8 @@ def migrate_and_die(path: Path, steps: int) -> int:
     if child := os.fork():
         return os.waitpid(child, 0)[1]
     connection = Database(sqlite3.connect(path))
-    left = steps
-
-    def step(_: str) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     connection.conn.execute("PRAGMA journal_mode = WAL")
-    connection.conn.set_trace_callback(step)
+    connection.conn.set_trace_callback(dying_at_statement(steps))
     database._migrate(connection, path)
     os._exit(0)
 

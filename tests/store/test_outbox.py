@@ -2,9 +2,9 @@
 
 import os
 import random
-import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from digest.store.outbox import Audience, Outbox
 from digest.store.papers import Papers
 from digest.store.statistics import Statistics
 from digest.store.subscribers import Subscriber, Subscribers
+from tests.dying import dying_at_statement
 from tests.server import Server
 
 MONDAY = date(2026, 4, 20)
@@ -406,15 +407,7 @@ def publish_and_die(path: Path, steps: int) -> int:
     if child := os.fork():
         return os.waitpid(child, 0)[1]
     with open_database(path) as db:
-        left = steps
-
-        def step(_: str) -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        db.conn.set_trace_callback(step)
+        db.conn.set_trace_callback(dying_at_statement(steps))
         mail(db, MONDAY, 1, 2, 3)
         os._exit(0)
 
@@ -499,6 +492,35 @@ def test_damaged_mail_is_found_and_never_sent(db: Database, damage: str, doubt: 
         deliver_queue(outbox, deliver, 4, now, Impatient())
         assert (outbox.count_waiting(), outbox.damage) == (0, "")
         assert server.taken[-1] == ("bob@example.org", (intact or b"") + b"\r\n")
+
+
+def test_readers_who_differ_in_old_papers_only_are_one_audience(db: Database) -> None:
+    ann, bob, cyd = subscribe(db, "ann", "bob", "cyd")
+    Outbox(db).import_shown([(ann, ["arxiv:2604.00001"], MONDAY), (bob, ["arxiv:2604.00002"], MONDAY)], now())
+    old = [Papers(db).find_named(f"arxiv:2604.0000{n}") for n in (1, 2)]
+    later = MONDAY + timedelta(1)
+    assert None not in old
+    ((alike,),) = Outbox(db).audiences(later, MONDAY, later, [77])
+    assert (alike.readers, alike.shown) == ((ann.id, bob.id, cyd.id), frozenset())
+    shown = [
+        audience.shown for batch in Outbox(db).audiences(later, MONDAY, later, [old[0] or 0]) for audience in batch
+    ]
+    assert shown == [{old[0]}, frozenset()]
+
+
+def test_what_a_failed_publish_stored_is_stored_by_the_next(db: Database) -> None:
+    ann, bob = subscribe(db, "ann", "bob")
+    add_papers(db, 1, 9, MONDAY)
+    outbox, head = Outbox(db), Fragment(head=b"To: \0address\0\r\n\r\n")
+    ((audience,),) = audiences(db, MONDAY)
+    to_ann, to_bob = (replace(audience, readers=(reader.id,)) for reader in (ann, bob))
+    assert outbox.publish(MONDAY, SENDER, [(to_bob, [head], [1])], now()) == 1
+    mail = [head, Fragment(text=b"Hello\r\n")]
+    nobody = replace(audience, readers=("nobody", object()))  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.Error):
+        outbox.publish(MONDAY, SENDER, [(nobody, mail, [1])], now())
+    assert outbox.publish(MONDAY, SENDER, [(to_ann, mail, [1])], now()) == 1
+    assert Outbox(db).message_of(ann, MONDAY) == b"To: ann@example.org\r\n\r\nHello\r\n"
 
 
 def test_a_damaged_list_of_papers_stops_a_run_before_a_paper_comes_twice(db: Database) -> None:
